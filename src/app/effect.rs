@@ -1,0 +1,19 @@
+//! What the operator's key asks the runtime to do. Nothing here changes anything outside midwatch itself.
+
+use serde::{Deserialize, Serialize};
+
+/// Something the runtime shall do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// End the program.
+    Quit,
+    /// Give the terminal back and stop until continued (Ctrl-Z).
+    Suspend,
+    /// Clear the terminal and draw everything anew (Ctrl-L).
+    Redraw,
+    /// Look at every source as soon as its politeness allows.
+    PollNow,
+    /// Put this text on the operator's clipboard.
+    Copy(String),
+}

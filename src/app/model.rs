@@ -1,0 +1,281 @@
+//! All state in one plain value: what is known, what is shown, what is selected. No channels, no handles, no clock.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::action::Action;
+use super::event::Storage;
+use super::keymap::Keymap;
+use super::table::Table;
+use crate::domain::database::DatabaseReading;
+use crate::domain::health::HealthCheck;
+use crate::domain::history::History;
+use crate::domain::host::HostReading;
+use crate::domain::id::{HostId, Scope, SiteId, SourceKind};
+use crate::domain::observation::Observed;
+use crate::domain::reading::Reading;
+use crate::domain::redis::RedisReading;
+use crate::domain::time::Timestamp;
+use crate::domain::traffic::Traffic;
+use crate::triage::{Finding, Memory, Thresholds};
+
+/// The screens, in the order of their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Screen {
+    /// What is wrong, since when.
+    #[default]
+    Now,
+    /// Requests by route.
+    Requests,
+    /// Queues, workers, tasks.
+    Tasks,
+    /// The machine.
+    Host,
+}
+
+impl Screen {
+    /// Every screen, in the order of their keys.
+    pub const ALL: [Self; 4] = [Self::Now, Self::Requests, Self::Tasks, Self::Host];
+}
+
+/// What covers the screen.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlay {
+    /// Nothing.
+    #[default]
+    None,
+    /// Help, scrolled by so many lines.
+    Help {
+        /// First visible line.
+        scroll: usize,
+    },
+    /// The palette: what was typed, and which match is selected.
+    Palette {
+        /// The text typed.
+        input: String,
+        /// Index among the matches.
+        selected: usize,
+    },
+    /// The filter line of the current screen's table is being typed.
+    Filter {
+        /// The filter before, for Esc.
+        before: String,
+    },
+}
+
+/// A short message that goes away by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Toast {
+    /// What it says.
+    pub text: String,
+    /// When it goes.
+    pub until: Timestamp,
+}
+
+/// One site, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Site {
+    /// Its name.
+    pub id: SiteId,
+    /// The name its visitors see.
+    pub title: String,
+    /// `pretix 2026.8.0`.
+    pub app: String,
+    /// Its public URL.
+    pub url: String,
+    /// A practice site.
+    pub practice: bool,
+    /// The healthcheck on the public URL.
+    pub health: Reading<HealthCheck>,
+    /// The healthcheck on the application's own port.
+    pub direct: Reading<HealthCheck>,
+    /// The application's metrics.
+    pub traffic: Reading<Traffic>,
+    /// The database.
+    pub database: Reading<DatabaseReading>,
+    /// Redis, queues, workers.
+    pub redis: Reading<RedisReading>,
+    /// Questions under way without an answer: which, since when.
+    pub asking: Vec<(SourceKind, Timestamp)>,
+    /// What was.
+    pub history: History,
+    /// Who polls.
+    pub storage: Storage,
+    /// What the rules remember between two looks (since when, how often in a row).
+    pub memory: Memory,
+}
+
+impl Site {
+    /// A site nothing is known of yet.
+    pub fn new(id: SiteId, title: String, app: String, url: String, practice: bool) -> Self {
+        Self {
+            id,
+            title,
+            app,
+            url,
+            practice,
+            health: Reading::Never,
+            direct: Reading::Never,
+            traffic: Reading::Never,
+            database: Reading::Never,
+            redis: Reading::Never,
+            asking: Vec::new(),
+            history: History::new(),
+            storage: Storage::Starting,
+            memory: Memory::default(),
+        }
+    }
+
+    /// Its scope.
+    pub fn scope(&self) -> Scope {
+        Scope::Site(self.id.clone())
+    }
+
+    /// Since when a question to this source is under way without an answer.
+    pub fn asking_since(&self, kind: SourceKind) -> Option<Timestamp> {
+        self.asking.iter().find(|(k, _)| *k == kind).map(|(_, since)| *since)
+    }
+}
+
+/// One host, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its name.
+    pub id: HostId,
+    /// The last reading.
+    pub reading: Reading<HostReading>,
+    /// What was.
+    pub history: History,
+    /// Who polls.
+    pub storage: Storage,
+    /// What the rules remember between two looks.
+    pub memory: Memory,
+}
+
+impl Host {
+    /// A host nothing is known of yet.
+    pub fn new(id: HostId) -> Self {
+        Self {
+            id,
+            reading: Reading::Never,
+            history: History::new(),
+            storage: Storage::Starting,
+            memory: Memory::default(),
+        }
+    }
+}
+
+/// How much time the strips show, in seconds: 10 minutes, 30 minutes, 1 hour, 3 hours.
+pub const ZOOMS: [i64; 4] = [600, 1800, 3600, 10_800];
+
+/// All state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// The time of the last event that brought one.
+    pub now: Timestamp,
+    /// When the program was opened.
+    pub opened: Timestamp,
+    /// Columns and rows of the terminal.
+    pub size: (u16, u16),
+    /// The sites; may be empty (then only the host is watched).
+    pub sites: Vec<Site>,
+    /// The hosts; at least this one.
+    pub hosts: Vec<Host>,
+    /// Which site is shown.
+    pub site_index: usize,
+    /// Which screen is shown.
+    pub screen: Screen,
+    /// What covers it.
+    pub overlay: Overlay,
+    /// What is wrong, worst first, over all sites and hosts.
+    pub findings: Vec<Finding>,
+    /// Table of findings on Now.
+    pub now_table: Table,
+    /// Table of routes on Requests.
+    pub requests: Table,
+    /// Table of tasks on Tasks.
+    pub tasks: Table,
+    /// Table of processes on Host.
+    pub processes: Table,
+    /// Index into [`ZOOMS`].
+    pub zoom: usize,
+    /// UTC first rather than local time.
+    pub utc_first: bool,
+    /// Index of the theme among those loaded.
+    pub theme: usize,
+    /// How many themes are loaded.
+    pub themes: usize,
+    /// Since when the screen is held still.
+    pub paused: Option<Timestamp>,
+    /// What came while it was held still, the newest at the back, at most [`HELD`].
+    pub held: VecDeque<Observed>,
+    /// A short message.
+    pub toast: Option<Toast>,
+    /// Whether nothing may ever act.
+    pub read_only: bool,
+    /// Why no application was found, when none was.
+    pub no_site: Option<String>,
+    /// Observations dropped so far.
+    pub dropped: u64,
+    /// The last jump of the wall clock: when, and by how many milliseconds.
+    pub clock_jump: Option<(Timestamp, i64)>,
+    /// What the keys mean.
+    pub keymap: Keymap,
+    /// When a number is a warning, when critical.
+    pub thresholds: Thresholds,
+}
+
+/// Observations kept while the screen is held still.
+pub const HELD: usize = 400;
+
+impl Model {
+    /// The site that is shown.
+    pub fn site(&self) -> Option<&Site> {
+        self.sites.get(self.site_index)
+    }
+
+    /// The host that is shown.
+    pub fn host(&self) -> Option<&Host> {
+        self.hosts.first()
+    }
+
+    /// The table of the current screen.
+    pub const fn table(&self) -> &Table {
+        match self.screen {
+            Screen::Now => &self.now_table,
+            Screen::Requests => &self.requests,
+            Screen::Tasks => &self.tasks,
+            Screen::Host => &self.processes,
+        }
+    }
+
+    /// The table of the current screen.
+    pub const fn table_mut(&mut self) -> &mut Table {
+        match self.screen {
+            Screen::Now => &mut self.now_table,
+            Screen::Requests => &mut self.requests,
+            Screen::Tasks => &mut self.tasks,
+            Screen::Host => &mut self.processes,
+        }
+    }
+
+    /// The time the strips end at: now, or when the screen was held still.
+    pub fn shown_now(&self) -> Timestamp {
+        self.paused.unwrap_or(self.now)
+    }
+
+    /// The actions the palette offers for `input`, best first: those whose name or title holds every word of it.
+    pub fn palette_matches(input: &str) -> Vec<Action> {
+        let input = input.to_lowercase();
+        let hit = |spec: &&super::action::ActionSpec| {
+            let text = format!("{} {} {}", spec.name, spec.title, spec.help).to_lowercase();
+            input.split_whitespace().all(|word| text.contains(word))
+        };
+        let mut matches: Vec<_> = super::action::ACTIONS.iter().filter(hit).collect();
+        matches.sort_by_key(|spec| !spec.name.starts_with(input.trim()));
+        matches.into_iter().map(|spec| spec.action).collect()
+    }
+}

@@ -1,0 +1,249 @@
+//! What to watch and how: found by discovery, added to and overridden by `midwatch.toml`.
+//!
+//! [`file`] is the raw shape of the file, [`load`] turns it (with what [`crate::discovery`] found) into a [`Config`].
+
+pub mod file;
+pub mod load;
+pub mod paths;
+pub mod report;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::domain::database::Engine;
+use crate::domain::id::{HostId, SiteId};
+
+/// Everything midwatch was told or found out, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// This machine.
+    pub host: HostId,
+    /// The sites, at least none: with no site at all only the host is watched.
+    pub sites: Vec<SiteConfig>,
+    /// Where state lives, and whether it can.
+    pub state: StateDir,
+    /// How often each source is asked.
+    pub pace: PaceConfig,
+    /// When a number is a warning, when critical.
+    pub thresholds: crate::triage::Thresholds,
+    /// How it looks.
+    pub look: Look,
+    /// Keys that differ from the defaults: action name to chords as written.
+    pub keys: BTreeMap<String, Vec<String>>,
+    /// Whether nothing may ever act (`--read-only`, the configuration or `MIDWATCH_READ_ONLY`).
+    pub read_only: bool,
+    /// Where each thing was found or looked for, for `doctor` and `config path`.
+    pub trail: Vec<Trace>,
+}
+
+/// One site.
+#[derive(Debug)]
+pub struct SiteConfig {
+    /// Its unique name.
+    pub id: SiteId,
+    /// The name it shows to its visitors.
+    pub title: String,
+    /// Which application it is.
+    pub app: AppKind,
+    /// The application's version, where it could be found without asking it.
+    pub version: Option<String>,
+    /// Its public URL, without path: `https://tickets.example.org`.
+    pub url: url::Url,
+    /// The application's own address past the proxy, where it differs from `url`: `http://127.0.0.1:8345`.
+    pub direct: Option<url::Url>,
+    /// Path of the healthcheck: `/healthcheck/`.
+    pub health_path: String,
+    /// The metrics endpoint; `Err` says why there is none.
+    pub metrics: Result<MetricsConfig, String>,
+    /// The database; `Err` says why there is none.
+    pub database: Result<DatabaseConfig, String>,
+    /// Redis as a cache; `Err` says why there is none.
+    pub redis: Result<RedisConfig, String>,
+    /// The Celery broker, where it is Redis; `Err` says why there is none.
+    pub broker: Result<BrokerConfig, String>,
+    /// The application's data directory.
+    pub data_dir: Option<PathBuf>,
+    /// The application's configuration file this came from.
+    pub source: Option<PathBuf>,
+    /// A practice site: labelled so on every screen.
+    pub practice: bool,
+}
+
+/// Which application a site runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AppKind {
+    /// pretix.
+    Pretix,
+    /// pretalx.
+    Pretalx,
+    /// Anything else that serves HTTP.
+    Web,
+}
+
+/// A metrics endpoint.
+#[derive(Debug)]
+pub struct MetricsConfig {
+    /// Where it is.
+    pub url: url::Url,
+    /// User and password of its basic authentication.
+    pub login: Option<(String, SecretString)>,
+}
+
+/// A database, as the application reaches it.
+#[derive(Debug)]
+pub struct DatabaseConfig {
+    /// Which kind.
+    pub engine: Engine,
+    /// Host name, address, or a directory that holds a Unix socket; empty: the default socket.
+    pub host: String,
+    /// Its port.
+    pub port: Option<u16>,
+    /// The database's name; for SQLite the path of its file.
+    pub name: String,
+    /// The role.
+    pub user: String,
+    /// Its password; empty: none.
+    pub password: SecretString,
+}
+
+/// A Redis server.
+#[derive(Debug)]
+pub struct RedisConfig {
+    /// Its URL; may hold a password.
+    pub url: SecretString,
+}
+
+/// A Celery broker on Redis.
+#[derive(Debug)]
+pub struct BrokerConfig {
+    /// Its URL; may hold a password.
+    pub url: SecretString,
+    /// The queues the application uses.
+    pub queues: Vec<String>,
+    /// Whether queue names carry priority suffixes (only when the URL starts with `redis://`, FIELD T-06).
+    pub priorities: bool,
+}
+
+/// Where readings, history and locks live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateDir {
+    /// A directory that exists and can be written.
+    Directory(PathBuf),
+    /// None can be had: memory only, for this reason.
+    Memory(String),
+}
+
+/// How often sources are asked. Intervals get up to 10 % of jitter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaceConfig {
+    /// Healthcheck; default 5 s.
+    pub health: Duration,
+    /// Metrics; default 15 s, and never more than 5 % of the time is spent in them.
+    pub metrics: Duration,
+    /// Host; default 2 s.
+    pub host: Duration,
+    /// Database; default 5 s.
+    pub database: Duration,
+    /// Redis; default 5 s.
+    pub redis: Duration,
+    /// How long an unanswered request is waited for; default 35 s (gunicorn gives up at 30).
+    pub hang: Duration,
+}
+
+impl Default for PaceConfig {
+    fn default() -> Self {
+        Self {
+            health: Duration::from_secs(5),
+            metrics: Duration::from_secs(15),
+            host: Duration::from_secs(2),
+            database: Duration::from_secs(5),
+            redis: Duration::from_secs(5),
+            hang: Duration::from_secs(35),
+        }
+    }
+}
+
+/// How it looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Name of a built-in theme or of a file in the configuration directory's `themes/`.
+    pub theme: String,
+    /// Roles that differ from the theme: role name to style as written in a theme file.
+    pub patch: BTreeMap<String, String>,
+    /// How many colours.
+    pub color: ColorChoice,
+    /// Only ASCII, whatever the locale says.
+    pub ascii: bool,
+    /// Most frames per second; default 10.
+    pub frames_per_second: u32,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self {
+            theme: "dark".to_owned(),
+            patch: BTreeMap::new(),
+            color: ColorChoice::Auto,
+            ascii: false,
+            frames_per_second: 10,
+        }
+    }
+}
+
+/// How many colours to use.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum ColorChoice {
+    /// As the terminal and the environment say.
+    #[default]
+    Auto,
+    /// At least 16, even where the environment says none.
+    Always,
+    /// None; bold and reverse stay.
+    Never,
+    /// 16.
+    #[serde(rename = "16")]
+    #[value(name = "16")]
+    Ansi16,
+    /// 256.
+    #[serde(rename = "256")]
+    #[value(name = "256")]
+    Ansi256,
+    /// 24 bits.
+    Truecolor,
+}
+
+/// One thing discovery looked for: what, where, and what came of it. Never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// What was looked for: `pretix.cfg`, `site url`, `database`, `metrics`, …
+    pub what: String,
+    /// What came of it.
+    pub outcome: Found,
+}
+
+/// What came of looking for something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It was found: what, and where.
+    Yes(String),
+    /// It isn't there; why, and what to do if it should be.
+    No(String),
+    /// It is there and can't be used or read; why, and what would mend it.
+    Broken(String),
+}

@@ -1,0 +1,1 @@
+//! Finds applications on this host by their own configuration, without being told anything.

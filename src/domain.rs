@@ -1,0 +1,20 @@
+//! Pure facts and rules: what was seen on a site and a host, when, and what follows from it.
+//!
+//! Invariant: no input or output, no clock, no terminal, no runtime. Time comes in as a [`time::Timestamp`].
+//! Everything may use this layer; it uses nothing but serde.
+
+pub mod counters;
+pub mod database;
+pub mod exposition;
+pub mod health;
+pub mod history;
+pub mod host;
+pub mod id;
+pub mod level;
+pub mod observation;
+pub mod pace;
+pub mod reading;
+pub mod redis;
+pub mod text;
+pub mod time;
+pub mod traffic;

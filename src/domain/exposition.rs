@@ -1,0 +1,1 @@
+//! Prometheus text and OpenMetrics, parsed borrowed; bad lines are counted, never fatal.

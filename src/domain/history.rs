@@ -1,0 +1,203 @@
+//! What was, as series of points: the "since when" strips, on screen and on disk.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::observation::Observation;
+use super::reading::Seen;
+use super::time::Timestamp;
+
+/// Seconds between two points of a series in memory and in the finest tier on disk.
+pub const STEP_S: i64 = 10;
+
+/// Points kept per series in memory: three hours.
+pub const POINTS: usize = 1080;
+
+/// The name of a series: `health`, `requests`, `errors`, `queue`, `disk:/var`, …
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SeriesKey(pub String);
+
+impl SeriesKey {
+    /// A series by its fixed name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+}
+
+/// Names of series that always mean the same.
+pub mod names {
+    /// [`crate::domain::health::HealthState::height`]; the worst within a step.
+    pub const HEALTH: &str = "health";
+    /// Latency of the healthcheck, ms.
+    pub const LATENCY: &str = "latency";
+    /// Requests per second.
+    pub const REQUESTS: &str = "requests";
+    /// Share of requests answered 5xx.
+    pub const ERRORS: &str = "errors";
+    /// Tasks per second.
+    pub const TASKS: &str = "tasks";
+    /// Share of tasks that ended in an unforeseen error.
+    pub const TASK_ERRORS: &str = "task-errors";
+    /// Tasks waiting.
+    pub const QUEUE: &str = "queue";
+    /// Sessions in the database.
+    pub const SESSIONS: &str = "sessions";
+    /// Sessions waiting for a lock.
+    pub const LOCKS: &str = "locks";
+    /// Busy share of the CPU.
+    pub const CPU: &str = "cpu";
+    /// Share of memory that is not available.
+    pub const MEMORY: &str = "memory";
+    /// Share of swap in use.
+    pub const SWAP: &str = "swap";
+    /// One-minute load average.
+    pub const LOAD: &str = "load";
+    /// Bytes received per second, all interfaces.
+    pub const RECEIVED: &str = "received";
+    /// Bytes sent per second, all interfaces.
+    pub const SENT: &str = "sent";
+    /// Followed by a mount point: used share of that file system.
+    pub const DISK: &str = "disk:";
+}
+
+/// The worst (highest) value of each step, oldest first; steps nobody watched are absent.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Series {
+    points: VecDeque<Point>,
+}
+
+/// One step of a series.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// Number of the step: seconds since 1970 divided by [`STEP_S`].
+    pub step: i64,
+    /// The highest finite value seen in it.
+    pub value: f32,
+}
+
+/// The step a time falls into.
+pub const fn step_of(at: Timestamp) -> i64 {
+    at.as_secs().div_euclid(STEP_S)
+}
+
+impl Series {
+    /// Adds a value. Within one step the highest stays. A value that isn't finite, or older than the last step, is dropped.
+    #[expect(clippy::cast_possible_truncation, reason = "a strip needs no more than 24 bits")]
+    pub fn push(&mut self, at: Timestamp, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
+        let (step, value) = (step_of(at), value as f32);
+        match self.points.back_mut() {
+            Some(last) if last.step == step => last.value = last.value.max(value),
+            Some(last) if last.step > step => {}
+            Some(_) | None => {
+                if self.points.len() == POINTS {
+                    self.points.pop_front();
+                }
+                self.points.push_back(Point { step, value });
+            }
+        }
+    }
+
+    /// Puts older points (from disk, ascending) before what is already there.
+    pub fn prepend(&mut self, older: impl IntoIterator<Item = Point>) {
+        let first = self.points.front().map_or(i64::MAX, |p| p.step);
+        let mut all: VecDeque<Point> = older.into_iter().filter(|p| p.step < first && p.value.is_finite()).collect();
+        all.append(&mut self.points);
+        let surplus = all.len().saturating_sub(POINTS);
+        self.points = all.split_off(surplus);
+    }
+
+    /// The points, oldest first.
+    pub fn points(&self) -> impl DoubleEndedIterator<Item = &Point> + ExactSizeIterator {
+        self.points.iter()
+    }
+
+    /// The newest value.
+    pub fn last(&self) -> Option<f32> {
+        self.points.back().map(|p| p.value)
+    }
+
+    /// `columns` cells that cover the time from `from` to `to`: the highest value of each, `None` where nobody watched.
+    pub fn cells(&self, from: Timestamp, to: Timestamp, columns: usize) -> Vec<Option<f32>> {
+        let mut cells = vec![None; columns];
+        let (from, to) = (step_of(from), step_of(to).max(step_of(from) + 1));
+        let span = usize::try_from(to - from).unwrap_or(1).max(1);
+        for point in self.points.iter().rev() {
+            if point.step <= from {
+                break;
+            }
+            if point.step > to {
+                continue;
+            }
+            let offset = usize::try_from(point.step - from - 1).unwrap_or(0);
+            // A coarse cell takes several steps; a fine one (more columns than steps) stretches each step.
+            let first = offset * columns / span;
+            let last = (((offset + 1) * columns).div_ceil(span)).max(first + 1);
+            for cell in cells.iter_mut().take(last).skip(first) {
+                let highest: &mut Option<f32> = cell;
+                *highest = Some(highest.map_or(point.value, |v: f32| v.max(point.value)));
+            }
+        }
+        cells
+    }
+}
+
+/// All series of one scope.
+pub type History = BTreeMap<SeriesKey, Series>;
+
+/// The points an observation adds to its scope's history.
+#[expect(clippy::cast_precision_loss, reason = "a strip needs no more than 24 bits")]
+pub fn points(what: &Observation) -> Vec<(SeriesKey, f64)> {
+    let mut out = Vec::new();
+    let mut add = |name: &str, value: Option<f64>| {
+        if let Some(value) = value.filter(|v| v.is_finite()) {
+            out.push((SeriesKey::new(name), value));
+        }
+    };
+    match what {
+        Observation::Health(Seen::Value(check)) => {
+            add(names::HEALTH, Some(f64::from(check.state.height())));
+            add(names::LATENCY, Some(check.latency_ms));
+        }
+        Observation::Traffic(Seen::Value(traffic)) => {
+            add(names::REQUESTS, traffic.request_rate());
+            add(names::ERRORS, traffic.request_rate().and(traffic.error_share()));
+            add(names::TASKS, traffic.task_rate());
+            add(names::TASK_ERRORS, traffic.task_rate().and(traffic.task_error_share()));
+            add(names::QUEUE, traffic.waiting().map(|n| n as f64));
+        }
+        Observation::Database(Seen::Value(db)) => {
+            add(names::SESSIONS, db.sessions.map(f64::from));
+            add(names::LOCKS, db.waiting.map(f64::from));
+        }
+        Observation::Redis(Seen::Value(redis)) => {
+            add(names::QUEUE, redis.broker.as_ref().map(|b| b.waiting() as f64));
+        }
+        Observation::Host(seen) => {
+            if let Seen::Value(host) = &**seen {
+                add(names::CPU, host.cpu);
+                add(names::LOAD, host.load.map(|l| l[0]));
+                let used = |total: u64, free: u64| (total > 0).then(|| 1.0 - free as f64 / total as f64);
+                add(names::MEMORY, used(host.memory_total, host.memory_available));
+                add(names::SWAP, used(host.swap_total, host.swap_total.saturating_sub(host.swap_used)));
+                add(names::RECEIVED, Some(host.networks.iter().map(|n| n.received_per_s).sum()));
+                add(names::SENT, Some(host.networks.iter().map(|n| n.sent_per_s).sum()));
+                for disk in &host.disks {
+                    if let Ok(space) = &disk.space {
+                        add(&format!("{}{}", names::DISK, disk.mount), Some(space.used_share()));
+                    }
+                }
+            }
+        }
+        Observation::Health(_)
+        | Observation::Direct(_)
+        | Observation::Traffic(_)
+        | Observation::Database(_)
+        | Observation::Redis(_) => {}
+    }
+    out
+}

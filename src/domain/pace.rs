@@ -1,0 +1,1 @@
+//! When to ask what next: the pure rules of doing no harm.

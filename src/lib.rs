@@ -1,0 +1,12 @@
+//! midwatch (skeleton)
+pub mod app;
+pub mod backends;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod discovery;
+pub mod domain;
+pub mod ports;
+pub mod runtime;
+pub mod triage;
+pub mod ui;
