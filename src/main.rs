@@ -1,1 +1,3 @@
+//! midwatch: parse, install the error hook, run.
+
 fn main() {}

@@ -1,0 +1,17 @@
+//! All integration tests in one binary: it links once.
+
+mod architecture;
+mod catalogue;
+mod config;
+mod demo;
+mod exposition;
+mod host;
+mod pty;
+mod render;
+mod services;
+mod status;
+mod store;
+mod support;
+mod terminal;
+mod transitions;
+mod web;
