@@ -37,6 +37,8 @@ pub enum Action {
     Open,
     /// One level back.
     Back,
+    /// One level back; where there is none, leave.
+    Close,
     /// Sort by the next column.
     SortNext,
     /// Sort by the previous column.
@@ -140,7 +142,8 @@ pub const ACTIONS: &[ActionSpec] = &[
     spec(Action::First, "first", "first", "The first row.", &["g", "Home"], None),
     spec(Action::Last, "last", "last", "The last row.", &["G", "End"], None),
     spec(Action::Open, "open", "open", "Open what is selected.", &["Enter", "l", "Right"], Some(0)),
-    spec(Action::Back, "back", "back", "One level back; clears the filter.", &["Esc", "q", "h", "Left"], None),
+    spec(Action::Back, "back", "back", "One level back; clears the filter.", &["Esc", "h", "Left"], None),
+    spec(Action::Close, "close", "close", "One level back; on Now with nothing open, leaves midwatch.", &["q"], None),
     spec(Action::SortNext, "sort", "sort", "Sort by the next column.", &["s"], Some(2)),
     spec(Action::SortPrevious, "sort-previous", "sort back", "Sort by the previous column.", &["<"], None),
     spec(Action::SortReverse, "reverse", "reverse", "Sort the other way round.", &["R", ">"], None),

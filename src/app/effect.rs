@@ -16,4 +16,6 @@ pub enum Effect {
     PollNow,
     /// Put this text on the operator's clipboard.
     Copy(String),
+    /// Put the whole screen as plain text on the operator's clipboard.
+    CopyScreen,
 }

@@ -1,1 +1,66 @@
 //! How each event changes the model.
+
+mod keys;
+mod observe;
+
+use super::effect::Effect;
+use super::event::{Event, Storage};
+use super::model::{Model, Toast};
+use crate::domain::id::Scope;
+use crate::domain::time::Timestamp;
+
+/// How long a toast stays, in milliseconds.
+const TOAST_MS: i64 = 4_000;
+/// A jump of the clock is told for so long, in milliseconds.
+const JUMP_TOLD_MS: u64 = 60_000;
+
+/// Takes in one event. Never fails, never blocks; what must happen outside comes back as effects.
+pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
+    match event {
+        Event::Key(chord) => return keys::pressed(model, chord),
+        Event::Paste(text) => keys::pasted(model, &text),
+        Event::Resized(columns, rows) => model.size = (columns, rows),
+        Event::Tick(now) => tick(model, now),
+        Event::Observed(observed) => observe::take(model, *observed),
+        Event::Recalled(scope, series) => observe::recall(model, &scope, series),
+        Event::Storage(scope, storage) => stored(model, &scope, storage),
+        Event::ClockJumped(millis) => model.clock_jump = Some((model.now, millis)),
+        Event::Dropped(count) => model.dropped = model.dropped.saturating_add(count),
+        Event::Resumed => return vec![Effect::Redraw],
+        Event::Copied(chars) => toast(model, format!("copied {chars} characters")),
+    }
+    Vec::new()
+}
+
+fn tick(model: &mut Model, now: Timestamp) {
+    model.now = now;
+    if model.toast.as_ref().is_some_and(|t| t.until <= now) {
+        model.toast = None;
+    }
+    if model.clock_jump.is_some_and(|(at, _)| now.millis_since(at) > JUMP_TOLD_MS || now < at) {
+        model.clock_jump = None;
+    }
+    if model.paused.is_none() {
+        observe::assess(model);
+    }
+}
+
+fn stored(model: &mut Model, scope: &Scope, storage: Storage) {
+    match scope {
+        Scope::Site(id) => {
+            if let Some(site) = model.sites.iter_mut().find(|s| s.id == *id) {
+                site.storage = storage;
+            }
+        }
+        Scope::Host(id) => {
+            if let Some(host) = model.hosts.iter_mut().find(|h| h.id == *id) {
+                host.storage = storage;
+            }
+        }
+    }
+}
+
+/// Says something for a few seconds.
+fn toast(model: &mut Model, text: String) {
+    model.toast = Some(Toast { text, until: model.now.plus_millis(TOAST_MS) });
+}

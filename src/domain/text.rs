@@ -31,6 +31,65 @@ pub fn plain(text: &str, max: usize) -> String {
     out
 }
 
+/// A span of milliseconds as people say it: `0.4 s`, `12 s`, `6m40s`, `3h05m`, `2d 4h`.
+pub fn span(millis: u64) -> String {
+    let secs = millis / 1000;
+    match secs {
+        0 if millis >= 100 => format!("0.{} s", millis / 100),
+        0..60 => format!("{secs} s"),
+        60..3600 => format!("{}m{:02}s", secs / 60, secs % 60),
+        3600..86_400 => format!("{}h{:02}m", secs / 3600, secs % 3600 / 60),
+        _ => format!("{}d {}h", secs / 86_400, secs % 86_400 / 3600),
+    }
+}
+
+/// Bytes in binary units with three digits: `0 B`, `12.3 MB`, `1.50 GB`.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in ["kB", "MB", "GB", "TB", "PB"] {
+        if value < 999.5 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    match value {
+        _ if unit == "B" => format!("{bytes} B"),
+        v if v < 9.995 => format!("{v:.2} {unit}"),
+        v if v < 99.95 => format!("{v:.1} {unit}"),
+        v => format!("{v:.0} {unit}"),
+    }
+}
+
+/// A share (0.0 to 1.0) in percent: `0 %`, `0.3 %`, `12 %`, `100 %`; never rounded up to 100 or down to 0.
+pub fn percent(share: f64) -> String {
+    let p = share * 100.0;
+    match p {
+        p if p <= 0.0 => "0 %".to_owned(),
+        p if p < 0.05 => "<0.1 %".to_owned(),
+        p if p < 9.95 => format!("{p:.1} %"),
+        p if p < 100.0 => format!("{:.0} %", p.min(99.0)),
+        p => format!("{p:.0} %"),
+    }
+}
+
+/// Milliseconds: `0.4 ms`, `12 ms`, `1.20 s`, `31.0 s`.
+pub fn latency(millis: f64) -> String {
+    match millis {
+        m if m < 9.95 => format!("{m:.1} ms"),
+        m if m < 999.5 => format!("{m:.0} ms"),
+        m if m < 9_995.0 => format!("{:.2} s", m / 1000.0),
+        m => format!("{:.1} s", m / 1000.0),
+    }
+}
+
+/// A count with its noun: `1 task`, `312 tasks`.
+pub fn count(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::plain;

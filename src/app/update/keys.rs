@@ -1,0 +1,275 @@
+//! What a key does, by mode.
+
+use super::{observe, toast};
+use crate::app::action::{ACTIONS, Action};
+use crate::app::effect::Effect;
+use crate::app::key::{Chord, Key};
+use crate::app::model::{Model, Overlay, Screen, ZOOMS};
+use crate::app::view;
+
+/// The longest text that can be typed into a line.
+const LINE_MAX: usize = 200;
+/// Lines of a screen that are not rows of its table.
+const FRAME_LINES: u16 = 8;
+
+/// A key was pressed.
+pub(super) fn pressed(model: &mut Model, chord: Chord) -> Vec<Effect> {
+    // The two ways out of anything, in every mode.
+    if chord == Chord::ctrl('c') {
+        return vec![Effect::Quit];
+    }
+    match std::mem::take(&mut model.overlay) {
+        Overlay::None => match model.keymap.action(chord) {
+            Some(action) => act(model, action),
+            None => Vec::new(),
+        },
+        Overlay::Help { scroll } => help(model, chord, scroll),
+        Overlay::Palette { input, selected } => palette(model, chord, input, selected),
+        Overlay::Filter { before } => filter(model, chord, before),
+    }
+}
+
+/// Text was pasted: it goes where text is typed, and nowhere else.
+pub(super) fn pasted(model: &mut Model, text: &str) {
+    let text: String = text.chars().filter(|c| !c.is_control()).take(LINE_MAX).collect();
+    match &mut model.overlay {
+        Overlay::Palette { input, selected } => {
+            input.push_str(&text);
+            *input = input.chars().take(LINE_MAX).collect();
+            *selected = 0;
+        }
+        Overlay::Filter { .. } => {
+            let table = model.table_mut();
+            table.filter.push_str(&text);
+            table.filter = table.filter.chars().take(LINE_MAX).collect();
+        }
+        Overlay::None | Overlay::Help { .. } => {}
+    }
+}
+
+fn help(model: &mut Model, chord: Chord, scroll: usize) -> Vec<Effect> {
+    let page = usize::from(model.size.1.saturating_sub(6)).max(1);
+    let last = ACTIONS.len();
+    let scroll = match model.keymap.action(chord) {
+        Some(Action::Help | Action::Back | Action::Close | Action::Open) => return Vec::new(),
+        Some(Action::Quit) => return vec![Effect::Quit],
+        Some(action @ (Action::Redraw | Action::Suspend)) => {
+            model.overlay = Overlay::Help { scroll };
+            return act(model, action);
+        }
+        Some(Action::Up) => scroll.saturating_sub(1),
+        Some(Action::Down) => scroll + 1,
+        Some(Action::PageUp | Action::HalfPageUp) => scroll.saturating_sub(page),
+        Some(Action::PageDown | Action::HalfPageDown) => scroll + page,
+        Some(Action::First) => 0,
+        Some(Action::Last) => last,
+        Some(_) | None => scroll,
+    };
+    model.overlay = Overlay::Help { scroll: scroll.min(last) };
+    Vec::new()
+}
+
+fn palette(model: &mut Model, chord: Chord, mut input: String, selected: usize) -> Vec<Effect> {
+    let matches = Model::palette_matches(&input);
+    let last = matches.len().saturating_sub(1);
+    let mut selected = selected.min(last);
+    match (chord.key, chord.ctrl) {
+        (Key::Esc, _) => return Vec::new(),
+        (Key::Enter, _) => return matches.get(selected).map(|action| act(model, *action)).unwrap_or_default(),
+        (Key::Up, _) | (Key::Char('p'), true) => selected = selected.saturating_sub(1),
+        (Key::Down | Key::Tab, _) | (Key::Char('n'), true) => selected = (selected + 1).min(last),
+        (Key::Backspace, _) => {
+            if input.pop().is_none() {
+                return Vec::new();
+            }
+            selected = 0;
+        }
+        (Key::Char('u'), true) => input.clear(),
+        (Key::Char(c), false) if !chord.alt && input.chars().count() < LINE_MAX => {
+            input.push(c);
+            selected = 0;
+        }
+        _ => {}
+    }
+    model.overlay = Overlay::Palette { input, selected };
+    Vec::new()
+}
+
+fn filter(model: &mut Model, chord: Chord, before: String) -> Vec<Effect> {
+    let table = model.table_mut();
+    match (chord.key, chord.ctrl) {
+        (Key::Esc, _) => {
+            table.filter = before;
+            return Vec::new();
+        }
+        (Key::Enter, _) => return Vec::new(),
+        (Key::Backspace, _) => {
+            if table.filter.pop().is_none() {
+                return Vec::new();
+            }
+        }
+        (Key::Char('u'), true) => table.filter.clear(),
+        (Key::Char(c), false) if !chord.alt && table.filter.chars().count() < LINE_MAX => table.filter.push(c),
+        (Key::Up, _) => step(model, -1),
+        (Key::Down, _) => step(model, 1),
+        _ => {}
+    }
+    model.overlay = Overlay::Filter { before };
+    Vec::new()
+}
+
+fn page(model: &Model) -> isize {
+    isize::try_from(model.size.1.saturating_sub(FRAME_LINES).max(1)).unwrap_or(1)
+}
+
+fn step(model: &mut Model, by: isize) {
+    let rows = view::rows(model);
+    let height = usize::try_from(page(model)).unwrap_or(1);
+    model.table_mut().step(&rows, by, height);
+}
+
+/// Does what an action says.
+fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Show(screen) => model.screen = screen,
+        Action::NextScreen => cycle_screen(model, 1),
+        Action::PreviousScreen => cycle_screen(model, Screen::ALL.len() - 1),
+        Action::NextSite => next_site(model),
+        Action::Up => step(model, -1),
+        Action::Down => step(model, 1),
+        Action::HalfPageUp => step(model, -(page(model) / 2).max(1)),
+        Action::HalfPageDown => step(model, (page(model) / 2).max(1)),
+        Action::PageUp => step(model, -page(model)),
+        Action::PageDown => step(model, page(model)),
+        Action::First => step(model, isize::MIN),
+        Action::Last => step(model, isize::MAX),
+        Action::Open => open(model),
+        Action::Back => {
+            back(model);
+        }
+        Action::Close => {
+            if !back(model) {
+                return vec![Effect::Quit];
+            }
+        }
+        Action::SortNext => sort(model, 1),
+        Action::SortPrevious => sort(model, usize::MAX),
+        Action::SortReverse => {
+            let table = model.table_mut();
+            table.reversed = !table.reversed;
+        }
+        Action::Filter => {
+            let before = model.table().filter.clone();
+            model.table_mut().open = None;
+            model.overlay = Overlay::Filter { before };
+        }
+        Action::Pause => pause(model),
+        Action::PollNow => {
+            toast(model, "looking now".to_owned());
+            return vec![Effect::PollNow];
+        }
+        Action::ZoomOut => model.zoom = (model.zoom + 1).min(ZOOMS.len() - 1),
+        Action::ZoomIn => model.zoom = model.zoom.saturating_sub(1),
+        Action::Clock => model.utc_first = !model.utc_first,
+        Action::NextTheme => model.theme = (model.theme + 1) % model.themes.max(1),
+        Action::Copy => return copy(model),
+        Action::CopyScreen => return vec![Effect::CopyScreen],
+        Action::Help => model.overlay = Overlay::Help { scroll: 0 },
+        Action::Palette => model.overlay = Overlay::Palette { input: String::new(), selected: 0 },
+        Action::Redraw => return vec![Effect::Redraw],
+        Action::Suspend => return vec![Effect::Suspend],
+        Action::Quit => return vec![Effect::Quit],
+    }
+    Vec::new()
+}
+
+fn cycle_screen(model: &mut Model, by: usize) {
+    let all = Screen::ALL;
+    let at = all.iter().position(|s| *s == model.screen).unwrap_or(0);
+    if let Some(screen) = all.get((at + by) % all.len()) {
+        model.screen = *screen;
+    }
+}
+
+fn next_site(model: &mut Model) {
+    model.site_index = (model.site_index + 1) % model.sites.len().max(1);
+    match (model.sites.len(), model.site()) {
+        (2.., Some(site)) => {
+            let title = site.title.clone();
+            toast(model, title);
+        }
+        _ => toast(model, "only one site is watched".to_owned()),
+    }
+    for table in [&mut model.requests, &mut model.tasks] {
+        table.open = None;
+    }
+}
+
+fn open(model: &mut Model) {
+    // A process has nothing to open: its row says all there is.
+    if model.screen == Screen::Host {
+        return;
+    }
+    let rows = view::rows(model);
+    let table = model.table_mut();
+    table.open = rows.get(table.position(&rows)).cloned();
+    table.selected = table.open.clone().or(table.selected.take());
+}
+
+/// One level back: close what is open, clear the filter, leave the screen for Now. False if there was no way back.
+fn back(model: &mut Model) -> bool {
+    let table = model.table_mut();
+    if table.open.take().is_some() {
+        return true;
+    }
+    if !table.filter.is_empty() {
+        table.filter.clear();
+        return true;
+    }
+    let before = std::mem::replace(&mut model.screen, Screen::Now);
+    before != Screen::Now
+}
+
+fn sort(model: &mut Model, by: usize) {
+    let sorts = view::sorts(model.screen);
+    if sorts.is_empty() {
+        return;
+    }
+    let table = model.table_mut();
+    table.sort = if by == 1 { (table.sort + 1) % sorts.len() } else { (table.sort + sorts.len() - 1) % sorts.len() };
+    table.reversed = false;
+    table.offset = 0;
+    table.selected = None;
+}
+
+fn pause(model: &mut Model) {
+    if model.paused.take().is_some() {
+        observe::release(model);
+    } else {
+        model.paused = Some(model.now);
+    }
+}
+
+fn copy(model: &mut Model) -> Vec<Effect> {
+    let text = match model.screen {
+        Screen::Now => {
+            let rows = view::findings(model);
+            let ids: Vec<String> = rows.iter().map(|(_, f)| f.id()).collect();
+            rows.get(model.now_table.position(&ids)).map(|(_, f)| format!("{}: {} ({})", f.site, f.title, f.evidence))
+        }
+        Screen::Host => {
+            let rows = view::processes(model);
+            let ids: Vec<String> = rows.iter().map(|p| p.pid.to_string()).collect();
+            rows.get(model.processes.position(&ids)).map(|p| format!("{} {}", p.pid, p.command))
+        }
+        Screen::Requests | Screen::Tasks => {
+            let rows = view::rows(model);
+            rows.get(model.table().position(&rows)).cloned()
+        }
+    };
+    if let Some(text) = text {
+        return vec![Effect::Copy(text)];
+    }
+    toast(model, "nothing is selected".to_owned());
+    Vec::new()
+}

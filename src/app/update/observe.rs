@@ -1,0 +1,123 @@
+//! What was observed goes into the model, its history, and the findings.
+
+use crate::app::model::{HELD, Model};
+use crate::domain::history::{self, History, Point, SeriesKey};
+use crate::domain::id::{Scope, SourceKind};
+use crate::domain::observation::{Observation, Observed};
+use crate::domain::reading::{Reading, Seen};
+use crate::triage::{self, HostFacts, SiteFacts};
+
+/// Takes in one observation, or keeps it while the screen is held still.
+pub(super) fn take(model: &mut Model, observed: Observed) {
+    if model.paused.is_some() {
+        if model.held.len() >= HELD {
+            model.held.pop_front();
+        }
+        model.held.push_back(observed);
+        return;
+    }
+    apply(model, observed);
+    assess(model);
+}
+
+/// Takes in everything that was kept while the screen was held still.
+pub(super) fn release(model: &mut Model) {
+    while let Some(observed) = model.held.pop_front() {
+        apply(model, observed);
+    }
+    assess(model);
+}
+
+fn apply(model: &mut Model, observed: Observed) {
+    let Observed { scope, at, took_ms, what } = observed;
+    let points = history::points(&what);
+    match scope {
+        Scope::Site(id) => {
+            let Some(site) = model.sites.iter_mut().find(|s| s.id == id) else { return };
+            let kind = what.kind();
+            site.asking.retain(|(k, _)| *k != kind);
+            if what.is_asking() {
+                site.asking.push((kind, at));
+                return;
+            }
+            push(&mut site.history, points, at);
+            match what {
+                Observation::Health(seen) => site.health.absorb(seen, at, took_ms),
+                Observation::Direct(seen) => site.direct.absorb(seen, at, took_ms),
+                Observation::Traffic(seen) => site.traffic.absorb(seen, at, took_ms),
+                Observation::Database(seen) => site.database.absorb(seen, at, took_ms),
+                Observation::Redis(seen) => site.redis.absorb(seen, at, took_ms),
+                Observation::Host(_) => {}
+            }
+        }
+        Scope::Host(id) => {
+            let Some(host) = model.hosts.iter_mut().find(|h| h.id == id) else { return };
+            push(&mut host.history, points, at);
+            if let Observation::Host(seen) = what {
+                absorb_boxed(&mut host.reading, *seen, at, took_ms);
+            }
+        }
+    }
+}
+
+fn absorb_boxed<T>(reading: &mut Reading<T>, seen: Seen<T>, at: crate::domain::time::Timestamp, took_ms: u32) {
+    reading.absorb(seen, at, took_ms);
+}
+
+fn push(history: &mut History, points: Vec<(SeriesKey, f64)>, at: crate::domain::time::Timestamp) {
+    for (key, value) in points {
+        // A queue known from Redis and from the metrics is one series; both are right to within a scrape.
+        history.entry(key).or_default().push(at, value);
+    }
+}
+
+/// Puts points from disk before what was seen since.
+pub(super) fn recall(model: &mut Model, scope: &Scope, series: Vec<(SeriesKey, Vec<Point>)>) {
+    let history = match scope {
+        Scope::Site(id) => model.sites.iter_mut().find(|s| s.id == *id).map(|s| &mut s.history),
+        Scope::Host(id) => model.hosts.iter_mut().find(|h| h.id == *id).map(|h| &mut h.history),
+    };
+    if let Some(history) = history {
+        for (key, points) in series {
+            history.entry(key).or_default().prepend(points);
+        }
+    }
+    assess(model);
+}
+
+/// Runs the rules over everything.
+pub(super) fn assess(model: &mut Model) {
+    let now = model.now;
+    let mut findings = Vec::new();
+    for site in &mut model.sites {
+        let facts = SiteFacts {
+            name: &site.id.0,
+            health: &site.health,
+            direct: &site.direct,
+            traffic: &site.traffic,
+            database: &site.database,
+            redis: &site.redis,
+            asking: &site.asking,
+            history: &site.history,
+            now,
+        };
+        findings.extend(triage::site(&facts, &model.thresholds, &mut site.memory));
+    }
+    for host in &mut model.hosts {
+        let facts = HostFacts { name: &host.id.0, reading: &host.reading, now };
+        findings.extend(triage::host(&facts, &model.thresholds, &mut host.memory));
+    }
+    triage::fold::sort(&mut findings);
+    model.findings = findings;
+}
+
+impl Model {
+    /// Whether everything that could be fine has been seen: no site's healthcheck or host is still unknown.
+    pub fn seen_enough(&self) -> bool {
+        let asked_silently = |kind: &SourceKind| matches!(kind, SourceKind::Health);
+        self.sites.iter().all(|s| {
+            s.health.fresh().is_some()
+                && !s.asking.iter().any(|(k, since)| asked_silently(k) && self.now.millis_since(*since) > 3_000)
+        }) && self.hosts.iter().all(|h| h.reading.fresh().is_some())
+    }
+}

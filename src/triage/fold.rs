@@ -1,0 +1,53 @@
+//! Folds symptoms under their cause: one root, not fourteen alarms.
+
+use super::Finding;
+
+/// Rules that can be the cause of others, with the rules that then are their symptoms; the first that holds takes them.
+/// Within one site a database or Redis that is gone explains the healthcheck (pretix asks both there), the errors of
+/// requests and tasks, blind metrics, and workers that can't reach their broker.
+const CAUSES: &[(&str, &[&str])] = &[
+    ("database-down", WEB),
+    ("redis-down", WEB),
+    ("database-lock", WEB),
+    ("database-connections", WEB),
+    ("database-read-only", WEB),
+    ("redis-refuses-writes", WEB),
+    ("worker-gone", &["queue-late"]),
+    ("worker-hung", &["queue-late"]),
+    ("web-unreachable", &["metrics-blind", "proxy-fault"]),
+    ("web-hangs", &["metrics-blind", "requests-fail", "proxy-fault"]),
+    ("web-error", &["metrics-blind", "requests-fail", "proxy-fault"]),
+    ("web-misdirected", &["metrics-blind", "proxy-fault"]),
+];
+
+const WEB: &[&str] = &[
+    "web-hangs",
+    "web-error",
+    "web-slow",
+    "own-port-fault",
+    "metrics-blind",
+    "requests-fail",
+    "tasks-fail",
+    "queue-late",
+    "database-connections",
+];
+
+/// Folds symptoms under their cause and sorts: worst first, then the longest standing.
+pub fn fold(mut findings: Vec<Finding>) -> Vec<Finding> {
+    for (cause, symptoms) in CAUSES {
+        let Some(at) = findings.iter().position(|f| f.rule == *cause) else { continue };
+        let mut cause = findings.remove(at);
+        let (under, rest): (Vec<_>, Vec<_>) = findings.into_iter().partition(|f| f.is_any(symptoms));
+        findings = rest;
+        cause.symptoms.extend(under);
+        cause.symptoms.sort_by_key(|f| (std::cmp::Reverse(f.level), f.since.at));
+        findings.push(cause);
+    }
+    sort(&mut findings);
+    findings
+}
+
+/// Worst first, then the longest standing, then by name.
+pub fn sort(findings: &mut [Finding]) {
+    findings.sort_by(|a, b| b.level.cmp(&a.level).then(a.since.at.cmp(&b.since.at)).then_with(|| a.id().cmp(&b.id())));
+}

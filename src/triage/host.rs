@@ -1,0 +1,116 @@
+//! What the machine says (FIELD INC-08, INC-20, INC-29, INC-30, INC-31, and hung mounts).
+
+use super::{Claim, HostFacts, Thresholds};
+use crate::domain::host::{Disk, DiskSpace, HostReading};
+use crate::domain::id::SourceKind;
+use crate::domain::level::Level;
+use crate::domain::reading::Reading;
+use crate::domain::text;
+use crate::domain::time::Timestamp;
+use crate::domain::traffic::share;
+
+/// What the host claims.
+pub fn claims(facts: &HostFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
+    match facts.reading {
+        Reading::Fresh { value, at, .. } => {
+            let mut out = Vec::new();
+            for disk in &value.disks {
+                space(disk, *at, limits, &mut out);
+            }
+            memory(value, *at, limits, &mut out);
+            out
+        }
+        Reading::Stale { failed_since, why, .. } | Reading::Failed { failed_since, why } => {
+            vec![claim(
+                "host-unseen",
+                "",
+                Level::Unknown,
+                "The host can't be read".to_owned(),
+                why.clone(),
+                *failed_since,
+            )]
+        }
+        Reading::Never | Reading::Unseen { .. } => Vec::new(),
+    }
+}
+
+fn claim(rule: &'static str, subject: &str, level: Level, title: String, evidence: String, at: Timestamp) -> Claim {
+    Claim { rule, subject: subject.to_owned(), level, title, evidence, source: SourceKind::Host, at, since: None }
+}
+
+fn graded(value: f64, warning: f64, critical: f64) -> Option<Level> {
+    if value >= critical { Some(Level::Critical) } else { (value >= warning).then_some(Level::Warning) }
+}
+
+fn space(disk: &Disk, at: Timestamp, limits: &Thresholds, out: &mut Vec<Claim>) {
+    let mount = disk.mount.as_str();
+    let space = match &disk.space {
+        Ok(space) => space,
+        Err(why) => {
+            let evidence = format!("{} {} · {why}", disk.kind, disk.device);
+            return out.push(claim(
+                "mount-hangs",
+                mount,
+                Level::Critical,
+                format!("{mount} does not answer"),
+                evidence,
+                at,
+            ));
+        }
+    };
+    full(mount, disk, space, at, limits, out);
+    let inodes = space.inodes_used_share().and_then(|s| graded(s, limits.inodes_warning, limits.inodes_critical));
+    if let Some(level) = inodes {
+        let title = format!("{mount} has {} file slots (inodes) left", space.inodes_available);
+        let evidence =
+            format!("of {}; {} of space is free: few bytes, many files", space.inodes, text::bytes(space.available));
+        out.push(claim("inodes-full", mount, level, title, evidence, at));
+    }
+}
+
+fn full(mount: &str, disk: &Disk, space: &DiskSpace, at: Timestamp, limits: &Thresholds, out: &mut Vec<Claim>) {
+    let left = format!("{} of {} left", text::bytes(space.available), text::bytes(space.total));
+    let pace = space
+        .full_in_s
+        .map(|s| format!(" · full in {} at this pace", text::span(s.saturating_mul(1000))))
+        .unwrap_or_default();
+    let evidence = format!("{left}{pace} · {} {}", disk.kind, disk.device);
+    let by_pace =
+        space.full_in_s.is_some_and(|s| hours(s) <= limits.disk_full_within_hours) && space.used_share() >= 0.6;
+    if let Some(level) = graded(space.used_share(), limits.disk_warning, limits.disk_critical) {
+        let title = if space.available == 0 {
+            format!("{mount} is full")
+        } else {
+            format!("{mount} is {} full", text::percent(space.used_share()))
+        };
+        out.push(claim("disk-full", mount, level, title, evidence, at));
+    } else if by_pace {
+        let when = text::span(space.full_in_s.unwrap_or(0).saturating_mul(1000));
+        out.push(claim("disk-filling", mount, Level::Warning, format!("{mount} will be full in {when}"), evidence, at));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "hours of a month fit")]
+fn hours(secs: u64) -> f64 {
+    secs as f64 / 3600.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
+fn memory(host: &HostReading, at: Timestamp, limits: &Thresholds, out: &mut Vec<Claim>) {
+    let Some(free) = share(host.memory_available as f64, host.memory_total as f64) else { return };
+    let level = if free <= limits.memory_available_critical {
+        Level::Critical
+    } else if free <= limits.memory_available_warning {
+        Level::Warning
+    } else {
+        return;
+    };
+    let title = format!(
+        "Memory is short: {} of {} available",
+        text::bytes(host.memory_available),
+        text::bytes(host.memory_total)
+    );
+    let top = host.processes.iter().max_by_key(|p| p.memory);
+    let top = top.map(|p| format!("largest: {} {} ({})", p.pid, text::plain(&p.command, 40), text::bytes(p.memory)));
+    out.push(claim("memory-short", "", level, title, top.unwrap_or_default(), at));
+}

@@ -1,0 +1,98 @@
+//! What the application's metrics say (FIELD INC-06, INC-35, T-09).
+
+use super::{Claim, SiteFacts, Thresholds};
+use crate::domain::id::SourceKind;
+use crate::domain::level::Level;
+use crate::domain::reading::Reading;
+use crate::domain::text;
+use crate::domain::time::Timestamp;
+use crate::domain::traffic::{Traffic, Window};
+
+/// A share of errors among fewer requests or tasks than this says nothing.
+pub const ENOUGH: f64 = 20.0;
+
+/// What the metrics claim.
+pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
+    let mut out = Vec::new();
+    match facts.traffic {
+        Reading::Fresh { value, at, .. } => {
+            requests(value, *at, limits, &mut out);
+            tasks(value, *at, limits, &mut out);
+            page(value, *at, &mut out);
+        }
+        Reading::Stale { failed_since, why, .. } | Reading::Failed { failed_since, why } => {
+            out.push(claim(
+                "metrics-blind",
+                Level::Unknown,
+                "The metrics can't be read".to_owned(),
+                why.clone(),
+                *failed_since,
+            ));
+        }
+        Reading::Never | Reading::Unseen { .. } => {}
+    }
+    out
+}
+
+fn claim(rule: &'static str, level: Level, title: String, evidence: String, at: Timestamp) -> Claim {
+    Claim { rule, subject: String::new(), level, title, evidence, source: SourceKind::Traffic, at, since: None }
+}
+
+/// `GET presale:event.index 12 of 40` for the worst of them.
+fn requests(traffic: &Traffic, at: Timestamp, limits: &Thresholds, out: &mut Vec<Claim>) {
+    let Window::Seconds(window) = traffic.window else { return };
+    let all: f64 = traffic.routes.iter().map(crate::domain::traffic::Route::all_in_window).sum();
+    let Some(part) = traffic.error_share().filter(|_| all >= ENOUGH) else { return };
+    let level = if part >= limits.request_errors_critical {
+        Level::Critical
+    } else if part >= limits.request_errors_warning {
+        Level::Warning
+    } else {
+        return;
+    };
+    let worst = traffic.routes.iter().max_by(|a, b| a.in_window(5).total_cmp(&b.in_window(5)));
+    let worst = worst
+        .map(|r| format!("most at {} {}: {:.0} of {:.0}", r.method, r.url_name, r.in_window(5), r.all_in_window()));
+    let title = format!("{} of requests end in a server error", text::percent(part));
+    out.push(claim("requests-fail", level, title, format!("{} (last {window:.0} s)", worst.unwrap_or_default()), at));
+}
+
+fn tasks(traffic: &Traffic, at: Timestamp, limits: &Thresholds, out: &mut Vec<Claim>) {
+    let Window::Seconds(window) = traffic.window else { return };
+    let all: f64 = traffic.tasks.iter().map(crate::domain::traffic::Task::all_in_window).sum();
+    let Some(part) = traffic.task_error_share().filter(|s| all >= ENOUGH && *s >= limits.task_errors_warning) else {
+        return;
+    };
+    let worst = traffic.tasks.iter().max_by(|a, b| a.error.in_window.total_cmp(&b.error.in_window));
+    let worst = worst.map(|t| format!("most in {}: {:.0} of {:.0}", t.name, t.error.in_window, t.all_in_window()));
+    let title = format!("{} of background tasks fail unexpectedly", text::percent(part));
+    out.push(claim(
+        "tasks-fail",
+        Level::Warning,
+        title,
+        format!("{} (last {window:.0} s)", worst.unwrap_or_default()),
+        at,
+    ));
+}
+
+fn page(traffic: &Traffic, at: Timestamp, out: &mut Vec<Claim>) {
+    if let Some(cut) = &traffic.page.cut {
+        out.push(claim(
+            "metrics-cut",
+            Level::Note,
+            "The metrics page was not read to its end".to_owned(),
+            cut.clone(),
+            at,
+        ));
+    }
+    if traffic.page.bad_lines > 0 {
+        let title = format!("The metrics page has {}", text::count(traffic.page.bad_lines, "broken line"));
+        out.push(claim(
+            "metrics-broken-lines",
+            Level::Note,
+            title,
+            traffic.page.first_bad.clone().unwrap_or_default(),
+            at,
+        ));
+    }
+}

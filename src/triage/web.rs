@@ -1,0 +1,125 @@
+//! What the healthcheck and the certificate say (FIELD INC-01, INC-07, INC-32, T-10).
+
+use super::{Claim, SiteFacts, Thresholds};
+use crate::domain::health::{HealthCheck, HealthState};
+use crate::domain::id::SourceKind;
+use crate::domain::level::Level;
+use crate::domain::reading::Reading;
+use crate::domain::text;
+use crate::domain::time::Timestamp;
+
+/// The rules that say the site itself does not answer as it should.
+pub const STATES: [&str; 4] = ["web-unreachable", "web-hangs", "web-error", "web-misdirected"];
+
+/// A bad answer counts as a warning until it has held for so long: one lost packet is no outage.
+pub const CONFIRMED_MS: u64 = 1_500;
+
+/// A question unanswered for so long is worth telling.
+pub const ASKING_TOLD_MS: u64 = 3_000;
+
+/// What the healthchecks claim.
+pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
+    let mut out = Vec::new();
+    let asking = facts.asking.iter().find(|(kind, _)| matches!(kind, SourceKind::Health | SourceKind::Direct));
+    match asking.filter(|(_, since)| facts.now.millis_since(*since) >= ASKING_TOLD_MS) {
+        Some((_, since)) => out.push(unanswered(facts, *since)),
+        None => out.extend(facts.health.value().zip(facts.health.at()).and_then(|(check, at)| state(facts, check, at))),
+    }
+    if let (Some(check), Some(at)) = (facts.health.value(), facts.health.at()) {
+        out.extend(certificate(facts, check, at, limits));
+        if check.state == HealthState::Ok && check.latency_ms >= limits.health_slow_ms {
+            out.push(claim(
+                "web-slow",
+                Level::Warning,
+                format!("The healthcheck answers slowly: {}", text::latency(check.latency_ms)),
+                format!("{} usually takes a few milliseconds", check.url),
+                at,
+            ));
+        }
+    }
+    out.extend(own_port(facts));
+    out
+}
+
+fn claim(rule: &'static str, level: Level, title: String, evidence: String, at: Timestamp) -> Claim {
+    Claim { rule, subject: String::new(), level, title, evidence, source: SourceKind::Health, at, since: None }
+}
+
+fn unanswered(facts: &SiteFacts<'_>, since: Timestamp) -> Claim {
+    let waited = text::span(facts.now.millis_since(since));
+    let mut claim = claim(
+        "web-hangs",
+        Level::Critical,
+        format!("The site hangs: no answer for {waited}"),
+        "connected, and the healthcheck has not been answered; it is waited for, not repeated".to_owned(),
+        since,
+    );
+    if let Some(check) = facts.health.value().filter(|c| c.state == HealthState::Hanging) {
+        claim.evidence = format!("{}; before that: {}", claim.evidence, check.detail);
+    }
+    claim
+}
+
+fn state(facts: &SiteFacts<'_>, check: &HealthCheck, at: Timestamp) -> Option<Claim> {
+    let evidence = format!("{} · {} · {} ago", check.detail, text::latency(check.latency_ms), ago(facts, at));
+    let (rule, level, title) = match check.state {
+        HealthState::Ok => return None,
+        HealthState::Unreachable => ("web-unreachable", Level::Critical, "The site can't be reached".to_owned()),
+        HealthState::Hanging => {
+            ("web-hangs", Level::Critical, "The site hangs: it connects and never answers".to_owned())
+        }
+        HealthState::ServerError => {
+            let status = check.status.map(|s| format!(" {s}")).unwrap_or_default();
+            ("web-error", Level::Critical, format!("The healthcheck answers{status}"))
+        }
+        HealthState::Misdirected => {
+            let status = check.status.map(|s| format!(" {s}")).unwrap_or_default();
+            ("web-misdirected", Level::Warning, format!("The healthcheck is misdirected:{status}"))
+        }
+    };
+    Some(claim(rule, level, title, evidence, at))
+}
+
+fn ago(facts: &SiteFacts<'_>, at: Timestamp) -> String {
+    text::span(facts.now.millis_since(at))
+}
+
+fn certificate(facts: &SiteFacts<'_>, check: &HealthCheck, at: Timestamp, limits: &Thresholds) -> Option<Claim> {
+    let certificate = check.tls.as_ref()?;
+    let left_ms = certificate.not_after.millis_since(facts.now);
+    let days = left_ms / 86_400_000;
+    let evidence = format!("{} · issued by {}", certificate.subject, certificate.issuer);
+    if let Some(why) = &certificate.distrust {
+        let title = format!("The certificate is not trusted: {why}");
+        return Some(claim("certificate", Level::Critical, title, evidence, at));
+    }
+    let level = match days {
+        d if d <= limits.certificate_critical_days => Level::Critical,
+        d if d <= limits.certificate_warning_days => Level::Warning,
+        _ => return None,
+    };
+    Some(claim("certificate", level, format!("The certificate expires in {}", text::span(left_ms)), evidence, at))
+}
+
+/// Which side of the proxy is at fault (INC-07).
+fn own_port(facts: &SiteFacts<'_>) -> Option<Claim> {
+    let (Reading::Fresh { value: direct, at, .. }, Some(public)) = (facts.direct, facts.health.value()) else {
+        return None;
+    };
+    let (rule, title) = match (public.state == HealthState::Ok, direct.state == HealthState::Ok) {
+        (true, true) | (false, false) => return None,
+        (false, true) => (
+            "proxy-fault",
+            format!(
+                "The application answers on its own port in {}: the fault is between it and the public URL",
+                text::latency(direct.latency_ms)
+            ),
+        ),
+        (true, false) => (
+            "own-port-fault",
+            format!("The public URL is fine, the application's own port is not: {}", direct.state.word()),
+        ),
+    };
+    let evidence = format!("{}: {} · {}: {}", public.url, public.detail, direct.url, direct.detail);
+    Some(claim(rule, Level::Warning, title, evidence, *at))
+}
