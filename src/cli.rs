@@ -1,1 +1,4 @@
-//! skeleton
+//! The command line: what can be typed, and what each command writes.
+
+pub mod args;
+pub mod status;

@@ -37,6 +37,8 @@ pub struct Finding {
     pub title: String,
     /// The numbers behind it.
     pub evidence: String,
+    /// The source that shows it.
+    pub source: SourceKind,
     /// Since when.
     pub since: Since,
     /// What follows from it.
@@ -264,6 +266,7 @@ fn findings(claims: Vec<Claim>, name: &str, now: Timestamp, memory: &mut Memory,
             level: if unconfirmed { claim.level.min(Level::Warning) } else { claim.level },
             title: claim.title,
             evidence: claim.evidence,
+            source: claim.source,
             since,
             symptoms: Vec::new(),
             site: name.to_owned(),

@@ -42,6 +42,7 @@ pub enum Next {
 
 /// The schedule of one site's web side.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts, not a state in disguise")]
 pub struct WebPace {
     health_ms: u64,
     metrics_ms: u64,

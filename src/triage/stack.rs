@@ -39,10 +39,10 @@ pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
     match facts.redis {
         Reading::Fresh { value, at, .. } => redis(value, *at, limits, &mut out),
         Reading::Stale { failed_since, why, .. } => {
-            out.push(gone("redis-down", "Redis does not answer", why, *failed_since, SourceKind::Redis, true))
+            out.push(gone("redis-down", "Redis does not answer", why, *failed_since, SourceKind::Redis, true));
         }
         Reading::Failed { failed_since, why } => {
-            out.push(gone("redis-down", "Redis does not answer", why, *failed_since, SourceKind::Redis, false))
+            out.push(gone("redis-down", "Redis does not answer", why, *failed_since, SourceKind::Redis, false));
         }
         Reading::Never | Reading::Unseen { .. } => {}
     }
@@ -141,11 +141,11 @@ fn redis(redis: &RedisReading, at: Timestamp, limits: &Thresholds, out: &mut Vec
             SourceKind::Redis,
             at,
         ));
-    } else if let (Some(used), Some(max)) = (redis.used_memory, redis.max_memory.filter(|m| *m > 0)) {
-        if share(used as f64, max as f64).is_some_and(|s| s >= limits.redis_memory_warning) {
-            let title = format!("Redis has {} of {} in use", text::bytes(used), text::bytes(max));
-            out.push(claim("redis-memory", Level::Warning, title, memory(redis), SourceKind::Redis, at));
-        }
+    } else if let (Some(used), Some(max)) = (redis.used_memory, redis.max_memory.filter(|m| *m > 0))
+        && share(used as f64, max as f64).is_some_and(|s| s >= limits.redis_memory_warning)
+    {
+        let title = format!("Redis has {} of {} in use", text::bytes(used), text::bytes(max));
+        out.push(claim("redis-memory", Level::Warning, title, memory(redis), SourceKind::Redis, at));
     }
     if let Some(broker) = &redis.broker {
         workers(broker, at, out);

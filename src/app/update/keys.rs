@@ -103,10 +103,8 @@ fn filter(model: &mut Model, chord: Chord, before: String) -> Vec<Effect> {
             return Vec::new();
         }
         (Key::Enter, _) => return Vec::new(),
-        (Key::Backspace, _) => {
-            if table.filter.pop().is_none() {
-                return Vec::new();
-            }
+        (Key::Backspace, _) if table.filter.pop().is_none() => {
+            return Vec::new();
         }
         (Key::Char('u'), true) => table.filter.clear(),
         (Key::Char(c), false) if !chord.alt && table.filter.chars().count() < LINE_MAX => table.filter.push(c),

@@ -1,0 +1,173 @@
+//! The command line as clap sees it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::ColorChoice;
+
+/// What is broken, since when, what changed: a terminal for the engineer on call.
+///
+/// Without a command it opens the screens on a terminal, and prints `status` elsewhere. Without configuration it finds
+/// the applications of this host by itself; `midwatch doctor` says what was found and what was not.
+#[derive(Debug, Parser)]
+#[command(name = "midwatch", version, max_term_width = 100)]
+pub struct Cli {
+    /// What all commands understand.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Flags that all commands understand.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Global {
+    /// Read this configuration file and no other.
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Watch the application with this configuration file (pretix.cfg, pretalx.cfg), besides what is found.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub app_config: Option<PathBuf>,
+    /// Keep readings, history and locks here.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Look only: put the process into a sandbox that can't write outside its state directory.
+    #[arg(long, global = true)]
+    pub read_only: bool,
+    /// How many colours.
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    pub color: Option<ColorChoice>,
+    /// A built-in theme, or one of your own.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub theme: Option<String>,
+    /// Only ASCII on the screen.
+    #[arg(long, global = true)]
+    pub ascii: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Open the screens (the default on a terminal).
+    Tui,
+    /// Say once, or again and again, how things are; the exit code is 0 ok, 1 warning, 2 critical, 3 unknown.
+    Status(StatusArgs),
+    /// Poll and keep history without a screen, for every midwatch on this host to read (a systemd unit ships with it).
+    Record,
+    /// Bring up a small real site in a temporary directory and watch it: a place to practise.
+    Demo(DemoArgs),
+    /// Say what was found, what was not, why, and what root would see more.
+    Doctor {
+        /// How to print it.
+        #[arg(short, long, value_enum, default_value_t = Form::Text)]
+        output: Form,
+    },
+    /// Say where the configuration comes from, check it, show it, print its schema.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// What can be asked of the configuration.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ConfigCommand {
+    /// The files that are read, in order, and the directories that are used.
+    Path,
+    /// Whether it is right; every mistake with file, line and the nearest known key.
+    Check,
+    /// What holds in the end, and where each part came from. Secrets are not shown.
+    Show,
+    /// A JSON schema of the file.
+    Schema,
+}
+
+/// Flags of `status`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct StatusArgs {
+    /// Say it once and end (the default).
+    #[arg(long, conflicts_with = "watch")]
+    pub once: bool,
+    /// Say it again whenever it changes, at most every so many seconds.
+    #[arg(long, value_name = "SECS", num_args = 0..=1, default_missing_value = "5", require_equals = true,
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub watch: Option<u64>,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t = StatusForm::Text)]
+    pub output: StatusForm,
+}
+
+/// How a status can be printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum StatusForm {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document, or one a line with `--watch`.
+    Json,
+    /// The Monitoring Plugins' format, with performance data.
+    Nagios,
+    /// Prometheus text, for a textfile collector.
+    Prom,
+}
+
+/// How a report can be printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Form {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Flags of `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Begin with this fault.
+    #[arg(long, value_enum)]
+    pub fault: Option<crate::demo::Fault>,
+    /// No screen: print where everything is as KEY=VALUE and stay until interrupted.
+    #[arg(long)]
+    pub headless: bool,
+    /// Part of the practice site itself.
+    #[command(subcommand)]
+    pub part: Option<DemoPart>,
+}
+
+/// The practice site's own processes.
+#[derive(Debug, Clone, Subcommand)]
+pub enum DemoPart {
+    /// The web process.
+    #[command(hide = true)]
+    Web {
+        /// The site's directory.
+        dir: PathBuf,
+    },
+    /// The worker.
+    #[command(hide = true)]
+    Worker {
+        /// The site's directory.
+        dir: PathBuf,
+    },
+    /// The visitors.
+    #[command(hide = true)]
+    Visitors {
+        /// The site's directory.
+        dir: PathBuf,
+    },
+}
+
+impl Command {
+    /// Whether a wrong call of it ends with 3 (the Monitoring Plugins' "unknown") rather than 64.
+    pub fn is_check(name: &str) -> bool {
+        matches!(name, "status" | "doctor")
+    }
+}

@@ -1,0 +1,85 @@
+//! One JSON document: `schema_version`, RFC 3339 UTC, seconds and bytes as numbers.
+
+use serde_json::{Value, json};
+
+use super::{Number, Row, SCHEMA_VERSION, exit_code, level, summary};
+use crate::app::event::Storage;
+use crate::app::model::Model;
+use crate::domain::time::Timestamp;
+use crate::triage::Finding;
+
+/// The report on one line.
+pub fn render(model: &Model) -> String {
+    let level = level(model);
+    let document = json!({
+        "schema_version": SCHEMA_VERSION,
+        "generated_at": rfc3339(model.now),
+        "level": level.word(),
+        "exit_code": exit_code(level),
+        "summary": summary(model),
+        "read_only": model.read_only,
+        "sites": model.sites.iter().map(|s| json!({
+            "name": s.id, "title": s.title, "app": s.app, "url": s.url, "practice": s.practice, "storage": storage(&s.storage),
+        })).collect::<Vec<_>>(),
+        "hosts": model.hosts.iter().map(|h| json!({ "name": h.id, "storage": storage(&h.storage) })).collect::<Vec<_>>(),
+        "findings": model.findings.iter().map(|f| finding(f, model.now)).collect::<Vec<_>>(),
+        "readings": super::readings::rows(model).iter().map(|r| reading(r, model.now)).collect::<Vec<_>>(),
+    });
+    let mut text = document.to_string();
+    text.push('\n');
+    text
+}
+
+/// `2026-11-21T03:04:12.345Z`.
+pub fn rfc3339(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.as_millis()).map(|t| t.to_string()).unwrap_or_default()
+}
+
+fn storage(storage: &Storage) -> Value {
+    match storage {
+        Storage::Starting => json!({ "kind": "starting" }),
+        Storage::Poller => json!({ "kind": "poller" }),
+        Storage::Reader { pid } => json!({ "kind": "reader", "poller_pid": pid }),
+        Storage::Memory(why) => json!({ "kind": "memory", "why": why }),
+    }
+}
+
+fn finding(f: &Finding, now: Timestamp) -> Value {
+    json!({
+        "rule": f.rule,
+        "of": f.site,
+        "subject": f.subject,
+        "level": f.level.word(),
+        "title": f.title,
+        "evidence": f.evidence,
+        "source": f.source.name(),
+        "since": rfc3339(f.since.at),
+        "since_seen": f.since.seen,
+        "age_s": seconds(now.millis_since(f.since.at)),
+        "symptoms": f.symptoms.iter().map(|s| finding(s, now)).collect::<Vec<_>>(),
+    })
+}
+
+fn reading(row: &Row, now: Timestamp) -> Value {
+    let value = match &row.value {
+        Number::Value(v) => json!(v),
+        Number::Word(w) => json!(w),
+        Number::None => Value::Null,
+    };
+    json!({
+        "of": row.of,
+        "name": row.name,
+        "value": value,
+        "unit": row.unit,
+        "level": row.level.word(),
+        "source": row.source.name(),
+        "observed_at": row.observed_at.map(rfc3339),
+        "age_s": row.observed_at.map(|at| seconds(now.millis_since(at))),
+        "error": row.error,
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an age in seconds fits")]
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}

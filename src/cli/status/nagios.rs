@@ -1,0 +1,41 @@
+//! The Monitoring Plugins' format: `MIDWATCH STATUS - text | 'label'=value[UOM]`, details on the following lines.
+
+use super::{Number, level, summary};
+use crate::app::model::Model;
+use crate::domain::level::Level;
+
+/// The report.
+pub fn render(model: &Model) -> String {
+    let word = match level(model) {
+        Level::Ok | Level::Note => "OK",
+        Level::Warning => "WARNING",
+        Level::Critical => "CRITICAL",
+        Level::Unknown => "UNKNOWN",
+    };
+    let mut data = Vec::new();
+    for row in super::readings::rows(model) {
+        let Number::Value(value) = row.value else { continue };
+        let unit = match row.unit {
+            "ms" => "ms",
+            "s" => "s",
+            "B" => "B",
+            _ => "",
+        };
+        // A label is quoted; quotes and equal signs in it would end it.
+        let label = format!("{}.{}.{}", row.of, row.source.name(), row.name).replace(['\'', '=', '|'], "_");
+        data.push(format!("'{label}'={value}{unit}"));
+    }
+    let clean = |text: &str| text.replace('|', "/");
+    let mut lines = vec![format!("MIDWATCH {word} - {} | {}", clean(&summary(model)), data.join(" "))];
+    for finding in &model.findings {
+        lines.push(clean(&format!(
+            "{}: {}: {} ({})",
+            finding.level.word(),
+            finding.site,
+            finding.title,
+            finding.evidence
+        )));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}

@@ -1,0 +1,99 @@
+//! For people: the verdict, the findings, then each source with its age.
+
+use super::{level, summary};
+use crate::app::model::{Model, Site};
+use crate::domain::id::SourceKind;
+use crate::domain::reading::Reading;
+use crate::domain::text;
+use crate::domain::time::Timestamp;
+use crate::triage::Finding;
+
+/// The report in lines of plain text.
+pub fn render(model: &Model) -> String {
+    let mut lines = vec![format!("{}: {}", level(model).word().to_uppercase(), summary(model))];
+    for finding in &model.findings {
+        push(&mut lines, finding, model.now, 1);
+    }
+    for site in &model.sites {
+        lines.push(format!("{} · {} · {}", site.id, site.app, site.url));
+        lines.extend(site_lines(site, model.now));
+    }
+    for host in &model.hosts {
+        lines.push(format!("{} (host)", host.id));
+        lines.push(line("host", &host.reading, model.now, |h| {
+            let cpu = h.cpu.map_or_else(|| "cpu not known yet".to_owned(), |c| format!("cpu {}", text::percent(c)));
+            let fullest = h.disks.iter().filter_map(|d| Some((d, d.space.as_ref().ok()?)));
+            let fullest = fullest.max_by(|a, b| a.1.used_share().total_cmp(&b.1.used_share()));
+            let disk = fullest.map(|(d, s)| format!(" · {} {} full", d.mount, text::percent(s.used_share())));
+            let memory =
+                format!("{} of {} memory available", text::bytes(h.memory_available), text::bytes(h.memory_total));
+            format!("{cpu} · {memory}{}", disk.unwrap_or_default())
+        }));
+    }
+    if let Some(why) = &model.no_site {
+        lines.push(why.clone());
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn push(lines: &mut Vec<String>, f: &Finding, now: Timestamp, depth: usize) {
+    let age = text::span(now.millis_since(f.since.at));
+    let at_least = if f.since.seen { "" } else { "≥ " };
+    let indent = "  ".repeat(depth);
+    lines.push(format!("{indent}{}: {} (for {at_least}{age}) [{}]", f.level.word(), f.title, f.rule));
+    if !f.evidence.is_empty() {
+        lines.push(format!("{indent}  {}", f.evidence));
+    }
+    for symptom in &f.symptoms {
+        push(lines, symptom, now, depth + 1);
+    }
+}
+
+fn site_lines(site: &Site, now: Timestamp) -> Vec<String> {
+    let asking = |kind| {
+        let since = site.asking_since(kind).filter(|since| now.secs_since(*since) >= 2)?;
+        Some(format!("  {:<9} no answer for {}", kind.name(), text::span(now.millis_since(since))))
+    };
+    let health = line("health", &site.health, now, |c| {
+        format!("{} · {} · {}", c.state.word(), text::latency(c.latency_ms), c.detail)
+    });
+    let mut lines = vec![asking(SourceKind::Health).unwrap_or(health)];
+    if !matches!(site.direct, Reading::Never | Reading::Unseen { .. }) {
+        lines.push(line("direct", &site.direct, now, |c| format!("{} · {}", c.state.word(), c.detail)));
+    }
+    lines.push(line("metrics", &site.traffic, now, |t| {
+        let rate = |r: Option<f64>| r.map_or_else(|| "?".to_owned(), |r| format!("{r:.2}"));
+        let errors = t.error_share().map(|s| format!(", {} errors", text::percent(s))).unwrap_or_default();
+        format!("{} requests/s{errors} · {} tasks/s", rate(t.request_rate()), rate(t.task_rate()))
+    }));
+    lines.push(line("database", &site.database, now, |d| {
+        let sessions = d.sessions.map(|n| format!(" · {}", text::count(n.into(), "session"))).unwrap_or_default();
+        let waiting = d.waiting.filter(|n| *n > 0).map(|n| format!(", {n} waiting for a lock")).unwrap_or_default();
+        format!("{} {} · {}{sessions}{waiting}", d.engine.name(), d.version, text::latency(d.latency_ms))
+    }));
+    lines.push(line("redis", &site.redis, now, |r| {
+        let broker = r.broker.as_ref().map(|b| {
+            format!(
+                " · {} · {}",
+                text::count(b.consumers.into(), "worker"),
+                [&b.waiting().to_string(), " tasks waiting"].concat()
+            )
+        });
+        format!("Redis {} · {}{}", r.version, text::latency(r.latency_ms), broker.unwrap_or_default())
+    }));
+    lines
+}
+
+/// One source: its value with its age, or why there is none.
+fn line<T>(name: &str, reading: &Reading<T>, now: Timestamp, show: impl Fn(&T) -> String) -> String {
+    let age = |at: Timestamp| text::span(now.millis_since(at));
+    let said = match reading {
+        Reading::Never => "no answer yet".to_owned(),
+        Reading::Fresh { value, at, .. } => format!("{} · {} ago", show(value), age(*at)),
+        Reading::Stale { value, at, why, .. } => format!("STALE, {} ago: {} — {why}", age(*at), show(value)),
+        Reading::Failed { failed_since, why } => format!("failed for {}: {why}", age(*failed_since)),
+        Reading::Unseen { why } => format!("not seen: {why}"),
+    };
+    format!("  {name:<9} {said}")
+}
