@@ -1,16 +1,111 @@
-//! The practice site (skeleton)
+//! The practice site: a small real application in a temporary directory, from the same binary. A web process with
+//! `/healthcheck/` and `/metrics` over SQLite, a worker, visitors, and faults to practise on.
+//!
+//! It stands apart from the rest: nothing of midwatch's eyes uses it but the command that starts it.
+
+pub mod database;
+pub mod metrics;
+pub mod pages;
+pub mod site;
+pub mod visitors;
+pub mod web;
+pub mod worker;
+
+use std::path::{Path, PathBuf};
 
 /// A fault of the practice site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Fault {
     /// The web process is gone.
     WebDown,
-    /// The database is locked.
+    /// Somebody holds an exclusive lock on the database.
     DbLocked,
-    /// Every page is slow.
+    /// Every page takes seconds.
     Slow,
-    /// The worker is gone.
+    /// The worker is gone; tasks pile up while pages work.
     WorkerDead,
-    /// Pages and tasks fail.
+    /// A third of the pages and tasks fail.
     Errors,
+}
+
+impl Fault {
+    /// Its name, as on the command line and in the fault file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WebDown => "web-down",
+            Self::DbLocked => "db-locked",
+            Self::Slow => "slow",
+            Self::WorkerDead => "worker-dead",
+            Self::Errors => "errors",
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::WebDown, Self::DbLocked, Self::Slow, Self::WorkerDead, Self::Errors];
+}
+
+/// User of the practice site's metrics page.
+pub const METRICS_USER: &str = "practice";
+
+/// Where everything of a practice site lies.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    dir: PathBuf,
+}
+
+impl Ground {
+    /// In this directory.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// midwatch's configuration for it.
+    pub fn config(&self) -> PathBuf {
+        self.dir.join("midwatch.toml")
+    }
+
+    /// midwatch's state directory for it.
+    pub fn state(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// The application's database.
+    pub fn database(&self) -> PathBuf {
+        self.dir.join("practice.db")
+    }
+
+    /// The file that holds the name of the fault that is on; empty or absent: none.
+    pub fn fault_file(&self) -> PathBuf {
+        self.dir.join("fault")
+    }
+
+    /// The file that holds the port the web process listens on.
+    pub fn port_file(&self) -> PathBuf {
+        self.dir.join("port")
+    }
+
+    /// The file that holds the password of the metrics page.
+    pub fn password_file(&self) -> PathBuf {
+        self.dir.join("metrics-password")
+    }
+
+    /// The fault that is on.
+    pub fn fault(&self) -> Option<Fault> {
+        let name = std::fs::read_to_string(self.fault_file()).ok()?;
+        Fault::ALL.into_iter().find(|f| f.name() == name.trim())
+    }
+
+    /// The port the web process listens on.
+    ///
+    /// # Errors
+    /// When the file can't be read or holds no port.
+    pub fn port(&self) -> std::io::Result<u16> {
+        let text = std::fs::read_to_string(self.port_file())?;
+        text.trim().parse().map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+    }
 }

@@ -1,4 +1,42 @@
-//! midwatch (skeleton)
+//! midwatch: what is broken, since when, what changed, in a terminal.
+//!
+//! # Bird's-eye view
+//!
+//! ```text
+//!  sources ──Observed──▶ app::model ──▶ triage (pure rules) ──▶ findings ──▶ ui / status
+//!  (http, metrics, host,      ▲                                    │
+//!   database, redis)          └─ runtime: one ordered event stream ┘
+//!        │
+//!        └─▶ recorder (state directory) ──▶ every other midwatch on this host
+//! ```
+//!
+//! These are the *eyes*: they observe, decide what is wrong, and draw. No code in this crate changes anything outside
+//! midwatch's own state directory.
+//!
+//! # Code map
+//!
+//! | module | holds | may use |
+//! |---|---|---|
+//! | [`domain`] | readings, observations, history, the metrics parser, the pace of questions: pure | nothing |
+//! | [`triage`] | rules from readings to findings: pure | `domain` |
+//! | [`app`] | model, events, actions, keys, update: pure | `domain`, `triage` |
+//! | [`ports`] | traits of the sources | `domain` |
+//! | [`config`], [`discovery`] | what to watch, told or found | `domain`, `triage` |
+//! | [`backends`] | HTTP, host, database, Redis, the store on disk | `ports`, `domain`, `config` |
+//! | [`runtime`] | event loop, terminal, input, signals, sandbox | `app` |
+//! | [`ui`] | drawing a model, themes | `app`, `triage`, `domain` |
+//! | [`watch`] | puts sources, recorder and event stream together | everything below [`cli`] |
+//! | [`cli`] | commands | everything |
+//! | [`demo`] | the practice site | nothing of the above |
+//!
+//! # Invariants
+//!
+//! - One question per site is under way at a time, however many midwatches run ([`domain::pace`], [`backends::store`]).
+//! - No number is shown without its age; unknown is a state of its own and never green ([`domain::reading`]).
+//! - All state is one plain value; drawing changes none of it ([`app::model`], [`ui`]).
+//! - The event loop never blocks, every buffer is bounded ([`runtime`]).
+//! - Secrets are `SecretString` by type from the moment they are read ([`config`]).
+
 pub mod app;
 pub mod backends;
 pub mod cli;

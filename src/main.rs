@@ -1,3 +1,2 @@
-//! midwatch: parse, install the error hook, run.
-
+//! stub
 fn main() {}

@@ -302,3 +302,6 @@ fn recalled(claim: &Claim, since: Since, history: &History) -> Since {
     }
     earliest
 }
+
+#[cfg(test)]
+mod tests;

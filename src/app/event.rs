@@ -7,6 +7,7 @@ use crate::domain::history::{Point, SeriesKey};
 use crate::domain::id::Scope;
 use crate::domain::observation::Observed;
 use crate::domain::time::Timestamp;
+use crate::triage::Memory;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub enum Event {
     Observed(Box<Observed>),
     /// Older points of a scope's series were read from disk.
     Recalled(Scope, Vec<(SeriesKey, Vec<Point>)>),
+    /// What the rules remembered of a scope was read from disk.
+    Remembered(Scope, Memory),
     /// Who polls a scope, and where its history goes, has changed.
     Storage(Scope, Storage),
     /// The wall clock moved against the steady one by so many milliseconds.

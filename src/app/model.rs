@@ -232,6 +232,38 @@ pub struct Model {
 pub const HELD: usize = 400;
 
 impl Model {
+    /// A program that has just been opened at `now`: these sites and this host are known by name only.
+    pub fn new(now: Timestamp, sites: Vec<Site>, host: HostId) -> Self {
+        Self {
+            now,
+            opened: now,
+            size: (80, 24),
+            sites,
+            hosts: vec![Host::new(host)],
+            site_index: 0,
+            screen: Screen::Now,
+            overlay: Overlay::None,
+            findings: Vec::new(),
+            now_table: Table::default(),
+            requests: Table::default(),
+            tasks: Table::default(),
+            processes: Table::default(),
+            zoom: 2,
+            utc_first: true,
+            theme: 0,
+            themes: 1,
+            paused: None,
+            held: VecDeque::new(),
+            toast: None,
+            read_only: false,
+            no_site: None,
+            dropped: 0,
+            clock_jump: None,
+            keymap: Keymap::default(),
+            thresholds: Thresholds::default(),
+        }
+    }
+
     /// The site that is shown.
     pub fn site(&self) -> Option<&Site> {
         self.sites.get(self.site_index)

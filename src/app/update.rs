@@ -23,6 +23,7 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
         Event::Tick(now) => tick(model, now),
         Event::Observed(observed) => observe::take(model, *observed),
         Event::Recalled(scope, series) => observe::recall(model, &scope, series),
+        Event::Remembered(scope, memory) => observe::remember(model, &scope, memory),
         Event::Storage(scope, storage) => stored(model, &scope, storage),
         Event::ClockJumped(millis) => model.clock_jump = Some((model.now, millis)),
         Event::Dropped(count) => model.dropped = model.dropped.saturating_add(count),

@@ -90,6 +90,11 @@ pub fn count(n: u64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
+/// `1 task waits`, `312 tasks wait`.
+pub fn tasks_wait(n: u64) -> String {
+    if n == 1 { "1 task waits".to_owned() } else { format!("{n} tasks wait") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::plain;

@@ -6,14 +6,14 @@ use super::Finding;
 /// Within one site a database or Redis that is gone explains the healthcheck (pretix asks both there), the errors of
 /// requests and tasks, blind metrics, and workers that can't reach their broker.
 const CAUSES: &[(&str, &[&str])] = &[
+    ("worker-gone", &["queue-late"]),
+    ("worker-hung", &["queue-late"]),
     ("database-down", WEB),
     ("redis-down", WEB),
     ("database-lock", WEB),
     ("database-connections", WEB),
     ("database-read-only", WEB),
     ("redis-refuses-writes", WEB),
-    ("worker-gone", &["queue-late"]),
-    ("worker-hung", &["queue-late"]),
     ("web-unreachable", &["metrics-blind", "proxy-fault"]),
     ("web-hangs", &["metrics-blind", "requests-fail", "proxy-fault"]),
     ("web-error", &["metrics-blind", "requests-fail", "proxy-fault"]),

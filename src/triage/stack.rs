@@ -160,7 +160,7 @@ fn redis(redis: &RedisReading, at: Timestamp, limits: &Thresholds, out: &mut Vec
             let level = if oldest >= critical { Level::Critical } else { Level::Warning };
             let title = format!(
                 "{} in queue {}, the oldest ≥ {}",
-                waiting(queue.waiting),
+                text::tasks_wait(queue.waiting),
                 queue.name,
                 text::span(oldest * 1000)
             );
@@ -187,10 +187,6 @@ fn memory(redis: &RedisReading) -> String {
         .join(" · ")
 }
 
-fn waiting(n: u64) -> String {
-    if n == 1 { "1 task waits".to_owned() } else { format!("{n} tasks wait") }
-}
-
 /// Worker dead or hung while every page is fine (INC-03; pretix' post-mortem of 2018-11-26).
 fn workers(broker: &Broker, at: Timestamp, out: &mut Vec<Claim>) {
     let held = if broker.unacked > 0 {
@@ -198,7 +194,7 @@ fn workers(broker: &Broker, at: Timestamp, out: &mut Vec<Claim>) {
     } else {
         String::new()
     };
-    let evidence = format!("{} in all queues{held}", waiting(broker.waiting()));
+    let evidence = format!("{} in all queues{held}", text::tasks_wait(broker.waiting()));
     if broker.consumers == 0 {
         let title = "No worker takes tasks: carts, orders and mail hang while pages work".to_owned();
         out.push(claim("worker-gone", Level::Critical, title, evidence, SourceKind::Redis, at));

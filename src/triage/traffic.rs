@@ -18,6 +18,9 @@ pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
         Reading::Fresh { value, at, .. } => {
             requests(value, *at, limits, &mut out);
             tasks(value, *at, limits, &mut out);
+            if facts.redis.fresh().is_none_or(|r| r.broker.is_none()) {
+                out.extend(silent_worker(value, *at));
+            }
             page(value, *at, &mut out);
         }
         Reading::Stale { failed_since, why, .. } | Reading::Failed { failed_since, why } => {
@@ -36,6 +39,20 @@ pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
 
 fn claim(rule: &'static str, level: Level, title: String, evidence: String, at: Timestamp) -> Claim {
     Claim { rule, subject: String::new(), level, title, evidence, source: SourceKind::Traffic, at, since: None }
+}
+
+/// A worker that does nothing, where the broker itself can't be seen: tasks wait and none was done for this long.
+const SILENT_S: f64 = 25.0;
+
+fn silent_worker(traffic: &Traffic, at: Timestamp) -> Option<Claim> {
+    let Window::Seconds(window) = traffic.window else { return None };
+    let done: f64 = traffic.tasks.iter().map(crate::domain::traffic::Task::all_in_window).sum();
+    let waiting = traffic.waiting().filter(|n| *n >= 3)?;
+    if window < SILENT_S || done > 0.0 || traffic.tasks.is_empty() {
+        return None;
+    }
+    let title = format!("{} and none was done for {window:.0} s: the worker does nothing", text::tasks_wait(waiting));
+    Some(claim("worker-silent", Level::Critical, title, "as the application's own metrics say".to_owned(), at))
 }
 
 /// `GET presale:event.index 12 of 40` for the worst of them.

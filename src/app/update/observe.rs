@@ -5,7 +5,7 @@ use crate::domain::history::{self, History, Point, SeriesKey};
 use crate::domain::id::{Scope, SourceKind};
 use crate::domain::observation::{Observation, Observed};
 use crate::domain::reading::{Reading, Seen};
-use crate::triage::{self, HostFacts, SiteFacts};
+use crate::triage::{self, HostFacts, Memory, SiteFacts};
 
 /// Takes in one observation, or keeps it while the screen is held still.
 pub(super) fn take(model: &mut Model, observed: Observed) {
@@ -80,6 +80,27 @@ pub(super) fn recall(model: &mut Model, scope: &Scope, series: Vec<(SeriesKey, V
     if let Some(history) = history {
         for (key, points) in series {
             history.entry(key).or_default().prepend(points);
+        }
+    }
+    assess(model);
+}
+
+/// Takes over what an earlier watcher remembered, unless this one remembers more already.
+pub(super) fn remember(model: &mut Model, scope: &Scope, memory: Memory) {
+    let ours = match scope {
+        Scope::Site(id) => model.sites.iter_mut().find(|s| s.id == *id).map(|s| &mut s.memory),
+        Scope::Host(id) => model.hosts.iter_mut().find(|h| h.id == *id).map(|h| &mut h.memory),
+    };
+    if let Some(ours) = ours {
+        for (key, mark) in memory.marks {
+            let kept = ours.marks.entry(key).or_insert(mark);
+            if mark.since.at < kept.since.at {
+                *kept = mark;
+            }
+        }
+        for (source, first) in memory.first_looks {
+            let kept = ours.first_looks.entry(source).or_insert(first);
+            *kept = (*kept).min(first);
         }
     }
     assess(model);

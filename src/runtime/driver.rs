@@ -1,0 +1,258 @@
+//! The event loop: receive, update, carry out effects, maybe draw.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use ratatui::Frame;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::clock::{self, JumpWatch};
+use super::input::Input;
+use super::screen::{Report, Screen};
+use super::terminal::Terminal;
+use crate::app::effect::Effect;
+use crate::app::event::Event;
+use crate::app::model::Model;
+use crate::app::update::update;
+use crate::domain::id::Scope;
+use crate::triage::Memory;
+
+/// Why the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The operator left.
+    Quit,
+    /// The terminal went away; the watching ends with it, nothing else does.
+    HungUp,
+    /// This signal came.
+    Signal(u8),
+}
+
+impl End {
+    /// The exit code: 0, or 128 plus the signal. A hang-up is how an SSH session ends and no failure of ours: 0.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Quit | Self::HungUp => 0,
+            Self::Signal(n) => 128 + n,
+        }
+    }
+}
+
+/// How the loop reaches the world.
+#[derive(Debug)]
+pub struct Wires {
+    /// What pollers report.
+    pub events: mpsc::Receiver<Event>,
+    /// Counts up whenever everything shall be looked at now.
+    pub poll_now: watch::Sender<u64>,
+    /// What the rules remember, by scope, for who keeps it on disk.
+    pub memories: watch::Sender<Memories>,
+}
+
+/// What the rules remember, by scope.
+pub type Memories = BTreeMap<Scope, Memory>;
+
+/// Hands on what the rules remember, if any of it began or ended since.
+fn remember(memories: &watch::Sender<Memories>, model: &Model) {
+    let begun = |memory: &Memory| memory.marks.iter().map(|(key, mark)| (key.clone(), mark.since)).collect::<Vec<_>>();
+    let sites = model.sites.iter().map(|s| (s.scope(), &s.memory));
+    let now: Vec<_> = sites.chain(model.hosts.iter().map(|h| (Scope::Host(h.id.clone()), &h.memory))).collect();
+    memories.send_if_modified(|before| {
+        let same = now.iter().all(|(scope, memory)| before.get(scope).is_some_and(|b| begun(b) == begun(memory)));
+        if !same {
+            *before = now.iter().map(|(scope, memory)| (scope.clone(), (*memory).clone())).collect();
+        }
+        !same
+    });
+}
+
+/// The signals that end or touch a program.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    proceed: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            // SIGCONT is 18 on every Linux we run on.
+            proceed: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
+        })
+    }
+
+    /// Waits for a signal that ends the program; `None`: it was continued after a stop.
+    async fn next(&mut self) -> Option<End> {
+        tokio::select! {
+            _ = self.hangup.recv() => Some(End::HungUp),
+            _ = self.terminate.recv() => Some(End::Signal(15)),
+            _ = self.interrupt.recv() => Some(End::Signal(2)),
+            _ = self.proceed.recv() => None,
+        }
+    }
+}
+
+/// How long a terminal that takes no output is waited for at the end.
+const LEAVE_LIMIT: Duration = Duration::from_millis(700);
+
+/// Runs the screens until the operator leaves, the terminal goes, or a signal comes.
+///
+/// # Errors
+/// When signals can't be received or the drawing thread can't be started.
+pub async fn screens(
+    model: Model,
+    mut wires: Wires,
+    terminal: Terminal,
+    inputs: impl Stream<Item = io::Result<Input>>,
+    frame_time: Duration,
+    draw: impl Fn(&Model, &mut Frame<'_>) + Send + 'static,
+    plain: impl Fn(&Model) -> String,
+) -> io::Result<End> {
+    let mut signals = Signals::new()?;
+    let (screen, mut reports) = Screen::start(terminal, draw)?;
+    let mut inputs = pin!(inputs);
+    let mut model = Arc::new(model);
+    let mut tick = interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut jumps = JumpWatch::new();
+    let mut dirty = true;
+    let mut drawn_at = Instant::now().checked_sub(frame_time).unwrap_or_else(Instant::now);
+    let end = loop {
+        let mut batch = Vec::new();
+        let (mut urgent, mut ticked) = (false, false);
+        tokio::select! {
+            biased;
+            end = signals.next() => match end {
+                Some(end) => break end,
+                None => batch.push(Event::Resumed),
+            },
+            report = reports.recv() => match report {
+                Some(Report::Resumed) => batch.push(Event::Resumed),
+                Some(Report::Gone(error)) => {
+                    tracing::info!(%error, "the terminal is gone");
+                    break End::HungUp;
+                }
+                None => break End::HungUp,
+            },
+            input = inputs.next() => match input {
+                Some(Ok(input)) => {
+                    urgent = true;
+                    batch.push(input.into_event());
+                }
+                Some(Err(error)) => {
+                    tracing::info!(%error, "the terminal can't be read");
+                    break End::HungUp;
+                }
+                None => break End::HungUp,
+            },
+            () = sleep_until(drawn_at + frame_time), if dirty => {}
+            event = wires.events.recv() => {
+                batch.extend(event);
+                while let Ok(more) = wires.events.try_recv() {
+                    batch.push(more);
+                }
+            }
+            _ = tick.tick() => {
+                batch.extend(jumps.jumped().map(Event::ClockJumped));
+                batch.push(Event::Tick(clock::now()));
+                ticked = true;
+            }
+        }
+        let mut leaving = false;
+        for event in batch {
+            dirty = true;
+            for effect in update(Arc::make_mut(&mut model), event) {
+                match effect {
+                    Effect::Quit => leaving = true,
+                    Effect::Suspend => screen.suspend(),
+                    Effect::Redraw => screen.clear(),
+                    Effect::PollNow => wires.poll_now.send_modify(|n| *n = n.wrapping_add(1)),
+                    Effect::Copy(text) => copy(&screen, &mut model, text),
+                    Effect::CopyScreen => {
+                        let text = plain(&model);
+                        copy(&screen, &mut model, text);
+                    }
+                }
+            }
+        }
+        if leaving {
+            break End::Quit;
+        }
+        if ticked {
+            remember(&wires.memories, &model);
+        }
+        if dirty && (urgent || drawn_at.elapsed() >= frame_time) {
+            screen.show(Arc::clone(&model));
+            drawn_at = Instant::now();
+            dirty = false;
+        }
+    };
+    match end {
+        End::HungUp => screen.abandon(LEAVE_LIMIT).await,
+        End::Quit | End::Signal(_) => screen.leave(LEAVE_LIMIT).await,
+    }
+    Ok(end)
+}
+
+fn copy(screen: &Screen, model: &mut Arc<Model>, text: String) {
+    let chars = text.chars().count();
+    screen.copy(text);
+    update(Arc::make_mut(model), Event::Copied(chars));
+}
+
+/// Runs the model without a screen: `each` sees it after every event and says whether to go on.
+///
+/// # Errors
+/// When signals can't be received.
+pub async fn headless(
+    mut model: Model,
+    mut wires: Wires,
+    mut each: impl FnMut(&Model) -> bool,
+) -> io::Result<(End, Model)> {
+    let mut signals = Signals::new()?;
+    let mut tick = interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut jumps = JumpWatch::new();
+    loop {
+        let mut batch = Vec::new();
+        let mut ticked = false;
+        tokio::select! {
+            biased;
+            end = signals.next() => match end {
+                Some(end) => return Ok((end, model)),
+                None => continue,
+            },
+            event = wires.events.recv() => {
+                batch.extend(event);
+                while let Ok(more) = wires.events.try_recv() {
+                    batch.push(more);
+                }
+            }
+            _ = tick.tick() => {
+                batch.extend(jumps.jumped().map(Event::ClockJumped));
+                batch.push(Event::Tick(clock::now()));
+                ticked = true;
+            }
+        }
+        for event in batch {
+            // Without keys there is nothing to carry out.
+            update(&mut model, event);
+        }
+        if ticked {
+            remember(&wires.memories, &model);
+        }
+        if !each(&model) {
+            return Ok((End::Quit, model));
+        }
+    }
+}
