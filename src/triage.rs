@@ -286,7 +286,7 @@ fn recalled(claim: &Claim, since: Since, history: &History) -> Since {
     let mut next = history::step_of(since.at);
     for point in series.points().rev() {
         let at = Timestamp::from_millis(point.step.saturating_mul(history::STEP_S * 1000));
-        if next - point.step > 6 {
+        if next.saturating_sub(point.step) > 6 {
             break;
         }
         if point.value < 0.5 {

@@ -124,8 +124,9 @@ impl Series {
     /// `columns` cells that cover the time from `from` to `to`: the highest value of each, `None` where nobody watched.
     pub fn cells(&self, from: Timestamp, to: Timestamp, columns: usize) -> Vec<Option<f32>> {
         let mut cells = vec![None; columns];
-        let (from, to) = (step_of(from), step_of(to).max(step_of(from) + 1));
-        let span = usize::try_from(to - from).unwrap_or(1).max(1);
+        let from = step_of(from);
+        let to = step_of(to).max(from.saturating_add(1));
+        let span = usize::try_from(to.saturating_sub(from)).unwrap_or(1).max(1);
         for point in self.points.iter().rev() {
             if point.step <= from {
                 break;
@@ -133,10 +134,10 @@ impl Series {
             if point.step > to {
                 continue;
             }
-            let offset = usize::try_from(point.step - from - 1).unwrap_or(0);
+            let offset = usize::try_from(point.step.saturating_sub(from).saturating_sub(1)).unwrap_or(0);
             // A coarse cell takes several steps; a fine one (more columns than steps) stretches each step.
-            let first = offset * columns / span;
-            let last = (((offset + 1) * columns).div_ceil(span)).max(first + 1);
+            let first = offset.saturating_mul(columns) / span;
+            let last = offset.saturating_add(1).saturating_mul(columns).div_ceil(span).max(first + 1);
             for cell in cells.iter_mut().take(last).skip(first) {
                 let highest: &mut Option<f32> = cell;
                 *highest = Some(highest.map_or(point.value, |v: f32| v.max(point.value)));
