@@ -1,6 +1,6 @@
 //! What to watch and how: found by discovery, added to and overridden by `midwatch.toml`.
 //!
-//! [`file`] is the raw shape of the file, [`load`] turns it (with what [`crate::discovery`] found) into a [`Config`].
+//! [`mod@file`] is the raw shape of the file, [`load`] turns it (with what [`crate::discovery`] found) into a [`Config`].
 
 pub mod file;
 pub mod load;

@@ -122,8 +122,7 @@ async fn end(child: &mut Option<Child>) {
 /// A password nobody else on the host can guess, from the kernel's own source of ids.
 fn password() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/uuid")
-        .map(|u| u.trim().to_owned())
-        .unwrap_or_else(|_| "practice".to_owned())
+        .map_or_else(|_| "practice".to_owned(), |u| u.trim().to_owned())
 }
 
 fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {

@@ -27,7 +27,7 @@ pub async fn visit(ground: Ground) -> color_eyre::Result<()> {
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .tls_certs_only([])
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .build()?;
     for n in 0_u64.. {
         let at = usize::try_from(n).unwrap_or(0) % ROUND.len();

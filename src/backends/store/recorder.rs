@@ -1,0 +1,211 @@
+//! A bounded front before the writer: the event loop and the pollers never wait for a disk.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::writer::{COUNTERS, MEMORY};
+use super::{PollLock, StoreError, Writer};
+use crate::domain::counters::Counters;
+use crate::domain::id::{Scope, SourceKind};
+use crate::domain::observation::Observed;
+use crate::domain::time::Timestamp;
+use crate::triage::Memory;
+
+/// At most one transaction in this time.
+const BATCH: Duration = Duration::from_secs(1);
+/// After a failure the disk is tried again this often.
+const RETRY: Duration = Duration::from_secs(30);
+/// How long the last batch may take at the end.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// What waits to be written; of each kind only the newest.
+#[derive(Debug, Default)]
+struct Tray {
+    observed: BTreeMap<SourceKind, Observed>,
+    requests: BTreeMap<SourceKind, Option<(Timestamp, Timestamp)>>,
+    notes: BTreeMap<&'static str, (String, Timestamp)>,
+    urgent: bool,
+    closing: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    tray: Mutex<Tray>,
+    ready: Notify,
+}
+
+/// Takes what pollers see and writes it in the background.
+#[derive(Debug)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+    trouble: watch::Receiver<Option<String>>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Recorder {
+    /// Starts with an opened writer; keeps the lock for as long as it runs.
+    pub fn start(dir: PathBuf, scope: Scope, writer: Writer, lock: PollLock) -> Self {
+        let shared: Arc<Shared> = Arc::default();
+        let (tell, trouble) = watch::channel(None);
+        let work = Work { dir, scope, shared: Arc::clone(&shared), tell, writer: Some(writer), _lock: lock };
+        Self { shared, trouble, task: Mutex::new(Some(tokio::spawn(work.run()))) }
+    }
+
+    /// Why nothing can be written at present; `None`: it can.
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.clone()
+    }
+
+    fn put(&self, change: impl FnOnce(&mut Tray)) {
+        change(&mut self.shared.tray.lock().unwrap_or_else(PoisonError::into_inner));
+        self.shared.ready.notify_one();
+    }
+
+    /// Publishes an observation; one of the same source that still waits is replaced.
+    pub fn record(&self, observed: Observed) {
+        self.put(|tray| {
+            tray.observed.insert(observed.what.kind(), observed);
+        });
+    }
+
+    /// Notes at once that a question is under way, for the midwatch that comes after a sudden end of this one.
+    pub fn begin_request(&self, source: SourceKind, since: Timestamp, until: Timestamp) {
+        self.put(|tray| {
+            tray.requests.insert(source, Some((since, until)));
+            tray.urgent = true;
+        });
+    }
+
+    /// Notes that it was answered.
+    pub fn end_request(&self, source: SourceKind) {
+        self.put(|tray| {
+            tray.requests.insert(source, None);
+        });
+    }
+
+    /// Keeps the raw counters, so that the next poller has rates at once.
+    pub fn save_counters(&self, counters: &Counters, at: Timestamp) {
+        if let Ok(body) = serde_json::to_string(counters) {
+            self.put(|tray| {
+                tray.notes.insert(COUNTERS, (body, at));
+            });
+        }
+    }
+
+    /// Keeps what the rules remember.
+    pub fn save_memory(&self, memory: &Memory, at: Timestamp) {
+        if let Ok(body) = serde_json::to_string(memory) {
+            self.put(|tray| {
+                tray.notes.insert(MEMORY, (body, at));
+            });
+        }
+    }
+
+    /// Writes what waits, within a second, and gives the lock back.
+    pub async fn close(&self) {
+        self.put(|tray| tray.closing = true);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut task) = task
+            && timeout(CLOSE_LIMIT, &mut task).await.is_err()
+        {
+            task.abort();
+        }
+    }
+}
+
+struct Work {
+    dir: PathBuf,
+    scope: Scope,
+    shared: Arc<Shared>,
+    tell: watch::Sender<Option<String>>,
+    writer: Option<Writer>,
+    _lock: PollLock,
+}
+
+impl Work {
+    async fn run(mut self) {
+        loop {
+            self.shared.ready.notified().await;
+            let tray = std::mem::take(&mut *self.shared.tray.lock().unwrap_or_else(PoisonError::into_inner));
+            let (closing, urgent) = (tray.closing, tray.urgent);
+            let written = self.write(tray).await;
+            if closing {
+                break;
+            }
+            let pause = match written {
+                Ok(()) => {
+                    self.tell.send_if_modified(|t| t.take().is_some());
+                    BATCH
+                }
+                Err(error) => {
+                    let sentence = error.sentence(&self.dir);
+                    tracing::warn!(%error, "history can't be written");
+                    self.tell.send_if_modified(|t| t.replace(sentence.clone()) != Some(sentence));
+                    RETRY
+                }
+            };
+            if !urgent || pause == RETRY {
+                self.rest(pause).await;
+            }
+        }
+        if let Some(writer) = self.writer.take() {
+            writer.close().await;
+        }
+    }
+
+    /// Lets more come together; what is urgent, and the end, don't wait.
+    async fn rest(&self, pause: Duration) {
+        let nap = sleep(pause);
+        tokio::pin!(nap);
+        loop {
+            tokio::select! {
+                () = &mut nap => break,
+                () = self.shared.ready.notified() => {
+                    let tray = self.shared.tray.lock().unwrap_or_else(PoisonError::into_inner);
+                    if tray.closing || tray.urgent {
+                        break;
+                    }
+                }
+            }
+        }
+        self.shared.ready.notify_one();
+    }
+
+    async fn write(&mut self, tray: Tray) -> Result<(), StoreError> {
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => Writer::open(&self.dir, &self.scope).await?,
+        };
+        let written = put_down(&mut writer, tray).await;
+        // After a failure the file is opened anew: what broke may have been the file itself.
+        if written.is_ok() {
+            self.writer = Some(writer);
+        } else {
+            writer.close().await;
+        }
+        written
+    }
+}
+
+async fn put_down(writer: &mut Writer, tray: Tray) -> Result<(), StoreError> {
+    for (source, request) in tray.requests {
+        match request {
+            Some((since, until)) => writer.begin_request(source, since, until).await?,
+            None => writer.end_request(source).await?,
+        }
+    }
+    let batch: Vec<Observed> = tray.observed.into_values().collect();
+    if !batch.is_empty() {
+        writer.publish(&batch).await?;
+    }
+    for (name, (body, at)) in tray.notes {
+        writer.note(name, &body, at).await?;
+    }
+    Ok(())
+}
