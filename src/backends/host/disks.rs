@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::fs::statvfs;
 
 use super::errand::{Answer, Errand};
 use super::mounts::{self, Mount};
@@ -17,7 +17,8 @@ use crate::domain::host::{Disk, DiskSpace};
 use crate::domain::host_trend::FillTrend;
 use crate::domain::text::plain;
 
-/// How the space of a mount point is had, without [`DiskSpace::full_in_s`]; it may block for as long as it likes.
+/// How the space of a mount point is had; it may block for as long as it likes. [`DiskSpace::read_only`] and
+/// [`DiskSpace::full_in_s`] come from elsewhere, whatever it says.
 pub type Statvfs = Arc<dyn Fn(&Path) -> io::Result<DiskSpace> + Send + Sync>;
 
 /// Mounts that are remembered, those that are gone and still hang included.
@@ -44,7 +45,7 @@ pub(super) fn ask_kernel(path: &Path) -> io::Result<DiskSpace> {
         available: answer.f_bavail.saturating_mul(answer.f_frsize),
         inodes: answer.f_files,
         inodes_available: answer.f_favail,
-        read_only: answer.f_flag.contains(StatVfsMountFlags::RDONLY),
+        read_only: false,
         full_in_s: None,
     })
 }
@@ -77,7 +78,7 @@ impl Disks {
             let space = match (refused.remove(&key(mount)), self.watched.get_mut(&key(mount))) {
                 (Some(why), _) => Err(why),
                 (None, None) => continue,
-                (None, Some(watched)) => watched.space(now_s, deadline).await,
+                (None, Some(watched)) => watched.space(mount.read_only, now_s, deadline).await,
             };
             // without any blocks it is no file system that could hold data, as `df` has it
             if !space.as_ref().is_ok_and(|space| space.total == 0) {
@@ -94,10 +95,12 @@ impl Disks {
 }
 
 impl Watched {
-    async fn space(&mut self, now_s: u64, deadline: Instant) -> Result<DiskSpace, String> {
+    async fn space(&mut self, read_only: bool, now_s: u64, deadline: Instant) -> Result<DiskSpace, String> {
         match self.errand.answer(deadline).await {
             Answer::Came(Ok(mut space)) => {
-                if !space.read_only {
+                space.read_only = read_only;
+                space.full_in_s = None;
+                if !read_only {
                     self.trend.note(now_s, space.available);
                     space.full_in_s = self.trend.full_in_s(space.available);
                 }

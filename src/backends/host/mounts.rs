@@ -22,6 +22,8 @@ pub(super) struct Mount {
     pub(super) device: String,
     /// Its kind.
     pub(super) kind: String,
+    /// Whether the file system itself, not only this view of it, takes no writes.
+    pub(super) read_only: bool,
 }
 
 /// Kinds without data of their own, or images that are full by nature.
@@ -71,15 +73,13 @@ const PSEUDO: [&str; 38] = [
 pub(super) fn parse_mountinfo(text: &[u8]) -> (Vec<Mount>, usize) {
     // of several at one place the last one covers the others
     let mut by_path = BTreeMap::new();
-    for (mount, read_only) in text.split(|byte| *byte == b'\n').filter_map(parse_line) {
-        by_path.insert(mount.path.clone(), (mount, read_only));
+    for mount in text.split(|byte| *byte == b'\n').filter_map(parse_line) {
+        by_path.insert(mount.path.clone(), mount);
     }
     let mut by_id: BTreeMap<String, Mount> = BTreeMap::new();
-    for (mount, read_only) in by_path.into_values() {
+    for mount in by_path.into_values() {
         let length = |path: &Path| path.as_os_str().len();
-        if holds_data(&mount, read_only)
-            && by_id.get(&mount.id).is_none_or(|other| length(&other.path) > length(&mount.path))
-        {
+        if holds_data(&mount) && by_id.get(&mount.id).is_none_or(|other| length(&other.path) > length(&mount.path)) {
             by_id.insert(mount.id.clone(), mount);
         }
     }
@@ -90,25 +90,29 @@ pub(super) fn parse_mountinfo(text: &[u8]) -> (Vec<Mount>, usize) {
     (mounts, beyond)
 }
 
-/// `36 35 98:0 /root /mount/point rw,opts shared:1 - ext4 /dev/sda1 rw,superopts` (`proc_pid_mountinfo(5)`), and
-/// whether it is read-only.
-fn parse_line(line: &[u8]) -> Option<(Mount, bool)> {
+/// `36 35 98:0 /root /mount/point rw,opts shared:1 - ext4 /dev/sda1 rw,superopts` (`proc_pid_mountinfo(5)`).
+///
+/// The last field is of the file system. That before the dash is of this view of it, and so is the flag of `statvfs`:
+/// in a systemd unit with `ProtectSystem=` all of them are read-only. ext4 of Linux 6.15 and later says `emergency_ro`
+/// when it has stopped taking writes after an error.
+fn parse_line(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
     let id = fields.nth(2)?;
     let path = fields.nth(1)?;
-    let options = fields.next()?;
     let kind = fields.by_ref().skip_while(|field| *field != b"-").nth(1)?;
     let device = fields.next().unwrap_or_default();
-    let path = PathBuf::from(OsString::from_vec(unescaped(path)));
+    let options = fields.next().unwrap_or_default();
     let word = |bytes: &[u8]| plain(&String::from_utf8_lossy(bytes), 200);
     let mount = Mount {
+        path: PathBuf::from(OsString::from_vec(unescaped(path))),
         id: word(id),
         device: word(without_url_password(&String::from_utf8_lossy(&unescaped(device))).as_bytes()),
         kind: word(kind),
-        path,
+        read_only: options
+            .split(|byte| *byte == b',')
+            .any(|option| matches!(option, b"ro" | b"emergency_ro" | b"shutdown")),
     };
-    (mount.path.is_absolute() && mount.id.contains(':') && !mount.kind.is_empty())
-        .then(|| (mount, options.split(|byte| *byte == b',').any(|option| option == b"ro")))
+    (mount.path.is_absolute() && mount.id.contains(':') && !mount.kind.is_empty()).then_some(mount)
 }
 
 /// White space, line ends and backslashes come as `\` and three octal digits.
@@ -130,7 +134,7 @@ fn unescaped(field: &[u8]) -> Vec<u8> {
     }
 }
 
-fn holds_data(mount: &Mount, read_only: bool) -> bool {
+fn holds_data(mount: &Mount) -> bool {
     let under = |roots: &[&str]| roots.iter().any(|root| mount.path.starts_with(root));
     match mount.kind.as_str() {
         kind if PSEUDO.contains(&kind) => false,
@@ -138,7 +142,7 @@ fn holds_data(mount: &Mount, read_only: bool) -> bool {
         // containers' layers show the numbers of the file system below; inside a container it is all there is
         "overlay" | "aufs" | "fuse.fuse-overlayfs" => mount.path == Path::new("/"),
         // nobody's data: run-time state, and the secrets and shared memory of containers
-        "tmpfs" => !read_only && !under(&["/run", "/var/lib/docker", "/var/lib/containers", "/var/lib/kubelet"]),
+        "tmpfs" => !mount.read_only && !under(&["/run", "/var/lib/docker", "/var/lib/containers", "/var/lib/kubelet"]),
         // what a container runtime mounts over single files
         _ => !under(&["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"]),
     }
@@ -168,7 +172,7 @@ mod tests {
 28 27 254:0 /srv/data /srv/bind rw,relatime - ext4 /dev/vda rw
 29 27 0:40 / /run rw - tmpfs tmpfs rw
 30 27 0:41 / /tmp rw - tmpfs tmpfs rw
-31 27 0:42 / /opt/image ro - tmpfs none ro
+31 27 0:42 / /opt/image rw - tmpfs none ro
 32 27 7:1 / /snap/core/1 ro - squashfs /dev/loop1 ro
 33 27 0:50 / /var/lib/docker/overlay2/x/merged rw - overlay overlay rw
 34 27 0:51 / /mnt/backup\\040one rw - nfs4 nas:/export rw
@@ -191,6 +195,18 @@ mod tests {
         let text = "1 0 0:60 / / rw - overlay overlay rw\n2 1 8:1 /d/resolv.conf /etc/resolv.conf rw - ext4 /dev/sda1 rw\n\
                     3 1 8:1 /v/data /data rw - ext4 /dev/sda1 rw\n";
         assert_eq!(places(text), ["/ overlay", "/data ext4"]);
+    }
+
+    #[test]
+    fn only_the_file_system_itself_counts_as_read_only() {
+        let read_only = |options: &str| {
+            let (mounts, _) = parse_mountinfo(format!("1 0 8:1 / / {options}\n").as_bytes());
+            mounts.first().map(|mount| mount.read_only)
+        };
+        assert_eq!(read_only("ro,nosuid - ext4 /dev/sda1 rw,errors=remount-ro"), Some(false));
+        assert_eq!(read_only("rw - ext4 /dev/sda1 ro,errors=remount-ro"), Some(true));
+        assert_eq!(read_only("rw - ext4 /dev/sda1 rw,emergency_ro"), Some(true));
+        assert_eq!(read_only("rw shared:1 - ext4 /dev/sda1"), Some(false));
     }
 
     #[test]

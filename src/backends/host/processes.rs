@@ -127,8 +127,8 @@ impl ProcessTable {
             return Err("Processes can't be listed: /proc shows none.".to_owned());
         }
         let unseen = (!processes.contains_key(&Pid::from_u32(1))).then(|| {
-            "Processes of other users are hidden (/proc is mounted with hidepid): run as root, or as a member of the \
-             group that this mount names."
+            "Processes of other users are hidden (/proc is mounted with hidepid, or the unit has ProtectProc=): run as \
+             root, or as a member of the group that this mount names."
                 .to_owned()
         });
         let top = pids.iter().filter_map(|pid| processes.get(pid)).map(|process| told(process, &self.users)).collect();

@@ -11,7 +11,13 @@ const SPACE: DiskSpace =
     DiskSpace { total: 100, available: 40, inodes: 10, inodes_available: 5, read_only: false, full_in_s: None };
 
 fn mount(path: &str) -> Mount {
-    Mount { path: PathBuf::from(path), id: format!("8:{}", path.len()), device: "/dev/x".into(), kind: "ext4".into() }
+    Mount {
+        path: PathBuf::from(path),
+        id: format!("8:{}", path.len()),
+        device: "/dev/x".into(),
+        kind: "ext4".into(),
+        read_only: false,
+    }
 }
 
 fn soon() -> Instant {
@@ -93,6 +99,13 @@ async fn errors_are_told_and_file_systems_without_blocks_left_out() {
     let seen = disks.look(&[mount("/denied"), mount("/empty")], patient()).await;
     assert_eq!(seen.len(), 1);
     assert_eq!(*space(&seen, "/denied"), Err("statvfs failed: Permission denied (os error 13)".to_owned()));
+}
+
+#[tokio::test]
+async fn whether_it_takes_writes_is_the_file_systems_word() {
+    let mut disks = Disks::new(Arc::new(|_: &Path| Ok(DiskSpace { full_in_s: Some(1), ..SPACE })));
+    let seen = disks.look(&[Mount { read_only: true, ..mount("/") }], patient()).await;
+    assert_eq!(*space(&seen, "/"), Ok(DiskSpace { read_only: true, ..SPACE }));
 }
 
 #[test]
