@@ -9,6 +9,7 @@ pub mod exposition;
 pub mod health;
 pub mod history;
 pub mod host;
+pub mod host_trend;
 pub mod id;
 pub mod level;
 pub mod observation;

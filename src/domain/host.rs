@@ -35,7 +35,8 @@ pub struct HostReading {
     pub process_count: u32,
     /// Seconds since boot.
     pub uptime_s: u64,
-    /// What could not be seen, and why (a sandbox, a missing right, a hung mount).
+    /// What could not be seen, and why (a sandbox, a missing right), in sentences; a mount that hangs says so in its
+    /// [`Disk::space`].
     pub unseen: Vec<String>,
 }
 
