@@ -1,0 +1,64 @@
+//! One finding, opened: everything that is known of it, in full.
+
+use ratatui::layout::Rect;
+
+use super::canvas::{Canvas, piece, split_left, split_top};
+use super::clock::Clock;
+use super::findings::{level, since};
+use super::format;
+use super::theme::Role;
+use crate::app::model::Model;
+use crate::triage::Finding;
+
+/// Draws the finding with this identity.
+pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, id: &str, clock: &Clock) {
+    let Some(finding) = find(&model.findings, id) else {
+        let text = "✔ This finding is gone: what it said no longer holds. Esc goes back to the others.";
+        canvas.paragraph(area, text, Role::Ok);
+        return;
+    };
+    let right = [piece(Role::Muted, [finding.site.as_str(), " · rule ", &finding.rule].concat())];
+    canvas.heading(area, &[level(finding)], &right);
+    let rest = below(area, 1);
+    let used = canvas.paragraph(rest, &finding.title, Role::Title);
+    let rest = below(rest, used);
+    let used = canvas.paragraph(rest, &when(finding, clock), Role::Text);
+    let rest = below(rest, used.saturating_add(1));
+    let used = canvas.paragraph(rest, &finding.evidence, Role::Text);
+    let rest = below(rest, used.saturating_add(u16::from(used > 0)));
+    symptoms(canvas, rest, finding, clock);
+}
+
+const fn below(area: Rect, rows: u16) -> Rect {
+    split_top(area, rows).1
+}
+
+fn when(finding: &Finding, clock: &Clock) -> String {
+    let at = clock.when(finding.since.at);
+    let span = format::span(clock.now.secs_since(finding.since.at));
+    let zone = clock.zone_name();
+    if finding.since.seen {
+        format!("since {at} {zone}, for {span}")
+    } else {
+        format!("already so when first looked at, {at} {zone}: for at least {span}")
+    }
+}
+
+fn symptoms(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding, clock: &Clock) {
+    if finding.symptoms.is_empty() {
+        return;
+    }
+    canvas.heading(area, &[piece(Role::Title, "what follows from it")], &[]);
+    let mut rest = below(area, 1);
+    for symptom in &finding.symptoms {
+        let (row, after) = split_top(rest, 1);
+        let left = [level(symptom), piece(Role::Text, [" ", &symptom.title].concat())];
+        canvas.row(row, &left, &[piece(Role::Muted, since(symptom.since, clock, row.width >= 76))]);
+        let used = canvas.paragraph(split_left(after, 11, 0).1, &symptom.evidence, Role::Muted);
+        rest = below(after, used);
+    }
+}
+
+fn find<'m>(findings: &'m [Finding], id: &str) -> Option<&'m Finding> {
+    findings.iter().find_map(|f| if f.id() == id { Some(f) } else { find(&f.symptoms, id) })
+}

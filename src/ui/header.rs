@@ -1,0 +1,199 @@
+//! What frames every screen: the line of where and when, the tabs, the verdict, and the footer.
+
+use ratatui::layout::Rect;
+
+use super::canvas::{Canvas, Piece, piece, split_top, width_of};
+use super::clock::Clock;
+use super::format;
+use super::glyphs;
+use super::theme::Role;
+use super::verdict::verdict;
+use crate::app::action::{ACTIONS, Action};
+use crate::app::event::Storage;
+use crate::app::model::{Model, Overlay, Screen};
+use crate::app::view;
+use crate::domain::level::Level;
+
+/// Seconds for which a jump of the clock is worth a word.
+const JUMP_S: u64 = 600;
+
+/// The first three lines.
+pub(super) fn top(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock) {
+    let (where_when, rest) = split_top(area, 1);
+    let (tabs, last) = split_top(rest, 1);
+    identity(canvas, where_when, model, clock);
+    screens(canvas, tabs, model);
+    state(canvas, last, model, clock);
+}
+
+fn identity(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock) {
+    let mut left = vec![piece(Role::Header, " ")];
+    if let Some(site) = model.site() {
+        left.push(piece(Role::Header, address(&site.url, &site.id.0)));
+        if model.sites.len() > 1 {
+            left.push(piece(Role::Muted, format!(" ({} of {})", model.site_index + 1, model.sites.len())));
+        }
+        if area.width >= 60 && !site.app.is_empty() {
+            left.push(piece(Role::Text, ["  ", &site.app].concat()));
+        }
+        if area.width >= 110 && !site.title.is_empty() && site.title != site.id.0 {
+            left.push(piece(Role::Muted, ["  “", &site.title, "”"].concat()));
+        }
+    } else {
+        left.push(piece(Role::Header, "no application"));
+    }
+    if let Some(host) = model.host().filter(|_| area.width >= 70) {
+        left.push(piece(Role::Muted, ["  ", &host.id.0].concat()));
+    }
+    let mut right = vec![
+        piece(Role::Header, format::clock(model.now, &clock.zone)),
+        piece(Role::Muted, [" ", clock.zone_name()].concat()),
+    ];
+    if area.width >= 64 {
+        let time = format::hour_minute(model.now, &clock.other);
+        right.push(piece(Role::Muted, ["  ", &time, " ", clock.other_name()].concat()));
+    }
+    let badges = [
+        (model.site().is_some_and(|s| s.practice), Role::Practice, " PRACTICE "),
+        (model.paused.is_some(), Role::Paused, " PAUSED "),
+        (model.read_only, Role::ReadOnly, " RO "),
+    ];
+    for (_, role, text) in badges.into_iter().filter(|(shown, ..)| *shown) {
+        right.extend([piece(Role::Text, " "), piece(role, text)]);
+    }
+    right.push(piece(Role::Text, " "));
+    canvas.row(area, &left, &right);
+}
+
+/// Host and port of a URL; `otherwise` where it has none.
+fn address(url: &str, otherwise: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split('/').next().and_then(|host| host.rsplit('@').next()).unwrap_or_default();
+    if host.is_empty() { otherwise.to_owned() } else { host.to_owned() }
+}
+
+/// The title of a screen.
+pub(super) fn title(screen: Screen) -> &'static str {
+    Action::Show(screen).spec().map_or("", |spec| spec.title)
+}
+
+fn screens(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
+    let mut tabs = Vec::new();
+    for screen in Screen::ALL {
+        let label = model.keymap.label(Action::Show(screen));
+        let text = [" ", &label, if label.is_empty() { "" } else { " " }, title(screen), " "].concat();
+        tabs.push(piece(if screen == model.screen { Role::TabSelected } else { Role::Tab }, text));
+    }
+    let table = model.table();
+    let mut right = Vec::new();
+    if !table.filter.is_empty() && !matches!(model.overlay, Overlay::Filter { .. }) {
+        right = vec![piece(Role::Filter, ["filter: ", &table.filter].concat()), piece(Role::Muted, " ")];
+    }
+    canvas.row(area, &tabs, &right);
+}
+
+fn state(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock) {
+    let verdict = verdict(model);
+    let role = match verdict.level {
+        Level::Ok => Role::VerdictOk,
+        Level::Note => Role::VerdictNote,
+        Level::Unknown => Role::VerdictUnknown,
+        Level::Warning => Role::VerdictWarning,
+        Level::Critical => Role::VerdictCritical,
+    };
+    let mut text = [" ", glyphs::level(verdict.level), " ", verdict.level.word()].concat();
+    if let Some(since) = verdict.since {
+        let span = format::span(clock.now.secs_since(since.at));
+        text.push_str(&[" for ", if since.seen { "" } else { "≥ " }, &span].concat());
+    }
+    text.push_str(&[" — ", &verdict.text].concat());
+    let count = format::plural(model.findings.len(), "finding") + " ";
+    let right = if model.findings.is_empty() { Vec::new() } else { vec![piece(role, count)] };
+    canvas.row(area, &[piece(role, text)], &right);
+    canvas.paint(area, role);
+}
+
+/// What has to be known about midwatch itself; mostly nothing.
+pub(super) fn notes(model: &Model, clock: &Clock) -> Vec<String> {
+    let mut notes = Vec::new();
+    let storages = model.site().map(|s| &s.storage).into_iter().chain(model.host().map(|h| &h.storage));
+    for storage in storages {
+        let note = match storage {
+            Storage::Starting | Storage::Poller => continue,
+            Storage::Reader { pid } => format!("read from midwatch {pid}"),
+            Storage::Memory(why) => format!("memory only: {why}"),
+        };
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    if let Some(since) = model.paused {
+        let held = format::plural(model.held.len(), "look");
+        notes.push(format!("held still since {}, {held} waiting", clock.when(since)));
+    }
+    if let Some((at, millis)) = model.clock_jump.filter(|(at, _)| model.now.secs_since(*at) < JUMP_S) {
+        let way = if millis < 0 { "back" } else { "ahead" };
+        let span = format::millis(millis.unsigned_abs());
+        notes.push(format!("the clock jumped {way} by {span} at {}", clock.when(at)));
+    }
+    if model.dropped > 0 {
+        notes.push(format!("{} looks dropped: newer ones were there", model.dropped));
+    }
+    notes
+}
+
+/// The last lines: notes, where there are any, and the keys, a message, or the filter being typed.
+pub(super) fn foot(canvas: &mut Canvas<'_>, area: Rect, model: &Model, notes: &[String]) {
+    let (note_row, key_row) = split_top(area, area.height.saturating_sub(1));
+    if !notes.is_empty() {
+        canvas.put(note_row, &[" ", &notes.join(" · ")].concat(), Role::Muted);
+    }
+    if let Overlay::Filter { .. } = model.overlay {
+        let left = [
+            piece(Role::Filter, " filter: "),
+            piece(Role::Text, model.table().filter.clone()),
+            piece(Role::Selected, " "),
+        ];
+        let right = [
+            piece(Role::Key, "Enter"),
+            piece(Role::Muted, " keep  "),
+            piece(Role::Key, "Esc"),
+            piece(Role::Muted, " undo "),
+        ];
+        canvas.row(key_row, &left, &right);
+    } else if let Some(toast) = model.toast.as_ref().filter(|toast| toast.until > model.now) {
+        canvas.put(key_row, &[" ", &toast.text, " "].concat(), Role::Toast);
+    } else {
+        keys(canvas, key_row, model);
+    }
+}
+
+fn keys(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
+    let mut specs: Vec<_> = ACTIONS.iter().filter_map(|spec| spec.footer.map(|rank| (rank, spec))).collect();
+    specs.sort_by_key(|(rank, _)| *rank);
+    let opened = model.table().open.is_some();
+    let mut shown: Vec<Vec<Piece>> = Vec::new();
+    let back = Action::Back.spec().filter(|_| opened || !model.table().filter.is_empty());
+    let rows = view::rows(model).len();
+    let sorts = !view::sorts(model.screen).is_empty();
+    for spec in back.into_iter().chain(specs.into_iter().map(|(_, spec)| spec)) {
+        let useless = (spec.action == Action::Open && (opened || rows == 0 || model.screen == Screen::Host))
+            || (spec.action == Action::SortNext && (opened || rows < 2 || !sorts))
+            || (spec.action == Action::Filter && (opened || (rows < 2 && model.table().filter.is_empty())))
+            || (spec.action == Action::NextSite && model.sites.len() < 2);
+        let label = model.keymap.label(spec.action);
+        if !useless && !label.is_empty() {
+            shown.push(vec![piece(Role::Key, label), piece(Role::Footer, [" ", spec.title].concat())]);
+        }
+    }
+    let mut line = vec![piece(Role::Footer, " ")];
+    for (at, item) in shown.into_iter().enumerate() {
+        let gap = if at == 0 { "" } else { "  " };
+        if width_of(&line) + gap.len() + width_of(&item) > area.width.into() {
+            break;
+        }
+        line.push(piece(Role::Footer, gap));
+        line.extend(item);
+    }
+    canvas.pieces(area, &line);
+}

@@ -1,0 +1,156 @@
+//! Requests by route, and one route.
+
+use ratatui::layout::Rect;
+
+use super::canvas::{Canvas, Piece, piece};
+use super::clock::Clock;
+use super::detail::{Detail, Outcome, empty, facts};
+use super::format;
+use super::grid::{self, Align, Column, Sorted, Window};
+use super::source::Source;
+use super::strip::spark;
+use super::theme::Role;
+use crate::app::model::{Model, Site};
+use crate::app::view;
+use crate::domain::id::SourceKind;
+use crate::domain::traffic::{Route, Traffic};
+
+const fn column(
+    title: &'static str,
+    (width, most): (u16, u16),
+    align: Align,
+    rank: u8,
+    sort: Option<usize>,
+    cell: fn(&Route) -> Piece,
+) -> Column<Route> {
+    Column { title, width, most, align, rank, sort, cell }
+}
+
+/// The columns, in the order of display.
+pub(super) const COLUMNS: &[Column<Route>] = &[
+    column("route", (14, 44), Align::LeftTail, 0, Some(4), |r| piece(Role::Text, r.url_name.as_str())),
+    column("method", (6, 7), Align::Left, 3, None, |r| piece(Role::Muted, r.method.as_str())),
+    column("rate/s", (7, 7), Align::Right, 0, Some(0), |r| piece(Role::Accent, format::rate_or_none(r.rate))),
+    column("2xx", (5, 6), Align::Right, 7, None, |r| class(r, 2, Role::Text)),
+    column("3xx", (5, 6), Align::Right, 9, None, |r| class(r, 3, Role::Text)),
+    column("4xx", (5, 6), Align::Right, 6, None, |r| class(r, 4, Role::Warning)),
+    column("5xx", (5, 6), Align::Right, 2, Some(1), |r| class(r, 5, Role::Critical)),
+    column("err %", (7, 7), Align::Right, 1, None, |r| {
+        let role = if r.in_window(5) > 0.0 { Role::Critical } else { Role::Muted };
+        piece(role, format::share_or_none(r.error_share()))
+    }),
+    column("p50", (6, 7), Align::Right, 5, None, |r| piece(Role::Text, format::quantile(r.latency.p50))),
+    column("p95", (6, 7), Align::Right, 1, Some(2), |r| piece(Role::Text, format::quantile(r.latency.p95))),
+    column("p99", (6, 7), Align::Right, 4, None, |r| piece(Role::Text, format::quantile(r.latency.p99))),
+    column("total", (6, 7), Align::Right, 8, Some(3), |r| piece(Role::Muted, format::count(r.total()))),
+    column("trend", (12, 40), Align::Right, 10, None, |r| piece(Role::Strip, spark(&r.spark, 40))),
+];
+
+fn class(route: &Route, class: usize, role: Role) -> Piece {
+    let n = route.in_window(class);
+    if n > 0.0 { piece(role, format::count(n)) } else { piece(Role::Muted, "0") }
+}
+
+/// Draws the screen.
+pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock) {
+    let Some(site) = model.site() else {
+        empty(
+            canvas,
+            area,
+            "No application is watched, so there are no requests to show. Now (1) says why none was found.",
+        );
+        return;
+    };
+    let source = Source::at(site, SourceKind::Traffic);
+    let Some(traffic) = site.traffic.value() else {
+        let rest = source.heading(canvas, area, &[piece(Role::Title, "requests")], clock);
+        empty(canvas, rest, "Requests by route come from the application's own metrics page.");
+        return;
+    };
+    if let Some(id) = &model.requests.open {
+        one(canvas, area, (site, traffic), id, clock);
+        return;
+    }
+    let mut title = vec![piece(Role::Title, "requests ")];
+    title.extend(totals(traffic));
+    let rest = source.heading(canvas, area, &title, clock);
+    let rows = view::routes(model);
+    let identities: Vec<String> = rows.iter().map(|r| view::route_id(r)).collect();
+    let selected = model.requests.position(&identities);
+    let height = usize::from(rest.height.saturating_sub(2));
+    let window = Window::around(model.requests.offset, selected, height, rows.len());
+    let mut said = vec![piece(Role::Muted, format::window(traffic.window))];
+    let shown = format::plural(traffic.routes.len(), "route");
+    said.push(piece(Role::Muted, window.label(rows.len()).unwrap_or(shown)));
+    said.extend(page_facts(traffic));
+    let rest = facts(canvas, rest, &said);
+    if rows.is_empty() {
+        let filtered = !traffic.routes.is_empty();
+        empty(
+            canvas,
+            rest,
+            if filtered { "no route has these words; Esc clears the filter" } else { "no request was counted yet" },
+        );
+        return;
+    }
+    let sorted = Sorted { by: model.requests.sort, reversed: model.requests.reversed };
+    grid::draw(canvas, rest, COLUMNS, &rows, window, Some(selected), Some(sorted));
+}
+
+/// Rate and share of errors over all routes.
+fn totals(traffic: &Traffic) -> Vec<Piece> {
+    let errors = traffic.error_share();
+    let role = if errors.is_some_and(|share| share > 0.0) { Role::Critical } else { Role::Text };
+    let rate = traffic.request_rate().map(|rate| format::rate(rate) + "/s");
+    vec![
+        piece(Role::Accent, rate.unwrap_or_else(|| "no rate yet".to_owned())),
+        piece(Role::Muted, " · "),
+        piece(role, errors.map_or_else(|| "no requests".to_owned(), |share| format::share(share) + " errors")),
+    ]
+}
+
+/// What has to be known of the metrics page; the worst first.
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+pub(super) fn page_facts(traffic: &Traffic) -> Vec<Piece> {
+    let page = &traffic.page;
+    let mut said = Vec::new();
+    said.extend(page.cut.as_ref().map(|why| piece(Role::Warning, ["▲ page cut: ", why].concat())));
+    if page.bad_lines > 0 {
+        let first = page.first_bad.as_ref().map(|first| [" (", first, ")"].concat()).unwrap_or_default();
+        said.push(piece(
+            Role::Warning,
+            format!("▲ {}{first}", format::plural(usize::try_from(page.bad_lines).unwrap_or(usize::MAX), "bad line")),
+        ));
+    }
+    if traffic.reset {
+        said.push(piece(Role::Note, "counters began anew"));
+    }
+    if traffic.left_out > 0 {
+        said.push(piece(Role::Note, format!("{} more left out", traffic.left_out)));
+    }
+    said.push(piece(Role::Muted, format::count(page.samples as f64) + " samples"));
+    said.push(piece(Role::Muted, format::bytes(page.bytes)));
+    said
+}
+
+fn one(canvas: &mut Canvas<'_>, area: Rect, (site, traffic): (&Site, &Traffic), id: &str, clock: &Clock) {
+    let source = Source::at(site, SourceKind::Traffic);
+    let title = [piece(Role::Title, id), piece(Role::Muted, ["  ", &format::window(traffic.window)].concat())];
+    let rest = source.heading(canvas, area, &title, clock);
+    let Some(route) = traffic.routes.iter().find(|r| view::route_id(r) == id) else {
+        empty(canvas, rest, "This route is no longer on the metrics page. Esc goes back to the others.");
+        return;
+    };
+    let names = ["1xx", "2xx ok", "3xx redirect", "4xx client", "5xx error"];
+    let roles = [Role::Text, Role::Ok, Role::Text, Role::Warning, Role::Critical];
+    let outcomes = names.into_iter().zip(roles).zip(route.classes).skip(1);
+    let detail = Detail {
+        outcomes: outcomes.map(|((name, role), count)| Outcome { name, count, role }).collect(),
+        rate: route.rate,
+        unit: "request",
+        latency: &route.latency,
+        spark: &route.spark,
+        remark: "",
+    };
+    detail.draw(canvas, rest);
+}

@@ -1,0 +1,166 @@
+//! The strips of a site, in the order in which a person reads them.
+
+use super::canvas::{Piece, piece};
+use super::clock::Clock;
+use super::format;
+use super::glyphs;
+use super::source::Source;
+use super::strip::{Scale, Strip, slope};
+use super::theme::Role;
+use crate::app::model::Site;
+use crate::domain::health::{HealthCheck, HealthState};
+use crate::domain::history::{SeriesKey, names};
+use crate::domain::id::SourceKind;
+use crate::domain::level::Level;
+use crate::domain::redis::Broker;
+
+/// From this share of 5xx on a strip is marked. A mark in a strip is no alarm: findings have their own thresholds.
+const ERRORS_BAD: f32 = 0.01;
+
+/// The strips of a site.
+pub(super) fn of_site(site: &Site, clock: &Clock) -> Vec<Strip> {
+    let mut strips = vec![health(site, clock)];
+    strips.extend(requests(site, clock));
+    strips.push(queue(site, clock));
+    strips.extend(sessions(site, clock));
+    strips
+}
+
+/// A healthcheck in a word, with its level's glyph.
+pub(super) fn health_word(check: &HealthCheck) -> Piece {
+    let level = match check.state {
+        HealthState::Ok => Level::Ok,
+        HealthState::Misdirected => Level::Warning,
+        HealthState::ServerError | HealthState::Unreachable | HealthState::Hanging => Level::Critical,
+    };
+    let status = check.status.map(|status| format!(" {status}")).unwrap_or_default();
+    piece(glyphs::role(level), [glyphs::level(level), " ", check.state.word(), &status].concat())
+}
+
+fn none() -> Piece {
+    piece(Role::Unknown, "? unknown")
+}
+
+fn health(site: &Site, clock: &Clock) -> Strip {
+    let source = Source::at(site, SourceKind::Health);
+    let check = site.health.value();
+    Strip {
+        label: "health".into(),
+        rank: 0,
+        series: names::HEALTH.into(),
+        scale: Scale::Health,
+        bad_from: 0.5,
+        value: check.map_or_else(none, health_word),
+        extra: check.map(|c| format::latency(c.latency_ms / 1000.0)).unwrap_or_default(),
+        age: source.age(clock),
+    }
+}
+
+fn requests(site: &Site, clock: &Clock) -> [Strip; 2] {
+    let age = Source::at(site, SourceKind::Traffic).age(clock);
+    let traffic = site.traffic.value();
+    let rate = traffic.and_then(crate::domain::traffic::Traffic::request_rate);
+    let share = traffic.and_then(crate::domain::traffic::Traffic::error_share);
+    let errors = traffic.and_then(crate::domain::traffic::Traffic::error_rate);
+    let value = |text: Option<String>| match (text, traffic) {
+        (Some(text), _) => piece(Role::Accent, text),
+        (None, Some(_)) => piece(Role::Muted, "no rate yet"),
+        (None, None) => none(),
+    };
+    let bad = share.is_some_and(|s| s >= f64::from(ERRORS_BAD));
+    let quiet = rate.is_some() && share.is_none();
+    let mut errors_value = value(if quiet { Some("no requests".into()) } else { share.map(format::share) });
+    if bad {
+        errors_value.role = Role::Critical;
+    }
+    let requests = Strip {
+        label: "requests/s".into(),
+        rank: 1,
+        series: names::REQUESTS.into(),
+        scale: Scale::Highest(1.0),
+        bad_from: f32::INFINITY,
+        value: value(rate.map(|r| format::rate(r) + "/s")),
+        extra: traffic.map(|t| format::window(t.window)).unwrap_or_default(),
+        age: age.clone(),
+    };
+    let errors = Strip {
+        label: "errors 5xx".into(),
+        rank: 2,
+        series: names::ERRORS.into(),
+        scale: Scale::Highest(0.1),
+        bad_from: ERRORS_BAD,
+        value: errors_value,
+        extra: errors.map(|r| format::rate(r) + "/s").unwrap_or_default(),
+        age,
+    };
+    [requests, errors]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn queue(site: &Site, clock: &Clock) -> Strip {
+    let broker = site.redis.value().and_then(|r| r.broker.as_ref());
+    let reported = site.traffic.value().and_then(crate::domain::traffic::Traffic::waiting);
+    let kind = if broker.is_some() || reported.is_none() { SourceKind::Redis } else { SourceKind::Traffic };
+    let waiting = broker.map(Broker::waiting).or(reported);
+    let pace = slope(&site.history, names::QUEUE).filter(|p| p.abs() >= 0.05);
+    let pace = pace.map(|p| [if p > 0.0 { " ↑ " } else { " ↓ " }, &format::rate(p.abs()), "/s"].concat());
+    let waits =
+        |n: u64| piece(Role::Accent, [&format::count(n as f64), " waiting", &pace.unwrap_or_default()].concat());
+    let oldest = broker.and_then(|b| b.queues.iter().filter_map(|q| q.oldest_at_least_s).max());
+    Strip {
+        label: "queue".into(),
+        rank: 3,
+        series: names::QUEUE.into(),
+        scale: Scale::Highest(10.0),
+        bad_from: f32::INFINITY,
+        value: waiting.map_or_else(none, waits),
+        extra: oldest.filter(|s| *s > 0).map(|s| ["oldest ≥ ", &format::span(s)].concat()).unwrap_or_default(),
+        age: Source::at(site, kind).age(clock),
+    }
+}
+
+fn sessions(site: &Site, clock: &Clock) -> Vec<Strip> {
+    let age = Source::at(site, SourceKind::Database).age(clock);
+    let db = site.database.value();
+    let text = db.and_then(|d| d.sessions).map(|n| match db.and_then(|d| d.usable_sessions) {
+        Some(limit) => format!("{n} of {limit}"),
+        None => n.to_string(),
+    });
+    let limit = db.and_then(|d| d.usable_sessions);
+    let locks = db.and_then(|d| d.waiting).unwrap_or(0);
+    let sqlite = db.is_some_and(|d| d.sessions.is_none());
+    let mut strips = Vec::new();
+    if !sqlite {
+        #[expect(clippy::cast_precision_loss, reason = "numbers of sessions")]
+        let bad_from = limit.map_or(f32::INFINITY, |n| n as f32 * 0.9);
+        strips.push(Strip {
+            label: "db sessions".into(),
+            rank: 7,
+            series: names::SESSIONS.into(),
+            scale: Scale::Highest(10.0),
+            bad_from,
+            value: text.map_or_else(none, |t| piece(Role::Accent, t)),
+            extra: db.map(|d| format::latency(d.latency_ms / 1000.0)).unwrap_or_default(),
+            age: age.clone(),
+        });
+    }
+    let seen = site.history.get(&SeriesKey::new(names::LOCKS));
+    let recently = seen.is_some_and(|s| s.cells(clock.from, clock.now, 1).iter().flatten().any(|v| *v > 0.0));
+    if locks > 0 || recently {
+        let root = db.and_then(|d| d.blockers.first()).map(|b| format!("root: pid {}", b.pid));
+        strips.push(Strip {
+            label: "lock waits".into(),
+            rank: 3,
+            series: names::LOCKS.into(),
+            scale: Scale::Highest(4.0),
+            bad_from: 0.5,
+            value: piece(
+                if locks > 0 { Role::Critical } else { Role::Accent },
+                format::plural(locks as usize, "session"),
+            ),
+            extra: root.unwrap_or_default(),
+            age,
+        });
+    }
+    strips
+}

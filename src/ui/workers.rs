@@ -1,0 +1,172 @@
+//! Queues and workers: how much waits, since when at least, and whether anyone takes it.
+
+use ratatui::layout::Rect;
+
+use super::canvas::{Canvas, Piece, columns, piece, split_top};
+use super::clock::Clock;
+use super::format;
+use super::grid::{self, Align, Column, Window};
+use super::source::Source;
+use super::strip::slope;
+use super::theme::Role;
+use crate::app::model::Site;
+use crate::domain::history::names;
+use crate::domain::id::SourceKind;
+use crate::domain::redis::Broker;
+
+/// Seconds after which a worker that has not asked again is worth marking; a live one asks every second.
+const IDLE_BAD_S: u64 = 30;
+
+/// One queue, as the broker and the application tell of it.
+#[derive(Debug, Clone, PartialEq)]
+struct Row {
+    name: String,
+    waiting: Option<u64>,
+    oldest_at_least_s: Option<u64>,
+    reported: Option<u64>,
+    reported_oldest_s: Option<f64>,
+}
+
+const COLUMNS: &[Column<Row>] = &[
+    Column {
+        title: "queue",
+        width: 12,
+        most: 30,
+        align: Align::Left,
+        rank: 0,
+        sort: None,
+        cell: |r| piece(Role::Text, r.name.as_str()),
+    },
+    Column {
+        title: "waiting",
+        width: 7,
+        most: 8,
+        align: Align::Right,
+        rank: 0,
+        sort: None,
+        cell: |r| number(r.waiting),
+    },
+    Column {
+        title: "oldest",
+        width: 9,
+        most: 10,
+        align: Align::Right,
+        rank: 1,
+        sort: None,
+        cell: |r| match r.oldest_at_least_s {
+            Some(secs) => piece(Role::Text, ["≥ ", &format::span(secs)].concat()),
+            None => piece(Role::Muted, format::NONE),
+        },
+    },
+    Column {
+        title: "app says",
+        width: 8,
+        most: 9,
+        align: Align::Right,
+        rank: 2,
+        sort: None,
+        cell: |r| number(r.reported),
+    },
+    Column {
+        title: "oldest",
+        width: 7,
+        most: 10,
+        align: Align::Right,
+        rank: 3,
+        sort: None,
+        cell: |r| match r.reported_oldest_s {
+            Some(secs) => piece(Role::Text, format::latency(secs)),
+            None => piece(Role::Muted, format::NONE),
+        },
+    },
+];
+
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn number(n: Option<u64>) -> Piece {
+    match n {
+        None => piece(Role::Muted, format::NONE),
+        Some(0) => piece(Role::Text, "0"),
+        Some(n) => piece(Role::Accent, format::count(n as f64)),
+    }
+}
+
+/// Draws queues and workers; the rows used.
+pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, site: &Site, clock: &Clock) -> u16 {
+    let source = Source::at(site, SourceKind::Redis);
+    let broker = site.redis.value().and_then(|redis| redis.broker.as_ref());
+    let rest = source.heading(canvas, area, &[piece(Role::Title, "queues and workers")], clock);
+    let (row, rest) = split_top(rest, 1);
+    if let Some(broker) = broker {
+        canvas.pieces(row, &workers(broker, site));
+    } else {
+        let seen = site.redis.value().is_some();
+        let text = if seen {
+            "no broker is configured here"
+        } else {
+            "no word from the broker: whether anyone works is unknown"
+        };
+        canvas.put(row, text, if seen { Role::Muted } else { Role::Unknown });
+    }
+    let rows = rows(site, broker);
+    if rows.is_empty() || rest.height < 2 {
+        return area.height - rest.height;
+    }
+    let window = Window::around(0, 0, usize::from(rest.height - 1), rows.len());
+    grid::draw(canvas, rest, COLUMNS, &rows.iter().collect::<Vec<_>>(), window, None, None);
+    area.height - rest.height + 1 + columns(window.len)
+}
+
+/// Who takes tasks, in one line.
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn workers(broker: &Broker, site: &Site) -> Vec<Piece> {
+    let idle = broker.consumer_idle_s;
+    let hung = idle.is_some_and(|secs| secs >= IDLE_BAD_S);
+    let who = match broker.consumers {
+        0 => piece(Role::Critical, "✖ nobody takes tasks"),
+        n => piece(Role::Text, format::plural(n as usize, "worker") + " asking for tasks"),
+    };
+    let mut pieces = vec![who];
+    if let Some(secs) = idle.filter(|_| broker.consumers > 0) {
+        let role = if hung { Role::Warning } else { Role::Muted };
+        let mark = if hung { " · ▲ last asked " } else { " · last asked " };
+        pieces.push(piece(role, [mark, &format::span(secs), " before"].concat()));
+    }
+    pieces.push(piece(Role::Muted, " · in hand "));
+    pieces.push(piece(Role::Text, format::count(broker.unacked as f64)));
+    if let Some(pace) = slope(&site.history, names::QUEUE).filter(|pace| pace.abs() >= 0.05) {
+        let (role, word) =
+            if pace > 0.0 { (Role::Warning, " · queue grows ↑ ") } else { (Role::Text, " · queue shrinks ↓ ") };
+        pieces.push(piece(role, [word, &format::rate(pace.abs()), "/s"].concat()));
+    }
+    pieces
+}
+
+/// The broker's queues and the application's, joined by name; the longest first.
+fn rows(site: &Site, broker: Option<&Broker>) -> Vec<Row> {
+    let queues = broker.map(|b| b.queues.as_slice()).unwrap_or_default();
+    let mut rows: Vec<Row> = queues
+        .iter()
+        .map(|q| Row {
+            name: q.name.clone(),
+            waiting: Some(q.waiting),
+            oldest_at_least_s: q.oldest_at_least_s,
+            reported: None,
+            reported_oldest_s: None,
+        })
+        .collect();
+    for queue in site.traffic.value().map(|t| t.queues.as_slice()).unwrap_or_default() {
+        let (reported, reported_oldest_s) = (Some(queue.waiting), queue.oldest_s);
+        match rows.iter_mut().find(|row| row.name == queue.name) {
+            Some(row) => (row.reported, row.reported_oldest_s) = (reported, reported_oldest_s),
+            None => rows.push(Row {
+                name: queue.name.clone(),
+                waiting: None,
+                oldest_at_least_s: None,
+                reported,
+                reported_oldest_s,
+            }),
+        }
+    }
+    rows.sort_by(|a, b| b.waiting.max(b.reported).cmp(&a.waiting.max(a.reported)).then_with(|| a.name.cmp(&b.name)));
+    rows
+}
