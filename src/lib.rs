@@ -48,3 +48,4 @@ pub mod ports;
 pub mod runtime;
 pub mod triage;
 pub mod ui;
+pub mod watch;

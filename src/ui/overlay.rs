@@ -54,7 +54,8 @@ fn group(action: Action) -> &'static str {
         | Action::First
         | Action::Last
         | Action::Open
-        | Action::Back => "moving",
+        | Action::Back
+        | Action::Close => "moving",
         Action::SortNext | Action::SortPrevious | Action::SortReverse | Action::Filter => "tables",
         Action::Pause
         | Action::PollNow

@@ -91,12 +91,12 @@ impl Writer {
             vec![Migration::new(1, "schema".into(), MigrationType::Simple, SqlStr::from_static(SCHEMA), false)];
         let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
         let migrated = Migrator::with_migrations(migrations).run_direct(None, &mut db, false).await;
-        migrated.map_err(|error| match error {
-            sqlx::migrate::MigrateError::VersionMissing(found) => {
-                StoreError::Newer { path: path.to_owned(), found, known }
+        if let Err(error) = migrated {
+            if let sqlx::migrate::MigrateError::VersionMissing(found) = error {
+                return Err(StoreError::Newer { path: path.to_owned(), found, known });
             }
-            other => fail(sqlx::Error::Migrate(Box::new(other))),
-        })?;
+            return Err(fail(sqlx::Error::Migrate(Box::new(error))));
+        }
         let seq = sqlx::query("select coalesce(max(seq), 0) from readings")
             .fetch_one(&mut db)
             .await

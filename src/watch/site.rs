@@ -1,0 +1,207 @@
+//! Polls one site: the web side by the rules of [`crate::domain::pace`], the database and Redis beside it.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::emit::Emitter;
+use crate::config::PaceConfig;
+use crate::domain::counters::TrafficWindow;
+use crate::domain::health::HealthCheck;
+use crate::domain::id::SourceKind;
+use crate::domain::observation::Observation;
+use crate::domain::pace::{Next, Question, WebPace};
+use crate::domain::reading::Seen;
+use crate::ports::{Observe, Web};
+use crate::runtime::clock::{self, Steady};
+
+/// A question unanswered for so long is reported as under way.
+const ASKING_AFTER: Duration = Duration::from_secs(1);
+/// How often cheap signs are looked for during the pause after a hang.
+const SIGNS_EVERY_MS: u64 = 3_000;
+
+/// What the stack below the application says, as far as it decides when to ask the application again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signs {
+    /// The database answers and nobody waits for a lock in it.
+    pub database: bool,
+    /// Redis answers.
+    pub redis: bool,
+}
+
+impl Signs {
+    /// Nothing bad is known.
+    pub const GOOD: Self = Self { database: true, redis: true };
+
+    const fn good(self) -> bool {
+        self.database && self.redis
+    }
+}
+
+/// What the web side's poller is told besides its probe.
+#[derive(Debug)]
+pub struct WebPlan {
+    /// The intervals.
+    pub pace: PaceConfig,
+    /// Whether the application's own port is asked too.
+    pub direct: bool,
+    /// Why there are no metrics, if there are none.
+    pub no_metrics: Option<String>,
+    /// Spreads the jitter.
+    pub seed: u64,
+    /// Milliseconds for which a question of an earlier midwatch may still be under way at the server.
+    pub hold_ms: u64,
+}
+
+/// Polls the web side of a site for ever.
+pub async fn web<W: Web>(
+    mut web: W,
+    plan: WebPlan,
+    mut window: TrafficWindow,
+    emit: Emitter,
+    mut signs: watch::Receiver<Signs>,
+    mut poll_now: watch::Receiver<u64>,
+) {
+    let steady = Steady::start();
+    let mut pace =
+        WebPace::new(millis(plan.pace.health), millis(plan.pace.metrics), plan.direct, plan.no_metrics.is_none(), plan.seed);
+    if plan.hold_ms > 0 {
+        pace.hold_until(plan.hold_ms);
+        let since = clock::now().plus_millis(i64::try_from(plan.hold_ms).unwrap_or(0) - i64::try_from(millis(plan.pace.hang)).unwrap_or(0));
+        emit.at(Observation::Health(Seen::Asking), since, 0);
+    }
+    if let Some(why) = &plan.no_metrics {
+        emit.seen(Observation::Traffic(Seen::Unseen(why.clone())), 0);
+    }
+    let mut held = None;
+    loop {
+        let now = steady.millis();
+        match pace.next(now) {
+            Next::Wait(ms) => {
+                let paused = pace.paused(now);
+                let nap = if paused { ms.min(SIGNS_EVERY_MS) } else { ms };
+                tokio::select! {
+                    () = sleep(Duration::from_millis(nap)) => {}
+                    Ok(()) = poll_now.changed() => pace.poll_now(steady.millis()),
+                    Ok(()) = signs.changed() => {}
+                }
+                let below = signs.borrow_and_update().good();
+                if paused {
+                    let good = below && web.connects().await;
+                    pace.signs(good, steady.millis());
+                } else {
+                    pace.signs(below, steady.millis());
+                }
+            }
+            Next::Ask(Question::Health) => {
+                let check = health(&emit, plan.pace.hang, SourceKind::Health, web.health()).await;
+                pace.health_answered(check.state, steady.millis());
+                emit.seen(Observation::Health(Seen::Value(check.clone())), latency(&check));
+            }
+            Next::Ask(Question::Direct) => {
+                let asked = async {
+                    match web.direct().await {
+                        Some(check) => check,
+                        None => std::future::pending().await,
+                    }
+                };
+                let check = health(&emit, plan.pace.hang, SourceKind::Direct, asked).await;
+                pace.direct_answered(check.state, steady.millis());
+                emit.seen(Observation::Direct(Seen::Value(check.clone())), latency(&check));
+            }
+            Next::Ask(Question::Metrics) => {
+                let begun = steady.millis();
+                let page = web.metrics().await;
+                let took = steady.millis().saturating_sub(begun);
+                pace.metrics_answered(matches!(page, Seen::Value(_)), took, steady.millis());
+                let seen = match page {
+                    Seen::Value(counters) => {
+                        if let Some(recorder) = emit.recorder() {
+                            recorder.save_counters(&counters, clock::now());
+                        }
+                        Seen::Value(window.push(counters, seconds(steady.millis())))
+                    }
+                    Seen::Failed(why) => Seen::Failed(why),
+                    Seen::Unseen(why) => Seen::Unseen(why),
+                    Seen::Asking => Seen::Asking,
+                };
+                emit.seen(Observation::Traffic(seen), took);
+            }
+        }
+        if plan.no_metrics.is_none() && pace.metrics_held() != held {
+            held = pace.metrics_held();
+            if let Some(why) = held {
+                emit.seen(Observation::Traffic(Seen::Failed(why.to_owned())), 0);
+            }
+        }
+    }
+}
+
+/// Waits for an answer however long it takes; says after a second that it is being waited for, and keeps on disk that
+/// a question is under way, so that no other midwatch puts a second one.
+async fn health(
+    emit: &Emitter,
+    hang: Duration,
+    kind: SourceKind,
+    question: impl Future<Output = HealthCheck>,
+) -> HealthCheck {
+    let asked = clock::now();
+    let mut question = pin!(question);
+    tokio::select! {
+        check = &mut question => return check,
+        () = sleep(ASKING_AFTER) => {}
+    }
+    let until = asked.plus_millis(i64::try_from(millis(hang)).unwrap_or(i64::MAX));
+    if let Some(recorder) = emit.recorder() {
+        recorder.begin_request(kind, asked, until);
+    }
+    let asking = if kind == SourceKind::Direct { Observation::Direct(Seen::Asking) } else { Observation::Health(Seen::Asking) };
+    emit.at(asking, asked, 0);
+    let check = question.await;
+    if let Some(recorder) = emit.recorder() {
+        recorder.end_request(kind);
+    }
+    check
+}
+
+/// Looks at a source for ever, every so often or when asked to.
+pub async fn observe<O: Observe>(
+    mut source: O,
+    every: Duration,
+    emit: Emitter,
+    mut poll_now: watch::Receiver<u64>,
+    wrap: impl Fn(Seen<O::Value>) -> Observation,
+    mut tell: impl FnMut(&Seen<O::Value>),
+) {
+    loop {
+        let begun = Steady::start();
+        let seen = source.observe().await;
+        let took = begun.millis();
+        tell(&seen);
+        emit.seen(wrap(seen), took);
+        // What takes long is asked less often: looking shall not become a load of its own.
+        let pause = every.max(Duration::from_millis(took * 4).min(every * 4));
+        tokio::select! {
+            () = sleep(pause) => {}
+            Ok(()) = poll_now.changed() => {}
+        }
+    }
+}
+
+fn latency(check: &HealthCheck) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a latency in whole milliseconds")]
+    let whole = check.latency_ms.clamp(0.0, 1e9) as u64;
+    whole
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a session does not last 2^53 ms")]
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}
