@@ -178,6 +178,8 @@ pub struct Look {
     pub color: ColorChoice,
     /// Only ASCII, whatever the locale says.
     pub ascii: bool,
+    /// Where the operator's own themes are looked for.
+    pub theme_dirs: Vec<PathBuf>,
     /// Most frames per second; default 10.
     pub frames_per_second: u32,
 }
@@ -189,6 +191,7 @@ impl Default for Look {
             patch: BTreeMap::new(),
             color: ColorChoice::Auto,
             ascii: false,
+            theme_dirs: Vec::new(),
             frames_per_second: 10,
         }
     }

@@ -4,3 +4,166 @@
 pub mod emit;
 pub mod scope;
 pub mod site;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use self::scope::{Post, Turn};
+use self::site::{Signs, WebPlan};
+use crate::app::model::{Model, Site};
+use crate::backends::database::DatabaseProbe;
+use crate::backends::host::HostProbe;
+use crate::backends::http::{Limits, WebProbe};
+use crate::backends::redis::RedisProbe;
+use crate::config::{AppKind, Config, PaceConfig, SiteConfig, StateDir};
+use crate::domain::counters::TrafficWindow;
+use crate::domain::id::Scope;
+use crate::domain::observation::Observation;
+use crate::domain::reading::Seen;
+use crate::runtime::clock;
+use crate::runtime::driver::Wires;
+
+/// Events that may wait for the event loop; more are dropped and counted.
+const EVENTS: usize = 512;
+/// How long what waits to be written is waited for at the end.
+const END_LIMIT: Duration = Duration::from_millis(1_500);
+/// The host's CPU shares need two looks; the second follows the first this soon.
+const SECOND_LOOK: Duration = Duration::from_millis(100);
+
+/// Everything that watches; dropping it ends all of it.
+#[derive(Debug)]
+pub struct Watch {
+    tasks: JoinSet<()>,
+    ending: watch::Sender<bool>,
+}
+
+impl Watch {
+    /// Begins to watch everything of `config`; what is seen comes out of the wires.
+    pub fn begin(config: &Arc<Config>) -> (Self, Wires) {
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let (poll_now, poll_now_receiver) = watch::channel(0);
+        let (memories, memories_receiver) = watch::channel(std::collections::BTreeMap::new());
+        let (ending, ending_receiver) = watch::channel(false);
+        let post = |scope, state: &StateDir| Post {
+            scope,
+            events: events.clone(),
+            state: state.clone(),
+            poll_now: poll_now_receiver.clone(),
+            memories: memories_receiver.clone(),
+            ending: ending_receiver.clone(),
+        };
+        let mut tasks = JoinSet::new();
+        let host = post(Scope::Host(config.host.clone()), &config.state);
+        let (poll_now_host, every) = (poll_now_receiver.clone(), config.pace.host);
+        tasks.spawn(host.watch(move |turn| poll_host(turn, every, poll_now_host)));
+        for index in 0..config.sites.len() {
+            let Some(site) = config.sites.get(index) else { continue };
+            let post = post(Scope::Site(site.id.clone()), &config.state);
+            let (config, poll_now) = (Arc::clone(config), poll_now_receiver.clone());
+            tasks.spawn(post.watch(move |turn| async move {
+                if let Some(site) = config.sites.get(index) {
+                    poll_site(site, &config.pace, turn, poll_now).await;
+                }
+            }));
+        }
+        (Self { tasks, ending }, Wires { events: receiver, poll_now, memories })
+    }
+
+    /// Lets what waits be written, then ends.
+    pub async fn end(mut self) {
+        self.ending.send_replace(true);
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(END_LIMIT, all).await.is_err() {
+            tracing::warn!("not everything could be written at the end");
+        }
+    }
+}
+
+/// The model of a program that has just been opened.
+pub fn model(config: &Config) -> Model {
+    let site = |s: &SiteConfig| {
+        let app = match (s.app, &s.version) {
+            (AppKind::Pretix, Some(version)) => format!("pretix {version}"),
+            (AppKind::Pretix, None) => "pretix".to_owned(),
+            (AppKind::Pretalx, Some(version)) => format!("pretalx {version}"),
+            (AppKind::Pretalx, None) => "pretalx".to_owned(),
+            (AppKind::Web, Some(version)) => version.clone(),
+            (AppKind::Web, None) => "web application".to_owned(),
+        };
+        Site::new(s.id.clone(), s.title.clone(), app, s.url.to_string(), s.practice)
+    };
+    let mut model = Model::new(clock::now(), config.sites.iter().map(site).collect(), config.host.clone());
+    model.read_only = config.read_only;
+    model.thresholds = config.thresholds.clone();
+    if config.sites.is_empty() {
+        model.no_site = Some("No application was found on this host; `midwatch doctor` says where it was looked for.".to_owned());
+    }
+    model
+}
+
+async fn poll_host(turn: Turn, every: Duration, poll_now: watch::Receiver<u64>) {
+    let mut probe = HostProbe::new();
+    let wrap = |seen| Observation::Host(Box::new(seen));
+    // The first look has no shares yet; the second has.
+    site::look(&mut probe, &turn.emit, &wrap, &mut |_| {}).await;
+    tokio::time::sleep(SECOND_LOOK).await;
+    site::observe(probe, every, turn.emit, poll_now, wrap, |_| {}).await;
+}
+
+async fn poll_site(site: &SiteConfig, pace: &PaceConfig, turn: Turn, poll_now: watch::Receiver<u64>) {
+    let Turn { emit, past } = turn;
+    let (tell, signs) = watch::channel(Signs::GOOD);
+    let database = async {
+        match &site.database {
+            Ok(config) => {
+                let told = |seen: &Seen<crate::domain::database::DatabaseReading>| {
+                    let good = matches!(seen, Seen::Value(db) if db.waiting.unwrap_or(0) == 0);
+                    tell.send_if_modified(|signs| std::mem::replace(&mut signs.database, good) != good);
+                };
+                site::observe(DatabaseProbe::new(config), pace.database, emit.clone(), poll_now.clone(), Observation::Database, told).await;
+            }
+            Err(why) => emit.seen(Observation::Database(Seen::Unseen(why.clone())), 0),
+        }
+    };
+    let redis = async {
+        if let (Err(why), Err(_)) = (&site.redis, &site.broker) {
+            return emit.seen(Observation::Redis(Seen::Unseen(why.clone())), 0);
+        }
+        let told = |seen: &Seen<crate::domain::redis::RedisReading>| {
+            let good = matches!(seen, Seen::Value(_));
+            tell.send_if_modified(|signs| std::mem::replace(&mut signs.redis, good) != good);
+        };
+        let probe = RedisProbe::new(site.redis.as_ref().ok(), site.broker.as_ref().ok());
+        site::observe(probe, pace.redis, emit.clone(), poll_now.clone(), Observation::Redis, told).await;
+    };
+    let web = async {
+        let now = clock::now();
+        let window = match past.counters {
+            Some((counters, at)) => TrafficWindow::seeded(counters, -seconds(now.millis_since(at))),
+            None => TrafficWindow::new(),
+        };
+        let plan = WebPlan {
+            pace: pace.clone(),
+            direct: site.direct.is_some(),
+            no_metrics: site.metrics.as_ref().err().cloned(),
+            seed: u64::from(std::process::id()) ^ now.as_millis().unsigned_abs(),
+            hold_ms: past.pending_until.map_or(0, |until| until.millis_since(now)),
+        };
+        match WebProbe::new(site, Limits::with_hang(pace.hang)) {
+            Ok(probe) => site::web(probe, plan, window, emit.clone(), signs, poll_now.clone()).await,
+            Err(why) => emit.seen(Observation::Health(Seen::Unseen(why)), 0),
+        }
+    };
+    tokio::join!(database, redis, web);
+    // Each of them may have nothing to do; the scope is watched all the same.
+    std::future::pending::<()>().await;
+}
+
+#[expect(clippy::cast_precision_loss, reason = "five minutes of milliseconds fit")]
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}

@@ -4,6 +4,7 @@ pub mod json;
 pub mod nagios;
 pub mod prom;
 pub mod readings;
+pub mod run;
 pub mod text;
 
 use crate::app::model::Model;
@@ -11,6 +12,7 @@ use crate::cli::args::StatusForm;
 use crate::domain::level::Level;
 
 pub use readings::{Number, Row};
+pub use run::run;
 
 /// Version of the JSON: fields are added, never renamed.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -177,11 +177,7 @@ pub async fn observe<O: Observe>(
     mut tell: impl FnMut(&Seen<O::Value>),
 ) {
     loop {
-        let begun = Steady::start();
-        let seen = source.observe().await;
-        let took = begun.millis();
-        tell(&seen);
-        emit.seen(wrap(seen), took);
+        let took = look(&mut source, &emit, &wrap, &mut tell).await;
         // What takes long is asked less often: looking shall not become a load of its own.
         let pause = every.max(Duration::from_millis(took * 4).min(every * 4));
         tokio::select! {
@@ -189,6 +185,21 @@ pub async fn observe<O: Observe>(
             Ok(()) = poll_now.changed() => {}
         }
     }
+}
+
+/// Looks at a source once; returns how many milliseconds that took.
+pub async fn look<O: Observe>(
+    source: &mut O,
+    emit: &Emitter,
+    wrap: &impl Fn(Seen<O::Value>) -> Observation,
+    tell: &mut impl FnMut(&Seen<O::Value>),
+) -> u64 {
+    let begun = Steady::start();
+    let seen = source.observe().await;
+    let took = begun.millis();
+    tell(&seen);
+    emit.seen(wrap(seen), took);
+    took
 }
 
 fn latency(check: &HealthCheck) -> u64 {

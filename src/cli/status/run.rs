@@ -1,0 +1,81 @@
+//! Gathers a model for `status`: from the poller's readings, or by looking itself, within three seconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use color_eyre::eyre::WrapErr;
+use tokio::time::Instant;
+
+use super::{exit_code, level, render};
+use crate::app::event::Storage;
+use crate::app::model::Model;
+use crate::cli::args::StatusArgs;
+use crate::cli::run::say;
+use crate::config::Config;
+use crate::runtime::driver::{End, headless};
+use crate::watch::{self, Watch};
+
+/// An answer that has not come by then is "no answer yet".
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// Says how things are, once or again and again; the exit code is that of the last thing said.
+pub async fn run(config: Arc<Config>, args: &StatusArgs) -> color_eyre::Result<u8> {
+    let (watch, wires) = Watch::begin(&config);
+    let begun = Instant::now();
+    let mut said = String::new();
+    let mut last_said: Option<Instant> = None;
+    let mut failed = None;
+    let each = |model: &Model| {
+        let ready = settled(model) || begun.elapsed() >= LIMIT;
+        let Some(every) = args.watch else { return !ready };
+        let due = last_said.is_none_or(|at| at.elapsed() >= Duration::from_secs(every));
+        let key = fingerprint(model);
+        if ready && due && key != said {
+            (said, last_said) = (key, Some(Instant::now()));
+            match say(render(model, args.output).as_bytes()) {
+                Ok(_) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.is_none()
+    };
+    let ended = headless(watch::model(&config), wires, each).await.wrap_err("signals can't be received");
+    watch.end().await;
+    let (end, model) = ended?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if args.watch.is_none() {
+        say(render(&model, args.output).as_bytes())?;
+        if let End::Signal(_) | End::HungUp = end {
+            return Ok(3);
+        }
+    }
+    Ok(exit_code(level(&model)))
+}
+
+/// Whether everything that can be known by now is: every source has answered or said why not.
+fn settled(model: &Model) -> bool {
+    use crate::domain::reading::Reading;
+    let known = |storage: &Storage| *storage != Storage::Starting;
+    let sites = model.sites.iter().all(|s| {
+        known(&s.storage)
+            && !matches!(s.health, Reading::Never)
+            && !matches!(s.traffic, Reading::Never)
+            && !matches!(s.database, Reading::Never)
+            && !matches!(s.redis, Reading::Never)
+    });
+    sites && model.hosts.iter().all(|h| known(&h.storage) && h.reading.value().is_some_and(|v| v.cpu.is_some()))
+}
+
+/// What must change for `--watch` to say something again: levels and findings, not every number's last digit.
+fn fingerprint(model: &Model) -> String {
+    let mut out = String::from(level(model).word());
+    for finding in &model.findings {
+        out.push_str(&[" ", &finding.id(), "=", finding.level.word()].concat());
+        for symptom in &finding.symptoms {
+            out.push_str(&[" ", &symptom.id(), "=", symptom.level.word()].concat());
+        }
+    }
+    out
+}
