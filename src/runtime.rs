@@ -1,4 +1,4 @@
-//! Runs the pure program against the world: the terminal, the clock, signals, the event channel.
+//! Runs the pure program against the world: the terminal, the clock, signals, the event channel, the sandbox.
 //!
 //! Invariant: the event loop never blocks. Drawing happens on a thread of its own, so that a terminal that is slow, or
 //! stopped by Ctrl-S, holds up neither keys nor signals nor polling.
@@ -6,5 +6,8 @@
 pub mod clock;
 pub mod driver;
 pub mod input;
+pub mod log;
+pub mod panic;
+pub mod sandbox;
 pub mod screen;
 pub mod terminal;
