@@ -59,7 +59,9 @@ pub(crate) fn unreachable(name: &str, place: &Place, error: &Error) -> Trouble {
 /// The sentence for no answer within `seconds`.
 pub(crate) fn silent(name: &str, place: &Place, admitted: bool, seconds: u64) -> String {
     if admitted {
-        format!("{name} at {place} accepted the connection and has not answered for {seconds} s.")
+        format!(
+            "{name} at {place} accepted the connection and has not answered for {seconds} s: it hangs. See its host."
+        )
     } else {
         format!("{name} at {place} has opened no session for {seconds} s: it hangs, or the network drops packets.")
     }

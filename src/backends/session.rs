@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 /// wakes up, short enough for a connection whose path is gone without a word.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What the patience grows to while nothing is answered.
-const MOST_PATIENCE: Duration = Duration::from_secs(15 * 60);
+const MOST_PATIENCE: Duration = Duration::from_mins(15);
 /// How long nothing is tried after a refusal that doesn't mend itself, such as a wrong password: each attempt is a
 /// line in the server's log.
 const REST: Duration = Duration::from_secs(30);

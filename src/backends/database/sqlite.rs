@@ -67,10 +67,12 @@ impl Sqlite {
 
     fn unreadable(&self, error: &std::io::Error) -> Trouble {
         let shown = self.shown();
-        let sentence = match error.kind() {
-            ErrorKind::NotFound => format!("The SQLite database {shown} does not exist: was it moved or deleted?"),
-            ErrorKind::PermissionDenied => format!("This user may not read the SQLite database {shown}."),
-            _ => format!("The SQLite database {shown} can't be read: {}.", plain(&error.to_string(), 120)),
+        let sentence = if error.kind() == ErrorKind::NotFound {
+            format!("The SQLite database {shown} does not exist: was it moved or deleted?")
+        } else if error.kind() == ErrorKind::PermissionDenied {
+            format!("This user may not read the SQLite database {shown}.")
+        } else {
+            format!("The SQLite database {shown} can't be read: {}.", plain(&error.to_string(), 120))
         };
         Trouble::new(sentence, Then::Stay)
     }

@@ -1,5 +1,6 @@
 //! Redis URLs as Django, redis-py and Celery write them. The URL holds the password and never leaves this module.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
@@ -29,8 +30,8 @@ impl Address {
     /// From a URL; `what` it is the URL of, for the sentence. Understands `redis`, `rediss`, `valkey`, `valkeys`,
     /// `unix`, `redis+unix` and Celery's `redis+socket` with `virtual_host`.
     pub(super) fn parse(url: &SecretString, what: &str) -> Result<Self, String> {
-        let mut url =
-            Url::parse(url.expose_secret()).map_err(|error| format!("The URL of {what} can't be read: {error}."))?;
+        let text = hosted(url.expose_secret());
+        let mut url = Url::parse(&text).map_err(|error| format!("The URL of {what} can't be read: {error}."))?;
         let scheme = url.scheme().to_owned();
         let known = |wanted: &[&str]| wanted.contains(&scheme.as_str());
         let connection = if known(&["unix", "redis+unix", "valkey+unix", "socket", "redis+socket", "valkey+socket"]) {
@@ -68,6 +69,15 @@ impl Address {
     }
 }
 
+/// `scheme://user:password@/path` with a host, which URLs with a user must have and sockets have not.
+fn hosted(url: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = url.split_once("://") else { return Cow::Borrowed(url) };
+    match rest.split_once('/') {
+        Some((login, path)) if login.ends_with('@') => Cow::Owned([scheme, "://", login, "socket/", path].concat()),
+        Some(_) | None => Cow::Borrowed(url),
+    }
+}
+
 fn parameter(url: &Url, names: &[&str]) -> Option<String> {
     url.query_pairs().find(|(name, _)| names.contains(&name.as_ref())).map(|(_, value)| value.into_owned())
 }
@@ -89,7 +99,7 @@ fn socket(url: &Url) -> Result<ConnectionInfo, String> {
             .map(|(_, value)| value.into_owned())
             .unwrap_or_default()
     };
-    let path = decoded(&[url.host_str().unwrap_or_default(), url.path()].concat());
+    let path = decoded(url.path());
     let database = parameter(url, &["db", "virtual_host"]).unwrap_or_else(|| "0".to_owned());
     let database =
         database.trim_matches('/').parse::<i64>().map_err(|_bad| "its database is not a number".to_owned())?;
@@ -118,22 +128,21 @@ mod tests {
         (address.place().to_string(), settings.db(), owned(settings.username()), owned(settings.password()))
     }
 
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     #[test]
     fn every_usual_form_is_understood() {
         assert_eq!(parsed("redis://127.0.0.1:56379/2"), ("127.0.0.1:56379".into(), 2, None, None));
-        assert_eq!(parsed("redis://:s%3Acret@h/1"), ("h:6379".into(), 1, None, some("s:cret")));
-        assert_eq!(parsed("rediss://u:p@h:1/0?ssl_cert_reqs=none"), ("h:1".into(), 0, some("u"), some("p")));
+        assert_eq!(parsed("redis://:s%3Acret@h/1"), ("h:6379".into(), 1, None, Some("s:cret".to_owned())));
+        assert_eq!(
+            parsed("rediss://u:p@h:1/0?ssl_cert_reqs=none"),
+            ("h:1".into(), 0, Some("u".to_owned()), Some("p".to_owned()))
+        );
         assert_eq!(parsed("redis://h?db=3&health_check_interval=9"), ("h:6379".into(), 3, None, None));
         assert_eq!(parsed("redis://[::1]:7/"), ("[::1]:7".into(), 0, None, None));
         assert_eq!(parsed("unix:///run/r.sock?db=4"), ("/run/r.sock".into(), 4, None, None));
-        assert_eq!(parsed("unix://:p+w@/run/r.sock?db=4"), ("/run/r.sock".into(), 4, None, some("p+w")));
+        assert_eq!(parsed("unix://:p+w@/run/r.sock?db=4"), ("/run/r.sock".into(), 4, None, Some("p+w".to_owned())));
         assert_eq!(
             parsed("redis+socket:///run/r%20s.sock?virtual_host=5&password=x"),
-            ("/run/r s.sock".into(), 5, None, some("x"))
+            ("/run/r s.sock".into(), 5, None, Some("x".to_owned()))
         );
         assert_eq!(parsed("redis+unix:///run/r.sock"), ("/run/r.sock".into(), 0, None, None));
     }

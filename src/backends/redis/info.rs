@@ -7,10 +7,13 @@ use crate::domain::text::plain;
 /// More than this of `INFO` is not read.
 const LONGEST: usize = 256 * 1024;
 
+/// What `MISCONF` means, as the reason why writes are refused.
+pub(super) const MISCONF: &str = "its last snapshot or log could not be written to disk (MISCONF): is the disk full?";
+
 /// Error counters of `INFO errorstats` (Redis 6.2 and later) that mean a write was refused, and why.
 const REFUSALS: [(&str, &str); 3] = [
     ("errorstat_OOM", "memory is used up and nothing may be evicted (OOM)"),
-    ("errorstat_MISCONF", "the last snapshot could not be written (MISCONF)"),
+    ("errorstat_MISCONF", MISCONF),
     ("errorstat_NOREPLICAS", "too few replicas are connected (NOREPLICAS)"),
 ];
 
@@ -88,7 +91,7 @@ pub(super) struct Complaints {
 }
 
 impl Complaints {
-    /// Why writes are refused: `complaint` is what the server answered to `PING` instead of `PONG`.
+    /// Why writes are refused: `complaint` says why it did not answer `PING` with `PONG`.
     pub(super) fn judge(&mut self, complaint: Option<&str>, info: Option<&Info>) -> Option<String> {
         let now = info.map(Info::refusals);
         let before = std::mem::replace(&mut self.last, now);
@@ -97,12 +100,7 @@ impl Complaints {
             let grown = now.iter().zip(before).zip(REFUSALS).find(|((now, before), _)| **now > *before);
             grown.map(|(_, (_, why))| why.to_owned())
         };
-        complaint
-            .filter(|said| said.starts_with("MISCONF"))
-            .map(str::to_owned)
-            .or_else(|| info?.refuses())
-            .or_else(grown)
-            .or_else(|| complaint.map(str::to_owned))
+        info.and_then(Info::refuses).or_else(|| complaint.map(str::to_owned)).or_else(grown)
     }
 }
 
@@ -155,8 +153,8 @@ mod tests {
     }
 
     #[test]
-    fn what_it_says_instead_of_pong_counts() {
-        let said = Complaints::default().judge(Some("MISCONF no disk"), Some(&info("role:master")));
-        assert_eq!(said.as_deref(), Some("MISCONF no disk"));
+    fn a_complaint_counts_where_its_state_shows_nothing() {
+        let said = Complaints::default().judge(Some(MISCONF), Some(&info("role:master")));
+        assert_eq!(said.as_deref(), Some(MISCONF));
     }
 }

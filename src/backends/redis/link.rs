@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResult, Value};
 
 use super::address::Address;
-use super::info::Info;
+use super::info::{Info, MISCONF};
 use super::queues::{Queues, Waiting, WaitingList, mark, takers};
 use crate::backends::place::{self, unreachable};
 use crate::backends::session::{Server, Then, Trouble};
@@ -19,7 +19,7 @@ use crate::domain::text::plain;
 const CLIENTS: u64 = 5000;
 /// A message longer than this is not fetched again for [`SPARED`].
 const LONG_MESSAGE: usize = 1024 * 1024;
-const SPARED: Duration = Duration::from_secs(60);
+const SPARED: Duration = Duration::from_mins(1);
 /// The hash of messages that workers hold (FIELD T-15).
 const UNACKED: &str = "unacked";
 
@@ -40,7 +40,7 @@ pub(super) struct Line {
 pub(super) struct Sighting {
     /// Milliseconds for `PING`.
     pub(super) latency_ms: f64,
-    /// What was answered to `PING` instead of `PONG`.
+    /// Why `PING` was not answered with `PONG`: what refuses writes then refuses that, too.
     pub(super) complaint: Option<String>,
     /// `INFO`, where it may be asked.
     pub(super) info: Option<Info>,
@@ -99,7 +99,9 @@ impl Link {
             Ok(_) => Ok(None),
             Err(error) => match error.code() {
                 Some("NOPERM") => Ok(None),
-                Some("LOADING" | "MISCONF" | "MASTERDOWN") => Ok(Some(plain(&error.to_string(), 160))),
+                Some("LOADING") => Ok(Some("it is loading its data from disk".to_owned())),
+                Some("MASTERDOWN") => Ok(Some("it is a replica that has lost its master".to_owned())),
+                Some("MISCONF") => Ok(Some(MISCONF.to_owned())),
                 Some(_) | None => Err(self.trouble(&error)),
             },
         }
@@ -198,11 +200,7 @@ impl Server for Link {
 }
 
 fn bytes(value: &Value) -> Option<&[u8]> {
-    match value {
-        Value::BulkString(bytes) => Some(bytes),
-        Value::VerbatimString { text, .. } => Some(text.as_bytes()),
-        _ => None,
-    }
+    if let Value::BulkString(bytes) = value { Some(bytes) } else { None }
 }
 
 fn io_error(error: &RedisError) -> Option<&std::io::Error> {

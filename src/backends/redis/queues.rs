@@ -143,8 +143,8 @@ mod tests {
     }
 
     fn one(length: u64, last: Option<u64>) -> Waiting {
-        let list = |name: &str, length, last| WaitingList { name: name.to_owned(), length, last };
-        let lists = vec![list("q", 0, None), list("q:4", length, last)];
+        let row = |name: &str, length, last| WaitingList { name: name.to_owned(), length, last };
+        let lists = vec![row("q", 0, None), row("q:4", length, last)];
         Waiting { queues: vec![("q".to_owned(), lists)], ..Waiting::default() }
     }
 

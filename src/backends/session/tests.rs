@@ -123,7 +123,7 @@ async fn a_trouble_with_the_statement_keeps_the_session() {
 
 #[tokio::test]
 async fn a_look_dropped_half_way_leaves_its_question_open_not_a_second_one() {
-    let mut kept = KeptSession::new(Scripted::default(), Duration::from_secs(60));
+    let mut kept = KeptSession::new(Scripted::default(), Duration::from_mins(1));
     kept.server.hangs.store(true, Ordering::Relaxed);
     for _ in 0..3 {
         assert!(tokio::time::timeout(LIMIT, kept.look()).await.is_err());
