@@ -3,5 +3,10 @@
 //!
 //! Invariant: nothing here changes anything outside midwatch's own state directory; sources are asked, never told.
 
+pub mod database;
 pub mod host;
+pub mod redis;
 pub mod store;
+
+mod place;
+mod session;

@@ -28,10 +28,10 @@ pub struct RedisReading {
 pub struct Broker {
     /// Queues with what waits in them; priority suffixes added up (FIELD T-06).
     pub queues: Vec<WaitingQueue>,
-    /// Messages that workers hold without having acknowledged them.
-    pub unacked: u64,
-    /// Clients of the broker's database that wait for tasks (`cmd=brpop`), one per worker.
-    pub consumers: u32,
+    /// Messages that workers hold without having acknowledged them, where that may be asked.
+    pub unacked: Option<u64>,
+    /// Clients of the broker's database that wait for tasks (`cmd=brpop`), one per worker; `None`: that may not be asked.
+    pub consumers: Option<u32>,
     /// The longest time any of them has not asked again, in seconds; a live one asks every second.
     pub consumer_idle_s: Option<u64>,
 }

@@ -189,19 +189,18 @@ fn memory(redis: &RedisReading) -> String {
 
 /// Worker dead or hung while every page is fine (INC-03; pretix' post-mortem of 2018-11-26).
 fn workers(broker: &Broker, at: Timestamp, out: &mut Vec<Claim>) {
-    let held = if broker.unacked > 0 {
-        format!(", {} held unacknowledged", text::count(broker.unacked, "task"))
-    } else {
-        String::new()
-    };
+    let held = broker.unacked.filter(|n| *n > 0);
+    let held = held.map(|n| format!(", {} held unacknowledged", text::count(n, "task"))).unwrap_or_default();
     let evidence = format!("{} in all queues{held}", text::tasks_wait(broker.waiting()));
-    if broker.consumers == 0 {
+    // Who may not list clients does not know; that is not "no worker".
+    let Some(consumers) = broker.consumers else { return };
+    if consumers == 0 {
         let title = "No worker takes tasks: carts, orders and mail hang while pages work".to_owned();
         out.push(claim("worker-gone", Level::Critical, title, evidence, SourceKind::Redis, at));
     } else if let Some(idle) = broker.consumer_idle_s.filter(|s| *s > CONSUMER_HUNG_S) {
         let title = format!("A worker hangs: it has not asked for a task for {}", text::span(idle * 1000));
         let level = if broker.waiting() > 0 { Level::Critical } else { Level::Warning };
-        let evidence = format!("{evidence}; {} connected", text::count(broker.consumers.into(), "worker"));
+        let evidence = format!("{evidence}; {} connected", text::count(consumers.into(), "worker"));
         out.push(claim("worker-hung", level, title, evidence, SourceKind::Redis, at));
     }
 }

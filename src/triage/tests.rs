@@ -62,7 +62,7 @@ fn redis(broker: Broker) -> RedisReading {
 
 fn broker(waiting: u64, oldest: Option<u64>, consumers: u32, idle: Option<u64>) -> Broker {
     let queue = WaitingQueue { name: "checkout".to_owned(), waiting, oldest_at_least_s: oldest };
-    Broker { queues: vec![queue], unacked: 0, consumers, consumer_idle_s: idle }
+    Broker { queues: vec![queue], unacked: Some(0), consumers: Some(consumers), consumer_idle_s: idle }
 }
 
 impl World {

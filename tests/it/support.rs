@@ -1,1 +1,3 @@
-//! (to be written)
+//! What several modules of tests share.
+
+pub(crate) mod servers;

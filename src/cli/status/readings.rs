@@ -146,8 +146,8 @@ fn site_rows(model: &Model, site: &Site, out: &mut Vec<Row>) {
     sink.number("latency", "ms", redis.map(|r| r.latency_ms));
     sink.number("used_memory", "B", redis.and_then(|r| r.used_memory).map(|n| n as f64));
     sink.number("tasks_waiting", "", broker.map(|b| b.waiting() as f64));
-    sink.number("tasks_unacknowledged", "", broker.map(|b| b.unacked as f64));
-    sink.number("consumers", "", broker.map(|b| f64::from(b.consumers)));
+    sink.number("tasks_unacknowledged", "", broker.and_then(|b| b.unacked).map(|n| n as f64));
+    sink.number("consumers", "", broker.and_then(|b| b.consumers).map(f64::from));
     for queue in broker.iter().flat_map(|b| &b.queues) {
         sink.number(format!("queue:{}", queue.name), "", Some(queue.waiting as f64));
     }

@@ -76,7 +76,7 @@ fn site_lines(site: &Site, now: Timestamp) -> Vec<String> {
         let broker = r.broker.as_ref().map(|b| {
             format!(
                 " · {} · {}",
-                text::count(b.consumers.into(), "worker"),
+                b.consumers.map_or_else(|| "workers unknown".to_owned(), |n| text::count(n.into(), "worker")),
                 [&b.waiting().to_string(), " tasks waiting"].concat()
             )
         });

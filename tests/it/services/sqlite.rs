@@ -1,0 +1,103 @@
+//! SQLite files.
+#![cfg(test)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use midwatch::backends::database::DatabaseProbe;
+use midwatch::config::DatabaseConfig;
+use midwatch::domain::database::Engine;
+use midwatch::ports::Observe;
+use secrecy::SecretString;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
+use sqlx::{ConnectOptions, Connection, Executor};
+use tempfile::TempDir;
+
+use super::{failed, value};
+
+fn probe(path: &Path) -> DatabaseProbe {
+    DatabaseProbe::new(&DatabaseConfig {
+        engine: Engine::Sqlite,
+        host: String::new(),
+        port: None,
+        name: path.display().to_string(),
+        user: String::new(),
+        password: SecretString::from(""),
+    })
+}
+
+async fn database(mode: SqliteJournalMode) -> (TempDir, PathBuf, SqliteConnection) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db?#.sqlite3");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true).journal_mode(mode);
+    let mut connection = options.connect().await.unwrap();
+    connection.execute("create table t (n int); insert into t values (1)").await.unwrap();
+    (dir, path, connection)
+}
+
+fn files(dir: &TempDir) -> BTreeSet<String> {
+    fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn nothing_is_created_beside_a_database_that_nobody_has_open() {
+    for mode in [SqliteJournalMode::Delete, SqliteJournalMode::Wal] {
+        let (dir, path, connection) = database(mode).await;
+        connection.close().await.unwrap();
+        let before = (files(&dir), fs::read(&path).unwrap());
+        let mut probe = probe(&path);
+        for _ in 0..2 {
+            let reading = value(probe.observe().await);
+            assert!(reading.version.starts_with('3') && reading.latency_ms > 0.0 && !reading.read_only);
+            assert_eq!((files(&dir), fs::read(&path).unwrap()), before, "{mode:?}");
+        }
+        drop(probe);
+        assert_eq!((files(&dir), fs::read(&path).unwrap()), before, "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_in_use_is_read_beside_its_writer() {
+    for mode in [SqliteJournalMode::Delete, SqliteJournalMode::Wal] {
+        let (_dir, path, mut writer) = database(mode).await;
+        let mut probe = probe(&path);
+        for _ in 0..3 {
+            assert!(value(probe.observe().await).version.starts_with("3."), "{mode:?}");
+            writer.execute("insert into t values (2)").await.unwrap();
+        }
+        writer.close().await.unwrap();
+        value(probe.observe().await);
+    }
+}
+
+#[tokio::test]
+async fn a_locked_database_is_told_and_recovers() {
+    let (_dir, path, mut writer) = database(SqliteJournalMode::Delete).await;
+    let mut probe = probe(&path);
+    value(probe.observe().await);
+    writer.execute("begin exclusive").await.unwrap();
+    let why = failed(probe.observe().await);
+    assert!(why.contains("is locked by another process"), "{why}");
+    writer.execute("commit").await.unwrap();
+    value(probe.observe().await);
+}
+
+#[tokio::test]
+async fn a_replaced_file_is_read_anew() {
+    let (dir, path, writer) = database(SqliteJournalMode::Wal).await;
+    let mut probe = probe(&path);
+    value(probe.observe().await);
+    for name in files(&dir) {
+        fs::rename(dir.path().join(&name), dir.path().join(format!("old-{name}"))).unwrap();
+    }
+    let why = failed(probe.observe().await);
+    assert!(why.contains("does not exist"), "{why}");
+    assert!(!path.exists());
+    drop(writer);
+    fs::write(&path, "not a database at all, and long enough").unwrap();
+    let why = failed(probe.observe().await);
+    assert!(why.contains("is not a SQLite database"), "{why}");
+    fs::write(&path, "").unwrap();
+    assert!(failed(probe.observe().await).contains("is not a SQLite database"));
+}
