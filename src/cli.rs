@@ -9,3 +9,31 @@ pub mod screens;
 pub mod status;
 
 pub use run::run;
+
+use crate::config::Config;
+use crate::config::load::{Request, load as load_config};
+use crate::discovery::Surroundings;
+
+/// What the command line asks of the configuration.
+pub(crate) fn request(global: &args::Global) -> Request {
+    Request {
+        config: global.config.clone(),
+        app_config: global.app_config.clone(),
+        state_dir: global.state_dir.clone(),
+        read_only: global.read_only,
+        theme: global.theme.clone(),
+        color: global.color,
+        ascii: global.ascii,
+    }
+}
+
+/// The configuration, with its keys and theme checked too.
+///
+/// # Errors
+/// A report for people.
+pub(crate) fn load(global: &args::Global) -> Result<Config, String> {
+    let config = load_config(&request(global), &Surroundings::of_process()).map_err(|error| error.to_string())?;
+    crate::app::keymap::Keymap::with(&config.keys).map_err(|error| format!("[keys]: {error}"))?;
+    screens::looks(&config.look)?;
+    Ok(config)
+}

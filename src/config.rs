@@ -7,6 +7,8 @@ pub mod load;
 pub mod paths;
 pub mod report;
 
+mod site;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;

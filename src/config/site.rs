@@ -1,0 +1,165 @@
+//! A `[sites.NAME]` table laid over what discovery found, or made a site of its own.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use secrecy::{ExposeSecret, SecretString};
+use toml::Spanned;
+use url::Url;
+
+use super::file::SiteFile;
+use super::load::{Source, secret, url};
+use super::{AppKind, BrokerConfig, Config, DatabaseConfig, Found, MetricsConfig, RedisConfig, SiteConfig, Trace};
+use crate::discovery::{Surroundings, discover, translated};
+use crate::domain::database::Engine;
+use crate::domain::id::SiteId;
+
+/// Lays `file` over the site it means: one of its name, or that of the same application's configuration file.
+pub(super) fn overlay(config: &mut Config, name: &str, file: SiteFile, span: Range<usize>, source: &mut Source, around: &Surroundings) {
+    let id = SiteId(crate::domain::text::plain(name, 60));
+    let app_config = file.app_config.as_ref().map(|p| around.cwd.join(p));
+    let place = config.sites.iter().position(|s| s.id == id || (app_config.is_some() && s.source == app_config));
+    let base = match place {
+        Some(place) => Some(config.sites.remove(place)),
+        None => app_config.as_deref().and_then(|path| {
+            let mut found = discover(around, Some(path));
+            config.trail.append(&mut found.trail);
+            found.sites.into_iter().find(|s| s.source.as_deref() == Some(path))
+        }),
+    };
+    let Some(mut site) = base.or_else(|| bare(&id, &file, source, span)) else { return };
+    site.id = id;
+    merge(&mut site, file, source, around, &mut config.trail);
+    config.sites.insert(place.unwrap_or(config.sites.len()).min(config.sites.len()), site);
+}
+
+/// A site described by its table alone.
+fn bare(id: &SiteId, file: &SiteFile, source: &mut Source, span: Range<usize>) -> Option<SiteConfig> {
+    let Some(written) = &file.url else {
+        let span = span.start..span.end.min(span.start + 1);
+        source.mistake(span, format!("[sites.{id}] has no url, and no application's configuration to take it from"), Some("add url = \"https://…\", or app_config = \"/etc/pretix/pretix.cfg\"".to_owned()));
+        return None;
+    };
+    let url = url(written, source)?;
+    let unset = |what: &str| format!("{what} is not configured for this site");
+    Some(SiteConfig {
+        id: id.clone(),
+        title: file.title.clone().unwrap_or_else(|| id.0.clone()),
+        app: file.app.unwrap_or(AppKind::Web),
+        version: None,
+        url,
+        direct: None,
+        health_path: "/healthcheck/".to_owned(),
+        metrics: Err(unset("a metrics page")),
+        database: Err(unset("a database")),
+        redis: Err(unset("Redis")),
+        broker: Err(unset("a broker")),
+        data_dir: None,
+        source: None,
+        practice: false,
+    })
+}
+
+fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Surroundings, trail: &mut Vec<Trace>) {
+    site.title = file.title.unwrap_or_else(|| std::mem::take(&mut site.title));
+    site.app = file.app.unwrap_or(site.app);
+    site.practice = file.practice.unwrap_or(site.practice);
+    site.url = file.url.as_ref().and_then(|u| url(u, source)).unwrap_or_else(|| site.url.clone());
+    site.direct = file.direct.as_ref().and_then(|u| url(u, source)).or_else(|| site.direct.take());
+    if let Some(path) = file.health_path {
+        if !path.starts_with('/') {
+            source.mistake(source.find("health_path"), "must begin with a slash", None);
+        }
+        site.health_path = path;
+    }
+    let mut secret_of = |value: &super::file::SecretFile, what: &str| match secret(value, around) {
+        Ok(secret) => Some(secret),
+        Err(why) => {
+            trail.push(Trace { what: format!("{} {what}", site.id), outcome: Found::Broken(why) });
+            None
+        }
+    };
+    let password = file.metrics_password.as_ref().and_then(|p| secret_of(p, "metrics_password"));
+    let page = file.metrics_url.as_ref().and_then(|u| url(u, source));
+    let old = std::mem::replace(&mut site.metrics, Err(String::new()));
+    site.metrics = match (page, old) {
+        (Some(url), old) => Ok(MetricsConfig { url, login: login(file.metrics_user, password).or_else(|| old.ok()?.login) }),
+        (None, Ok(mut old)) => {
+            old.login = login(file.metrics_user, password).or(old.login);
+            Ok(old)
+        }
+        (None, Err(why)) => Err(why),
+    };
+    let password = file.database_password.as_ref().and_then(|p| secret_of(p, "database_password"));
+    if let Some(written) = &file.database {
+        site.database = database(written, password, source).ok_or_else(|| "its URL in the configuration is not understood".to_owned());
+    } else if let (Ok(database), Some(password)) = (&mut site.database, password) {
+        database.password = password;
+    }
+    if let Some(url) = file.redis.as_ref().and_then(|r| secret_of(r, "redis")) {
+        site.redis = Ok(RedisConfig { url: SecretString::from(translated(url.expose_secret())) });
+    }
+    if let Some(url) = file.broker.as_ref().and_then(|b| secret_of(b, "broker")) {
+        let pretix = site.app == AppKind::Pretix;
+        let queues = if pretix { ["default", "checkout", "mail", "background", "notifications"].map(ToOwned::to_owned).to_vec() } else { vec!["celery".to_owned()] };
+        let priorities = pretix && url.expose_secret().starts_with("redis://");
+        site.broker = Ok(BrokerConfig { url: SecretString::from(translated(url.expose_secret())), queues, priorities });
+    }
+    if let (Some(queues), Ok(broker)) = (file.queues, &mut site.broker) {
+        broker.queues = queues;
+    }
+}
+
+fn login(user: Option<String>, password: Option<SecretString>) -> Option<(String, SecretString)> {
+    user.zip(password)
+}
+
+/// `postgresql://user:password@host:5432/name`, `mysql://…`, `sqlite:///path`.
+fn database(written: &Spanned<String>, password: Option<SecretString>, source: &mut Source) -> Option<DatabaseConfig> {
+    let text = written.get_ref();
+    if let Some(path) = text.strip_prefix("sqlite://") {
+        let name = PathBuf::from(path).display().to_string();
+        return Some(DatabaseConfig { engine: Engine::Sqlite, host: String::new(), port: None, name, user: String::new(), password: SecretString::from(String::new()) });
+    }
+    let parsed = Url::parse(text).ok();
+    let engine = match parsed.as_ref().map(Url::scheme) {
+        Some("postgresql" | "postgres") => Engine::Postgresql,
+        Some("mysql" | "mariadb") => Engine::Mysql,
+        Some(_) | None => {
+            let help = "write it like \"postgresql://user@host:5432/name\" or \"sqlite:///path\"".to_owned();
+            source.mistake(written.span(), "is no database URL", Some(help));
+            return None;
+        }
+    };
+    let url = parsed?;
+    let own = url.password().map(decoded);
+    // A socket's directory can't be a URL's host: `?host=/run/postgresql`, as libpq takes it.
+    let socket = url.query_pairs().find(|(k, _)| k == "host").map(|(_, v)| v.into_owned());
+    Some(DatabaseConfig {
+        engine,
+        host: socket.or_else(|| url.host_str().map(ToOwned::to_owned)).unwrap_or_default(),
+        port: url.port(),
+        name: decoded(url.path().trim_start_matches('/')),
+        user: decoded(url.username()),
+        password: password.unwrap_or_else(|| SecretString::from(own.unwrap_or_default())),
+    })
+}
+
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let hex = tail.get(..2).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok());
+        match (first, hex) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,149 @@
+//! From an application's own settings to a site that can be watched.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::{Candidate, Settings};
+use crate::config::{AppKind, BrokerConfig, DatabaseConfig, Found, MetricsConfig, RedisConfig, SiteConfig, Trace};
+use crate::domain::database::Engine;
+use crate::domain::id::SiteId;
+
+/// pretix' queues (`settings.py`, `CELERY_TASK_QUEUES`).
+const QUEUES: [&str; 5] = ["default", "checkout", "mail", "background", "notifications"];
+
+/// The site an application's settings describe, if its URL can be asked; `taken` are the names of sites there already are.
+pub(super) fn describe(candidate: &Candidate, settings: &Settings, taken: &BTreeSet<String>, trail: &mut Vec<Trace>) -> Option<SiteConfig> {
+    let app = candidate.app;
+    let main = if app == AppKind::Pretalx { "site" } else { "pretix" };
+    let url = settings.some(main, "url").unwrap_or_else(|| "http://localhost".to_owned());
+    let url = Url::parse(url.trim_end_matches('/')).ok().filter(Url::has_host);
+    let mut trace = |what: &str, outcome: Found| trail.push(Trace { what: what.to_owned(), outcome });
+    let Some(url) = url else {
+        trace("site url", Found::Broken(format!("[{main}] url is no URL: the site can't be asked")));
+        return None;
+    };
+    trace("site url", Found::Yes(url.to_string()));
+    let data = if app == AppKind::Pretalx { settings.some("filesystem", "data") } else { settings.some("pretix", "datadir") };
+    let data_dir = candidate.cwd.join(data.unwrap_or_else(|| "data".to_owned()));
+    let direct = candidate.direct.as_deref().and_then(direct).filter(|d| !same_place(d, &url));
+    let database = database(settings, &data_dir);
+    if let Ok(found) = &database {
+        let note = if found.engine == Engine::Sqlite { ", not meant for production" } else { "" };
+        let place = if found.host.is_empty() { String::new() } else { format!(" on {}", found.host) };
+        trace("database", Found::Yes(format!("{} {}{place}{note}", found.engine.name(), found.name)));
+    }
+    let (redis, broker) = (redis(settings), broker(settings, app));
+    for (what, found) in [("redis", redis.as_ref().err()), ("broker", broker.as_ref().err())] {
+        trace(what, found.map_or_else(|| Found::Yes("configured".to_owned()), |why| Found::No(why.clone())));
+    }
+    let metrics = metrics(settings, app, &url);
+    match &metrics {
+        Ok(found) => trace("metrics", Found::Yes(found.url.to_string())),
+        Err(why) => trace("metrics", Found::No(why.clone())),
+    }
+    Some(SiteConfig {
+        id: site_id(&url, app, taken),
+        title: settings.some(main, "instance_name").or_else(|| settings.some(main, "name")).unwrap_or_else(|| url.host_str().unwrap_or("site").to_owned()),
+        app,
+        version: candidate.version.clone(),
+        url,
+        direct,
+        health_path: "/healthcheck/".to_owned(),
+        metrics,
+        database,
+        redis,
+        broker,
+        data_dir: Some(data_dir),
+        source: candidate.files.last().cloned(),
+        practice: false,
+    })
+}
+
+/// The site's name: its host name, and the application where that is taken.
+fn site_id(url: &Url, app: AppKind, taken: &BTreeSet<String>) -> SiteId {
+    let host = url.host_str().unwrap_or("site");
+    let kind = if app == AppKind::Pretalx { "pretalx" } else { "pretix" };
+    let base = if matches!(host, "localhost" | "127.0.0.1" | "::1" | "[::1]") { kind } else { host };
+    let mut names = std::iter::once(base.to_owned()).chain((2..).map(|n| format!("{base}-{n}")));
+    SiteId(names.find(|n| !taken.contains(n)).unwrap_or_else(|| base.to_owned()))
+}
+
+/// Where gunicorn listens, as a URL; a Unix socket is none that can be asked over TCP.
+fn direct(bind: &str) -> Option<Url> {
+    let place = bind.strip_prefix("tcp://").unwrap_or(bind);
+    if place.starts_with("unix:") || place.starts_with("fd://") {
+        return None;
+    }
+    let place = place.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
+    let place = if place.starts_with(':') { format!("127.0.0.1{place}") } else { place };
+    Url::parse(&format!("http://{place}")).ok().filter(Url::has_host)
+}
+
+fn same_place(a: &Url, b: &Url) -> bool {
+    a.scheme() == b.scheme() && a.host_str() == b.host_str() && a.port_or_known_default() == b.port_or_known_default()
+}
+
+fn database(settings: &Settings, data_dir: &Path) -> Result<DatabaseConfig, String> {
+    let backend = settings.some("database", "backend").unwrap_or_else(|| "sqlite3".to_owned());
+    let engine = match backend.as_str() {
+        b if b.contains("postgres") => Engine::Postgresql,
+        b if b.contains("mysql") || b.contains("mariadb") => Engine::Mysql,
+        b if b.contains("sqlite") => Engine::Sqlite,
+        other => return Err(format!("[database] backend `{}` is not known", crate::domain::text::plain(other, 40))),
+    };
+    let get = |option| settings.some("database", option).unwrap_or_default();
+    let name = match engine {
+        Engine::Sqlite => {
+            let file = settings.some("database", "name").map_or_else(|| PathBuf::from("db.sqlite3"), PathBuf::from);
+            data_dir.join(file).display().to_string()
+        }
+        Engine::Postgresql | Engine::Mysql => get("name"),
+    };
+    let port = match settings.some("database", "port") {
+        None => None,
+        Some(text) => Some(text.trim().parse().map_err(|_| "[database] port is no number".to_owned())?),
+    };
+    Ok(DatabaseConfig { engine, host: get("host"), port, name, user: get("user"), password: SecretString::from(get("password")) })
+}
+
+fn redis(settings: &Settings) -> Result<RedisConfig, String> {
+    let Some(location) = settings.some("redis", "location") else { return Err("[redis] location is not set".to_owned()) };
+    Ok(RedisConfig { url: SecretString::from(translated(&location)) })
+}
+
+fn broker(settings: &Settings, app: AppKind) -> Result<BrokerConfig, String> {
+    let Some(location) = settings.some("celery", "broker") else {
+        return Err("[celery] broker is not set: tasks run within the web process".to_owned());
+    };
+    let kind = location.split("://").next().unwrap_or_default();
+    if !matches!(kind, "redis" | "rediss" | "redis+socket" | "unix" | "redis+unix") {
+        let kind = crate::domain::text::plain(kind, 20);
+        return Err(format!("the broker is `{kind}`: queues are read from the metrics only"));
+    }
+    let queues = if app == AppKind::Pretix { QUEUES.map(ToOwned::to_owned).to_vec() } else { vec!["celery".to_owned()] };
+    Ok(BrokerConfig { priorities: app == AppKind::Pretix && kind == "redis", url: SecretString::from(translated(&location)), queues })
+}
+
+/// Celery's way to write a Unix socket, in the Redis library's: `redis+socket://PATH?virtual_host=N`.
+pub fn translated(location: &str) -> String {
+    let Some(rest) = location.strip_prefix("redis+socket://") else { return location.to_owned() };
+    format!("redis+unix://{}", rest.replace("virtual_host=", "db="))
+}
+
+fn metrics(settings: &Settings, app: AppKind, url: &Url) -> Result<MetricsConfig, String> {
+    if app == AppKind::Pretalx {
+        return Err("pretalx has no metrics".to_owned());
+    }
+    if settings.switch("metrics", "enabled") != Some(true) {
+        return Err("switched off: set enabled=true, user and passphrase in [metrics] of pretix.cfg".to_owned());
+    }
+    let (Some(user), Some(passphrase)) = (settings.some("metrics", "user"), settings.some("metrics", "passphrase")) else {
+        return Err("[metrics] has no user or no passphrase".to_owned());
+    };
+    let at = format!("{}/metrics", url.as_str().trim_end_matches('/'));
+    let url = Url::parse(&at).map_err(|_| "the site's URL can't carry /metrics".to_owned())?;
+    Ok(MetricsConfig { url, login: Some((user, SecretString::from(passphrase))) })
+}

@@ -1,0 +1,176 @@
+//! What running processes say: which of them are an application's, with which configuration file, on which port.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Candidate, Surroundings, places};
+use crate::config::{AppKind, Found, Trace};
+
+/// More processes than these are not looked at.
+const PROCESSES: usize = 20_000;
+
+/// A process that runs an application.
+#[derive(Debug)]
+pub(super) struct Process {
+    pid: u32,
+    app: AppKind,
+    words: Vec<String>,
+    /// Its environment, home and working directory; `None`: they can't be read.
+    inside: Option<Inside>,
+}
+
+#[derive(Debug)]
+struct Inside {
+    env: BTreeMap<String, String>,
+    cwd: PathBuf,
+}
+
+/// Every process that runs pretix or pretalx, the oldest first. Those that can't be looked into are told in the trail.
+pub(super) fn applications(around: &Surroundings, trail: &mut Vec<Trace>) -> Vec<Process> {
+    let proc = around.at(Path::new("/proc"));
+    let mut pids: Vec<u32> = std::fs::read_dir(&proc)
+        .map(|dir| dir.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).take(PROCESSES).collect())
+        .unwrap_or_default();
+    pids.sort_unstable();
+    let mut out: Vec<Process> = pids.into_iter().filter_map(|pid| look(&proc, pid)).collect();
+    let hidden: Vec<&Process> = out.iter().filter(|p| p.inside.is_none()).collect();
+    if let Some(first) = hidden.first() {
+        let why = format!(
+            "{} of another user run {} (first: pid {}); as root, or as the application's user, their configuration would be found",
+            crate::domain::text::count(u64::try_from(hidden.len()).unwrap_or(0), "process").replace("processs", "processes"),
+            name(first.app),
+            first.pid
+        );
+        trail.push(Trace { what: "processes".to_owned(), outcome: Found::Broken(why) });
+    }
+    out.sort_by_key(|p| p.pid);
+    out
+}
+
+fn name(app: AppKind) -> &'static str {
+    match app {
+        AppKind::Pretix => "pretix",
+        AppKind::Pretalx => "pretalx",
+        AppKind::Web => "web",
+    }
+}
+
+fn look(proc: &Path, pid: u32) -> Option<Process> {
+    let dir = proc.join(pid.to_string());
+    let words: Vec<String> = std::fs::read(dir.join("cmdline"))
+        .ok()?
+        .split(|b| *b == 0)
+        .filter(|w| !w.is_empty())
+        .map(|w| String::from_utf8_lossy(w).into_owned())
+        .collect();
+    let app = application(&words)?;
+    let inside = std::fs::read(dir.join("environ")).ok().zip(std::fs::read_link(dir.join("cwd")).ok()).map(|(env, cwd)| {
+        let pair = |entry: &[u8]| {
+            let text = String::from_utf8(entry.to_vec()).ok()?;
+            text.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()))
+        };
+        Inside { env: env.split(|b| *b == 0).filter_map(pair).collect(), cwd }
+    });
+    Some(Process { pid, app, words, inside })
+}
+
+/// gunicorn, celery, or `python -m`, with the application as a word of its own: `pretix.wsgi`, `pretix.celery_app`, `-m pretix`.
+fn application(words: &[String]) -> Option<AppKind> {
+    let runs = |name: &str| {
+        let base = |w: &String| Path::new(w).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let server = words.iter().take(3).map(base).any(|w| w.starts_with("gunicorn") || w.starts_with("celery") || w.starts_with("uwsgi"));
+        let module = words.windows(2).any(|w| matches!(w, [m, n] if m == "-m" && n == name));
+        let named = |w: &String| w.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', ':']) || rest.is_empty());
+        module || (server && words.iter().any(named))
+    };
+    if runs("pretix") {
+        Some(AppKind::Pretix)
+    } else {
+        runs("pretalx").then_some(AppKind::Pretalx)
+    }
+}
+
+impl Process {
+    /// The configuration files it reads, and whether it was told which.
+    fn files(&self) -> Option<(Vec<PathBuf>, bool)> {
+        let inside = self.inside.as_ref()?;
+        let name = name(self.app);
+        let variable = format!("{}_CONFIG_FILE", name.to_uppercase());
+        Some(match inside.env.get(&variable) {
+            Some(path) => (vec![inside.cwd.join(path)], true),
+            None => (places(name, inside.env.get("HOME").map(Path::new), &inside.cwd), false),
+        })
+    }
+
+    /// Whether it reads one of these files.
+    pub(super) fn reads(&self, around: &Surroundings, files: &[PathBuf]) -> bool {
+        let same = |a: &PathBuf, b: &PathBuf| {
+            let (a, b) = (around.at(a), around.at(b));
+            a == b || a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
+        };
+        self.files().is_some_and(|(own, _)| own.iter().any(|o| around.at(o).exists() && files.iter().any(|f| same(o, f))))
+    }
+
+    /// As a candidate of its own.
+    pub(super) fn candidate(&self, around: &Surroundings) -> Option<Candidate> {
+        let (files, named) = self.files()?;
+        let inside = self.inside.as_ref()?;
+        // Without a file it may still be configured by its environment alone.
+        let prefix = format!("{}_", name(self.app).to_uppercase());
+        let by_env = inside.env.keys().any(|k| k.starts_with(&prefix) && k.contains("DATABASE"));
+        let named = named || (by_env && files.iter().any(|f| around.at(f).exists()));
+        Some(Candidate {
+            app: self.app,
+            files,
+            named,
+            env: inside.env.clone(),
+            cwd: inside.cwd.clone(),
+            direct: self.bind(),
+            version: self.version(around),
+            by: format!("process {}", self.pid),
+        })
+    }
+
+    /// Gives a candidate found otherwise what only the process knows.
+    pub(super) fn lend(&self, candidate: &mut Candidate) {
+        if let Some(inside) = &self.inside {
+            let prefix = format!("{}_", name(self.app).to_uppercase());
+            let ours = inside.env.iter().filter(|(k, _)| k.starts_with(&prefix) || k.starts_with(&format!("FILE__{prefix}")));
+            candidate.env.extend(ours.map(|(k, v)| (k.clone(), v.clone())));
+            candidate.cwd.clone_from(&inside.cwd);
+        }
+        candidate.direct = candidate.direct.take().or_else(|| self.bind());
+    }
+
+    /// The address gunicorn was told to listen on.
+    fn bind(&self) -> Option<String> {
+        let mut words = self.words.iter();
+        while let Some(word) = words.next() {
+            let value = match word.as_str() {
+                "-b" | "--bind" => words.next().cloned(),
+                other => other.strip_prefix("--bind=").map(ToOwned::to_owned),
+            };
+            if let Some(value) = value {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// The application's version, from the metadata beside the Python that runs it.
+    fn version(&self, around: &Surroundings) -> Option<String> {
+        let python = self.words.iter().map(Path::new).find(|w| w.is_absolute() && w.parent().is_some_and(|p| p.ends_with("bin")))?;
+        let lib = around.at(python).parent()?.parent()?.join("lib");
+        let packages = std::fs::read_dir(lib).ok()?.filter_map(Result::ok).map(|e| e.path().join("site-packages"));
+        let prefix = format!("{}-", name(self.app));
+        let version = |dir: PathBuf| {
+            let names = std::fs::read_dir(dir).ok()?.filter_map(|e| e.ok()?.file_name().into_string().ok());
+            let mut found: Vec<String> = names
+                .filter_map(|n| Some(n.strip_prefix(&prefix)?.strip_suffix(".dist-info")?.to_owned()))
+                .filter(|v| v.starts_with(|c: char| c.is_ascii_digit()))
+                .collect();
+            found.pop()
+        };
+        packages.filter_map(version).next()
+    }
+}

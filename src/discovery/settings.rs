@@ -1,0 +1,154 @@
+//! An application's own configuration: INI files as Python's `RawConfigParser` reads them, with the environment over them.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use configparser::ini::{Ini, IniDefault};
+
+use super::Surroundings;
+use crate::config::AppKind;
+
+/// A longer file is no configuration.
+const MAX: u64 = 1024 * 1024;
+
+/// Why a configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// It can't be read.
+    #[error("{}: {why}", .path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// It is no INI file.
+    #[error("{}: {why}", .path.display())]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// Why; never shows a line of the file.
+        why: String,
+    },
+}
+
+/// What one application is configured with. Holds secrets, so it has no `Debug`.
+pub struct Settings {
+    values: BTreeMap<(String, String), String>,
+    prefix: &'static str,
+    env: BTreeMap<String, String>,
+    root: Surroundings,
+}
+
+impl Settings {
+    /// Reads `files` in order, the last winning; those that aren't there are passed over unless there is only one.
+    ///
+    /// # Errors
+    /// The first file that is there and can't be read or understood.
+    pub fn read(
+        around: &Surroundings,
+        files: &[PathBuf],
+        app: AppKind,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Self, SettingsError> {
+        let prefix = if app == AppKind::Pretalx { "PRETALX" } else { "PRETIX" };
+        let mut values = BTreeMap::new();
+        for path in files {
+            let real = around.at(path);
+            if files.len() > 1 && std::fs::symlink_metadata(&real).is_err() {
+                continue;
+            }
+            let text = text(&real, path)?;
+            values.extend(parse(&text, path)?);
+        }
+        Ok(Self { values, prefix, env: env.clone(), root: around.clone() })
+    }
+
+    /// A value: from `FILE__PREFIX_SECTION_OPTION` (a file's content), `PREFIX_SECTION_OPTION`, or the files.
+    pub fn get(&self, section: &str, option: &str) -> Option<String> {
+        let key = |s: &str| s.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let name = format!("{}_{}_{}", self.prefix, key(section), key(option));
+        if let Some(path) = self.env.get(&format!("FILE__{name}")) {
+            if let Ok(text) = text(&self.root.at(Path::new(path)), Path::new(path)) {
+                return Some(text.trim().to_owned());
+            }
+        }
+        let own = || self.values.get(&(section.to_owned(), option.to_owned())).cloned();
+        self.env.get(&name).cloned().or_else(own)
+    }
+
+    /// A value that isn't empty.
+    pub fn some(&self, section: &str, option: &str) -> Option<String> {
+        self.get(section, option).filter(|v| !v.is_empty())
+    }
+
+    /// A switch, as Python reads it; `None` if it isn't set or is neither.
+    pub fn switch(&self, section: &str, option: &str) -> Option<bool> {
+        match self.get(section, option)?.to_lowercase().as_str() {
+            "1" | "yes" | "true" | "on" => Some(true),
+            "0" | "no" | "false" | "off" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+/// A file's text, or a sentence that says why not.
+fn text(real: &Path, shown: &Path) -> Result<String, SettingsError> {
+    let fail = |why: String| SettingsError::Unreadable { path: shown.to_owned(), why };
+    let explain = |error: std::io::Error| {
+        fail(match error.kind() {
+            std::io::ErrorKind::NotFound if std::fs::symlink_metadata(real).is_ok() => {
+                "is a link to a file that isn't there".to_owned()
+            }
+            std::io::ErrorKind::NotFound => "isn't there".to_owned(),
+            std::io::ErrorKind::PermissionDenied => {
+                "can't be read by this user; run midwatch as root or as the application's user".to_owned()
+            }
+            _ => error.to_string(),
+        })
+    };
+    let file = std::fs::File::open(real).map_err(explain)?;
+    let meta = file.metadata().map_err(explain)?;
+    if !meta.is_file() {
+        return Err(fail("is no file".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX + 1).read_to_end(&mut bytes).map_err(explain)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX {
+        return Err(fail("is longer than 1 MB: that is no configuration".to_owned()));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = 1 + error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count();
+        fail(format!("line {line} is not UTF-8"))
+    })
+}
+
+fn parse(text: &str, path: &Path) -> Result<BTreeMap<(String, String), String>, SettingsError> {
+    let mut rules = IniDefault::default();
+    // As RawConfigParser: a comment is a whole line, never the rest of one; a password may hold `;` and `#`.
+    rules.inline_comment_symbols = Some(Vec::new());
+    rules.multiline = true;
+    rules.comment_symbols = vec![';', '#'];
+    rules.case_sensitive = true;
+    let mut ini = Ini::new_from_defaults(rules);
+    let sections = ini.read(text.to_owned()).map_err(|why| {
+        // The library's sentence may quote the line; only its number is kept.
+        let number: String = why.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+        let why = if number.is_empty() { "is no INI file".to_owned() } else { format!("line {number} is not understood") };
+        SettingsError::Syntax { path: path.to_owned(), why }
+    })?;
+    let defaults = sections.iter().find(|(name, _)| name.as_str() == "DEFAULT").map(|(_, v)| v.clone()).unwrap_or_default();
+    let mut out = BTreeMap::new();
+    for (section, options) in sections {
+        if section == "DEFAULT" {
+            continue;
+        }
+        for (option, value) in defaults.clone().into_iter().chain(options) {
+            if let Some(value) = value {
+                out.insert((section.clone(), option.to_lowercase()), value);
+            }
+        }
+    }
+    Ok(out)
+}
