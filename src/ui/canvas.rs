@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 
 use super::Look;
 use super::text;
@@ -109,9 +109,9 @@ impl<'a> Canvas<'a> {
         self.pieces(right_area, right);
     }
 
-    /// Gives every cell of an area a style, on top of what it has.
+    /// Gives every cell of an area a style, on top of what it has; dim text would be lost on a filled ground.
     pub(super) fn paint(&mut self, area: Rect, role: Role) {
-        let style = self.style(role);
+        let style = Style::new().remove_modifier(Modifier::DIM).patch(self.style(role));
         self.buffer.set_style(area.intersection(self.buffer.area), style);
     }
 

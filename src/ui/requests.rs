@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use super::canvas::{Canvas, Piece, piece};
+use super::canvas::{Canvas, Piece, columns, piece, split_top};
 use super::clock::Clock;
 use super::detail::{Detail, Outcome, empty, facts};
 use super::format;
@@ -28,7 +28,7 @@ const fn column(
 
 /// The columns, in the order of display.
 pub(super) const COLUMNS: &[Column<Route>] = &[
-    column("route", (14, 44), Align::LeftTail, 0, Some(4), |r| piece(Role::Text, r.url_name.as_str())),
+    column("route", (26, 44), Align::LeftTail, 0, Some(4), |r| piece(Role::Text, r.url_name.as_str())),
     column("method", (6, 7), Align::Left, 3, None, |r| piece(Role::Muted, r.method.as_str())),
     column("rate/s", (7, 7), Align::Right, 0, Some(0), |r| piece(Role::Accent, format::rate_or_none(r.rate))),
     column("2xx", (5, 6), Align::Right, 7, None, |r| class(r, 2, Role::Text)),
@@ -43,7 +43,7 @@ pub(super) const COLUMNS: &[Column<Route>] = &[
     column("p95", (6, 7), Align::Right, 1, Some(2), |r| piece(Role::Text, format::quantile(r.latency.p95))),
     column("p99", (6, 7), Align::Right, 4, None, |r| piece(Role::Text, format::quantile(r.latency.p99))),
     column("total", (6, 7), Align::Right, 8, Some(3), |r| piece(Role::Muted, format::count(r.total()))),
-    column("trend", (12, 40), Align::Right, 10, None, |r| piece(Role::Strip, spark(&r.spark, 40))),
+    column("trend", (12, 40), Align::Newest, 10, None, |r| piece(Role::Strip, spark(&r.spark, 40))),
 ];
 
 fn class(route: &Route, class: usize, role: Role) -> Piece {
@@ -95,6 +95,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
     }
     let sorted = Sorted { by: model.requests.sort, reversed: model.requests.reversed };
     grid::draw(canvas, rest, COLUMNS, &rows, window, Some(selected), Some(sorted));
+    if let Some(route) = rows.get(selected) {
+        let (_, below) = split_top(rest, columns(window.len).saturating_add(1));
+        detail(route).preview(canvas, below, &view::route_id(route));
+    }
 }
 
 /// Rate and share of errors over all routes.
@@ -141,16 +145,19 @@ fn one(canvas: &mut Canvas<'_>, area: Rect, (site, traffic): (&Site, &Traffic), 
         empty(canvas, rest, "This route is no longer on the metrics page. Esc goes back to the others.");
         return;
     };
+    detail(route).draw(canvas, rest);
+}
+
+fn detail(route: &Route) -> Detail<'_> {
     let names = ["1xx", "2xx ok", "3xx redirect", "4xx client", "5xx error"];
     let roles = [Role::Text, Role::Ok, Role::Text, Role::Warning, Role::Critical];
     let outcomes = names.into_iter().zip(roles).zip(route.classes).skip(1);
-    let detail = Detail {
+    Detail {
         outcomes: outcomes.map(|((name, role), count)| Outcome { name, count, role }).collect(),
         rate: route.rate,
         unit: "request",
         latency: &route.latency,
         spark: &route.spark,
         remark: "",
-    };
-    detail.draw(canvas, rest);
+    }
 }

@@ -55,7 +55,7 @@ impl Columns {
     pub(super) fn within(width: u16, strips: &[Strip]) -> Self {
         let longest = strips.iter().map(|s| super::text::width(&s.label)).max().unwrap_or(0);
         let label = super::canvas::columns(longest).clamp(8, if width < 70 { 12 } else { 18 });
-        let value = (u32::from(width) * 2 / 5).clamp(18, 42);
+        let value = (u32::from(width) * 2 / 5).clamp(18, 36);
         Self { label, value: u16::try_from(value).unwrap_or(18) }
     }
 
@@ -79,7 +79,7 @@ pub(super) fn axis(canvas: &mut Canvas<'_>, row: Rect, columns: Columns, clock: 
         [piece(Role::Muted, from), piece(Role::Border, [" ", &"─".repeat(rule), " "].concat()), piece(Role::Muted, to)];
     canvas.pieces(middle, &line);
     let (_, value) = split_left(row, columns.label + 1 + middle.width, 1);
-    canvas.put(value, &["now; strip: ", &short_span(span)].concat(), Role::Muted);
+    canvas.put(value, &["now · strip ", &short_span(span)].concat(), Role::Muted);
 }
 
 fn short_span(secs: u64) -> String {

@@ -37,10 +37,6 @@ pub(super) fn health_word(check: &HealthCheck) -> Piece {
     piece(glyphs::role(level), [glyphs::level(level), " ", check.state.word(), &status].concat())
 }
 
-fn none() -> Piece {
-    piece(Role::Unknown, "? unknown")
-}
-
 fn health(site: &Site, clock: &Clock) -> Strip {
     let source = Source::at(site, SourceKind::Health);
     let check = site.health.value();
@@ -50,28 +46,29 @@ fn health(site: &Site, clock: &Clock) -> Strip {
         series: names::HEALTH.into(),
         scale: Scale::Health,
         bad_from: 0.5,
-        value: check.map_or_else(none, health_word),
+        value: source.value(check.map(health_word), clock.now),
         extra: check.map(|c| format::latency(c.latency_ms / 1000.0)).unwrap_or_default(),
-        age: source.age(clock),
+        age: source.short_age(clock),
     }
 }
 
 fn requests(site: &Site, clock: &Clock) -> [Strip; 2] {
-    let age = Source::at(site, SourceKind::Traffic).age(clock);
+    let source = Source::at(site, SourceKind::Traffic);
+    let age = source.short_age(clock);
     let traffic = site.traffic.value();
     let rate = traffic.and_then(crate::domain::traffic::Traffic::request_rate);
     let share = traffic.and_then(crate::domain::traffic::Traffic::error_share);
     let errors = traffic.and_then(crate::domain::traffic::Traffic::error_rate);
     let value = |text: Option<String>| match (text, traffic) {
-        (Some(text), _) => piece(Role::Accent, text),
-        (None, Some(_)) => piece(Role::Muted, "no rate yet"),
-        (None, None) => none(),
+        (Some(text), _) => Some(piece(Role::Accent, text)),
+        (None, Some(_)) => Some(piece(Role::Muted, "no rate yet")),
+        (None, None) => None,
     };
     let bad = share.is_some_and(|s| s >= f64::from(ERRORS_BAD));
     let quiet = rate.is_some() && share.is_none();
     let mut errors_value = value(if quiet { Some("no requests".into()) } else { share.map(format::share) });
-    if bad {
-        errors_value.role = Role::Critical;
+    if let Some(value) = errors_value.as_mut().filter(|_| bad) {
+        value.role = Role::Critical;
     }
     let requests = Strip {
         label: "requests/s".into(),
@@ -79,7 +76,7 @@ fn requests(site: &Site, clock: &Clock) -> [Strip; 2] {
         series: names::REQUESTS.into(),
         scale: Scale::Highest(1.0),
         bad_from: f32::INFINITY,
-        value: value(rate.map(|r| format::rate(r) + "/s")),
+        value: source.value(value(rate.map(|r| format::rate(r) + "/s")), clock.now),
         extra: traffic.map(|t| format::window(t.window)).unwrap_or_default(),
         age: age.clone(),
     };
@@ -89,7 +86,7 @@ fn requests(site: &Site, clock: &Clock) -> [Strip; 2] {
         series: names::ERRORS.into(),
         scale: Scale::Highest(0.1),
         bad_from: ERRORS_BAD,
-        value: errors_value,
+        value: source.value(errors_value, clock.now),
         extra: errors.map(|r| format::rate(r) + "/s").unwrap_or_default(),
         age,
     };
@@ -101,6 +98,7 @@ fn queue(site: &Site, clock: &Clock) -> Strip {
     let broker = site.redis.value().and_then(|r| r.broker.as_ref());
     let reported = site.traffic.value().and_then(crate::domain::traffic::Traffic::waiting);
     let kind = if broker.is_some() || reported.is_none() { SourceKind::Redis } else { SourceKind::Traffic };
+    let source = Source::at(site, kind);
     let waiting = broker.map(Broker::waiting).or(reported);
     let pace = slope(&site.history, names::QUEUE).filter(|p| p.abs() >= 0.05);
     let pace = pace.map(|p| [if p > 0.0 { " ↑ " } else { " ↓ " }, &format::rate(p.abs()), "/s"].concat());
@@ -113,14 +111,15 @@ fn queue(site: &Site, clock: &Clock) -> Strip {
         series: names::QUEUE.into(),
         scale: Scale::Highest(10.0),
         bad_from: f32::INFINITY,
-        value: waiting.map_or_else(none, waits),
+        value: source.value(waiting.map(waits), clock.now),
         extra: oldest.filter(|s| *s > 0).map(|s| ["oldest ≥ ", &format::span(s)].concat()).unwrap_or_default(),
-        age: Source::at(site, kind).age(clock),
+        age: source.short_age(clock),
     }
 }
 
 fn sessions(site: &Site, clock: &Clock) -> Vec<Strip> {
-    let age = Source::at(site, SourceKind::Database).age(clock);
+    let source = Source::at(site, SourceKind::Database);
+    let age = source.short_age(clock);
     let db = site.database.value();
     let text = db.and_then(|d| d.sessions).map(|n| match db.and_then(|d| d.usable_sessions) {
         Some(limit) => format!("{n} of {limit}"),
@@ -139,7 +138,7 @@ fn sessions(site: &Site, clock: &Clock) -> Vec<Strip> {
             series: names::SESSIONS.into(),
             scale: Scale::Highest(10.0),
             bad_from,
-            value: text.map_or_else(none, |t| piece(Role::Accent, t)),
+            value: source.value(text.map(|t| piece(Role::Accent, t)), clock.now),
             extra: db.map(|d| format::latency(d.latency_ms / 1000.0)).unwrap_or_default(),
             age: age.clone(),
         });
@@ -147,6 +146,7 @@ fn sessions(site: &Site, clock: &Clock) -> Vec<Strip> {
     let seen = site.history.get(&SeriesKey::new(names::LOCKS));
     let recently = seen.is_some_and(|s| s.cells(clock.from, clock.now, 1).iter().flatten().any(|v| *v > 0.0));
     if locks > 0 || recently {
+        let role = if locks > 0 { Role::Critical } else { Role::Accent };
         let root = db.and_then(|d| d.blockers.first()).map(|b| format!("root: pid {}", b.pid));
         strips.push(Strip {
             label: "lock waits".into(),
@@ -154,10 +154,7 @@ fn sessions(site: &Site, clock: &Clock) -> Vec<Strip> {
             series: names::LOCKS.into(),
             scale: Scale::Highest(4.0),
             bad_from: 0.5,
-            value: piece(
-                if locks > 0 { Role::Critical } else { Role::Accent },
-                format::plural(locks as usize, "session"),
-            ),
+            value: source.value(Some(piece(role, format::plural(locks as usize, "session"))), clock.now),
             extra: root.unwrap_or_default(),
             age,
         });

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use super::canvas::{Canvas, Piece, piece, split_top};
+use super::canvas::{Canvas, Piece, columns, piece, split_top};
 use super::clock::Clock;
 use super::detail::{Detail, Outcome, empty, facts};
 use super::format;
@@ -28,8 +28,8 @@ const fn column(
     Column { title, width, most, align, rank, sort, cell }
 }
 
-const COLUMNS: &[Column<Task>] = &[
-    column("task", (16, 56), Align::LeftTail, 0, Some(4), |t| piece(Role::Text, t.name.as_str())),
+pub(super) const COLUMNS: &[Column<Task>] = &[
+    column("task", (32, 56), Align::LeftTail, 0, Some(4), |t| piece(Role::Text, t.name.as_str())),
     column("rate/s", (7, 7), Align::Right, 0, Some(0), |t| piece(Role::Accent, format::rate_or_none(t.rate))),
     column("ok", (6, 7), Align::Right, 4, None, |t| count(t.success, Role::Text)),
     column("errors", (7, 7), Align::Right, 0, Some(1), |t| count(t.error, Role::Critical)),
@@ -38,7 +38,7 @@ const COLUMNS: &[Column<Task>] = &[
     column("p95", (6, 7), Align::Right, 1, Some(2), |t| piece(Role::Text, format::quantile(t.latency.p95))),
     column("p99", (6, 7), Align::Right, 6, None, |t| piece(Role::Text, format::quantile(t.latency.p99))),
     column("total", (6, 7), Align::Right, 7, Some(3), |t| piece(Role::Muted, format::count(t.total()))),
-    column("trend", (12, 40), Align::Right, 8, None, |t| piece(Role::Strip, spark(&t.spark, 40))),
+    column("trend", (12, 40), Align::Newest, 8, None, |t| piece(Role::Strip, spark(&t.spark, 40))),
 ];
 
 fn count(count: Count, role: Role) -> Piece {
@@ -95,6 +95,10 @@ fn table(canvas: &mut Canvas<'_>, area: Rect, model: &Model, site: &Site, clock:
     }
     let sorted = Sorted { by: model.tasks.sort, reversed: model.tasks.reversed };
     grid::draw(canvas, rest, COLUMNS, &rows, window, Some(selected), Some(sorted));
+    if let Some(task) = rows.get(selected) {
+        let (_, below) = split_top(rest, columns(window.len).saturating_add(1));
+        detail(task).preview(canvas, below, &task.name);
+    }
 }
 
 fn totals(traffic: &Traffic) -> Vec<Piece> {
@@ -116,8 +120,12 @@ fn one(canvas: &mut Canvas<'_>, area: Rect, (site, traffic): (&Site, &Traffic), 
         empty(canvas, rest, "This task is no longer on the metrics page. Esc goes back to the others.");
         return;
     };
+    detail(task).draw(canvas, rest);
+}
+
+fn detail(task: &Task) -> Detail<'_> {
     let outcome = |name, count, role| Outcome { name, count, role };
-    let detail = Detail {
+    Detail {
         outcomes: vec![
             outcome("success", task.success, Role::Ok),
             outcome("expected error", task.expected_error, Role::Text),
@@ -128,6 +136,5 @@ fn one(canvas: &mut Canvas<'_>, area: Rect, (site, traffic): (&Site, &Traffic), 
         latency: &task.latency,
         spark: &task.spark,
         remark: "Only runs that ended well are timed.",
-    };
-    detail.draw(canvas, rest);
+    }
 }

@@ -1,1 +1,3 @@
-//! (to be written)
+//! What several integration tests share.
+
+pub(crate) mod fixtures;
