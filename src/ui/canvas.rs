@@ -115,9 +115,15 @@ impl<'a> Canvas<'a> {
         self.buffer.set_style(area.intersection(self.buffer.area), style);
     }
 
-    /// Blanks an area.
+    /// Blanks an area, and a wide glyph that would reach into it from the left.
     pub(super) fn clear(&mut self, area: Rect) {
         let (area, style) = (area.intersection(self.buffer.area), self.style(Role::Text));
+        for y in area.y..area.bottom() {
+            let before = area.x.checked_sub(1).and_then(|x| self.buffer.cell_mut((x, y)));
+            if let Some(cell) = before.filter(|cell| text::width(cell.symbol()) > 1) {
+                cell.set_symbol(" ");
+            }
+        }
         for position in area.positions() {
             if let Some(cell) = self.buffer.cell_mut(position) {
                 cell.reset();

@@ -95,7 +95,7 @@ impl Detail<'_> {
             rest = below;
             let part = share(outcome.count.in_window, all);
             let happened = outcome.count.in_window > 0.0;
-            let name = format!("{:<14}", outcome.name);
+            let name = format!("{:<15}", outcome.name);
             let right = format!(
                 "{:>7} {:>8} {:>7}",
                 format::share_or_none(part),
@@ -118,8 +118,8 @@ impl Detail<'_> {
         let (_, mut rest) = split_top(area, 1);
         let all: f64 = self.latency.buckets.iter().map(|b| b.count).sum();
         if all <= 0.0 {
-            let text = ["nothing was observed in this window", self.remark].join(" ");
-            canvas.paragraph(rest, text.trim_end(), Role::Muted);
+            let used = canvas.paragraph(rest, "nothing was observed in this window", Role::Muted);
+            canvas.put(split_top(rest, used).1, self.remark, Role::Muted);
             return;
         }
         let rows = usize::from(rest.height.saturating_sub(u16::from(!self.remark.is_empty())));

@@ -46,7 +46,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
         return;
     }
     let rest = gauges(canvas, rest, reading);
-    let disk_rows = rest.height.saturating_sub(6).min(columns(reading.disks.len()) + 2).max(rest.height / 3);
+    let most = rest.height.saturating_sub(6).max(rest.height.saturating_sub((rest.height * 2 / 5).max(3)));
+    let disk_rows = columns(reading.disks.len()).saturating_add(1).min(most);
     let used = disks::draw(canvas, split_top(rest, disk_rows).0, model);
     let rest = split_top(rest, used).1;
     let rest = if rest.height > 5 { networks(canvas, rest, reading) } else { rest };
@@ -67,17 +68,17 @@ fn gauges(canvas: &mut Canvas<'_>, area: Rect, reading: &HostReading) -> Rect {
     rest = cores(canvas, rest, &reading.cores);
     let (free, total) = (format::bytes(reading.memory_available), format::bytes(reading.memory_total));
     gauge(canvas, next(&mut rest), "memory", memory_used(reading), &format!("{free} of {total} free"));
-    if area.height > 8 {
+    if area.height > 10 {
         let swap = share_of(reading.swap_used, reading.swap_total);
         let (used, total) = (format::bytes(reading.swap_used), format::bytes(reading.swap_total));
         let text = if reading.swap_total == 0 { "no swap".to_owned() } else { format!("{used} of {total} used") };
         gauge(canvas, next(&mut rest), "swap", swap, &text);
     }
-    if area.height > 10 {
+    if area.height > 12 {
         let row = next(&mut rest);
         canvas.pieces(row, &pressure(reading));
     }
-    for text in reading.unseen.iter().take(usize::from(area.height / 8)) {
+    for text in reading.unseen.iter().take(usize::from(area.height / 12)) {
         let row = next(&mut rest);
         canvas.put(row, &["? not seen: ", text].concat(), Role::Unknown);
     }

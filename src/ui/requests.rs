@@ -8,7 +8,8 @@ use super::detail::{Detail, Outcome, empty, facts};
 use super::format;
 use super::grid::{self, Align, Column, Sorted, Window};
 use super::source::Source;
-use super::strip::spark;
+use super::strip::{self, spark};
+use super::strips;
 use super::theme::Role;
 use crate::app::model::{Model, Site};
 use crate::app::view;
@@ -33,7 +34,7 @@ pub(super) const COLUMNS: &[Column<Route>] = &[
     column("rate/s", (7, 7), Align::Right, 0, Some(0), |r| piece(Role::Accent, format::rate_or_none(r.rate))),
     column("2xx", (5, 6), Align::Right, 7, None, |r| class(r, 2, Role::Text)),
     column("3xx", (5, 6), Align::Right, 9, None, |r| class(r, 3, Role::Text)),
-    column("4xx", (5, 6), Align::Right, 6, None, |r| class(r, 4, Role::Warning)),
+    column("4xx", (5, 6), Align::Right, 6, None, |r| class(r, 4, Role::Text)),
     column("5xx", (5, 6), Align::Right, 2, Some(1), |r| class(r, 5, Role::Critical)),
     column("err %", (7, 7), Align::Right, 1, None, |r| {
         let role = if r.in_window(5) > 0.0 { Role::Critical } else { Role::Muted };
@@ -71,6 +72,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
         one(canvas, area, (site, traffic), id, clock);
         return;
     }
+    let area = strip::above(canvas, area, &strips::of_requests(site, clock), site, clock);
     let mut title = vec![piece(Role::Title, "requests ")];
     title.extend(totals(traffic));
     let rest = source.heading(canvas, area, &title, clock);
@@ -150,7 +152,7 @@ fn one(canvas: &mut Canvas<'_>, area: Rect, (site, traffic): (&Site, &Traffic), 
 
 fn detail(route: &Route) -> Detail<'_> {
     let names = ["1xx", "2xx ok", "3xx redirect", "4xx client", "5xx error"];
-    let roles = [Role::Text, Role::Ok, Role::Text, Role::Warning, Role::Critical];
+    let roles = [Role::Text, Role::Ok, Role::Text, Role::Text, Role::Critical];
     let outcomes = names.into_iter().zip(roles).zip(route.classes).skip(1);
     Detail {
         outcomes: outcomes.map(|((name, role), count)| Outcome { name, count, role }).collect(),

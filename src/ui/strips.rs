@@ -26,6 +26,47 @@ pub(super) fn of_site(site: &Site, clock: &Clock) -> Vec<Strip> {
     strips
 }
 
+/// The strips of its requests.
+pub(super) fn of_requests(site: &Site, clock: &Clock) -> Vec<Strip> {
+    let health = Source::at(site, SourceKind::Health);
+    let latency = site.health.value().map(|c| piece(Role::Accent, format::latency(c.latency_ms / 1000.0)));
+    let mut strips = requests(site, clock).to_vec();
+    strips.push(Strip {
+        label: "healthcheck".into(),
+        rank: 3,
+        series: names::LATENCY.into(),
+        scale: Scale::Highest(50.0),
+        bad_from: f32::INFINITY,
+        value: health.value(latency, clock.now),
+        extra: "latency".into(),
+        age: health.short_age(clock),
+    });
+    strips
+}
+
+/// The strips of its background tasks.
+pub(super) fn of_tasks(site: &Site, clock: &Clock) -> Vec<Strip> {
+    let source = Source::at(site, SourceKind::Traffic);
+    let traffic = site.traffic.value();
+    let rate = traffic.map(|t| t.task_rate().map_or("no rate yet".to_owned(), |r| format::rate(r) + "/s"));
+    let share = traffic.map(|t| t.task_error_share().map_or("no runs".to_owned(), format::share));
+    let strip = |label: &str, series: &str, scale, bad_from, value: Option<String>| Strip {
+        label: label.into(),
+        rank: 1,
+        series: series.into(),
+        scale,
+        bad_from,
+        value: source.value(value.map(|v| piece(Role::Accent, v)), clock.now),
+        extra: traffic.map(|t| format::window(t.window)).unwrap_or_default(),
+        age: source.short_age(clock),
+    };
+    vec![
+        strip("tasks/s", names::TASKS, Scale::Highest(1.0), f32::INFINITY, rate),
+        strip("task errors", names::TASK_ERRORS, Scale::Highest(0.1), ERRORS_BAD, share),
+        queue(site, clock),
+    ]
+}
+
 /// A healthcheck in a word, with its level's glyph.
 pub(super) fn health_word(check: &HealthCheck) -> Piece {
     let level = match check.state {

@@ -9,7 +9,8 @@ use super::format;
 use super::grid::{self, Align, Column, Sorted, Window};
 use super::requests::page_facts;
 use super::source::Source;
-use super::strip::spark;
+use super::strip::{self, spark};
+use super::strips;
 use super::theme::Role;
 use super::workers;
 use crate::app::model::{Model, Site};
@@ -60,6 +61,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
         one(canvas, area, (site, traffic), id, clock);
         return;
     }
+    let area = strip::above(canvas, area, &strips::of_tasks(site, clock), site, clock);
     let most = area.height.saturating_sub(6).max(area.height / 2);
     let used = workers::draw(canvas, split_top(area, most).0, site, clock);
     let (_, rest) = split_top(area, used);

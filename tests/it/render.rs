@@ -1,5 +1,7 @@
 //! The screens as text, at the sizes people have; and that nothing can make drawing panic.
 
+use std::fmt::Write as _;
+
 use jiff::tz::{TimeZone, offset};
 use midwatch::app::model::{Model, Overlay, Screen, Toast};
 use midwatch::app::view;
@@ -8,13 +10,15 @@ use midwatch::ui::{self, Glyphs, Look};
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::support::fixtures;
 
 const SIZES: [(u16, u16); 4] = [(60, 15), (80, 24), (120, 40), (160, 48)];
 
 fn look(theme: &str, glyphs: Glyphs) -> Look {
-    Look { theme: Theme::built_in(theme).unwrap(), glyphs, zone: TimeZone::fixed(offset(1)) }
+    let theme = Theme::built_in(theme).unwrap_or_else(|| unreachable!("{theme} is built in"));
+    Look { theme, glyphs, zone: TimeZone::fixed(offset(1)) }
 }
 
 fn dark() -> Look {
@@ -126,7 +130,7 @@ fn severities_have_their_styles_in_every_theme() {
                     let (fg, bg, how) =
                         (style.fg.unwrap_or_default(), style.bg.unwrap_or_default(), style.add_modifier);
                     if !run.0.trim().is_empty() || bg != ratatui::style::Color::Reset {
-                        out.push_str(&format!("{fg} on {bg} {how:?}: {}\n", run.0.trim()));
+                        writeln!(out, "{fg} on {bg} {how:?}: {}", run.0.trim()).unwrap();
                     }
                     run.0.clear();
                 }
@@ -219,6 +223,10 @@ proptest! {
         table.open = row.filter(|_| open);
         let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
         ui::draw(&model, &dark(), &mut buffer);
+        for (at, _) in buffer.content.iter().enumerate().filter(|(_, cell)| cell.symbol().width() > 1) {
+            let within = (at + 1) % usize::from(width) != 0;
+            prop_assert!(within && buffer.content[at + 1].symbol() == " ", "a wide glyph is cut in half");
+        }
         let glyphs = if open { Glyphs::Ascii } else { Glyphs::Unicode };
         ui::plain(&model, &look("mono", glyphs), width.min(90), height.min(30));
     }

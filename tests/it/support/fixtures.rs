@@ -1,5 +1,13 @@
 //! Models of known situations, with fixed times: what the screens are drawn from in tests and benchmarks.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "fixed, small numbers and lists made right here"
+)]
+
 use std::collections::VecDeque;
 
 use midwatch::app::event::Storage;
@@ -300,6 +308,9 @@ fn host_history(history: &mut History) {
 fn site_history(history: &mut History) {
     fill(history, names::HEALTH, 3600, |_| 0.0);
     fill(history, names::REQUESTS, 3600, |s| 2.5 + 3.0 * wave(s, 400.0));
+    fill(history, names::LATENCY, 3600, |s| 9.0 + 20.0 * wave(s, 130.0));
+    fill(history, names::TASKS, 3600, |s| 0.9 + wave(s, 260.0));
+    fill(history, names::TASK_ERRORS, 3600, |_| 0.0);
     fill(history, names::ERRORS, 3600, |s| if (1800..1860).contains(&s) { 0.02 } else { 0.0 });
     fill(history, names::QUEUE, 3600, |s| (6.0 * wave(s, 150.0)).floor());
     fill(history, names::SESSIONS, 3600, |s| (10.0 + 6.0 * wave(s, 500.0)).floor());
@@ -352,7 +363,7 @@ pub(crate) fn db_down() -> Model {
     fill(&mut site.history, names::HEALTH, 3600, |s| if s < 400 { 2.0 } else { 0.0 });
     site.history.remove(&SeriesKey::new(names::QUEUE));
     fill(&mut site.history, names::QUEUE, 3600, |s| if s < 400 { (400 - s) as f64 * 0.78 } else { 2.0 });
-    for name in [names::REQUESTS, names::ERRORS, names::SESSIONS, names::LOCKS] {
+    for name in [names::REQUESTS, names::ERRORS, names::SESSIONS, names::LOCKS, names::TASKS, names::LATENCY] {
         let cut = |s: i64| if s < 400 { f64::NAN } else { 3.0 + 2.0 * wave(s, 400.0) };
         let scale = if name == names::REQUESTS {
             1.0
@@ -407,7 +418,10 @@ pub(crate) fn worker_down() -> Model {
             (task.success.in_window, task.error.in_window, task.expected_error.in_window) = (0.0, 0.0, 0.0);
         }
     }
-    site.history.remove(&SeriesKey::new(names::QUEUE));
+    for name in [names::QUEUE, names::TASKS, names::TASK_ERRORS] {
+        site.history.remove(&SeriesKey::new(name));
+    }
+    fill(&mut site.history, names::TASKS, 3600, |s| if s < 940 { 0.0 } else { 0.9 + wave(s, 260.0) });
     fill(&mut site.history, names::QUEUE, 3600, |s| if s < 940 { (940 - s) as f64 * 2.2 } else { 2.0 });
     let evidence = "0 of 2 workers ask for tasks · 2082 wait, oldest ≥ 15m40s · redis, 4 s ago";
     model.findings = vec![finding("worker-down", Level::Critical, 940, "nobody takes background tasks", evidence)];
@@ -573,7 +587,7 @@ pub(crate) fn hostile() -> Model {
         (site.title, site.app, site.url) = (nasty.clone(), nasty.clone(), nasty.clone());
         if let Reading::Fresh { value, .. } = &mut site.traffic {
             for (route, odd) in value.routes.iter_mut().zip(odd.iter().cycle()) {
-                route.url_name = nasty.clone();
+                route.url_name.clone_from(&nasty);
                 route.rate = Some(*odd);
                 route.classes = [count(*odd, *odd); 5];
                 route.latency.mean_s = Some(*odd);
