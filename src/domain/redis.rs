@@ -39,7 +39,7 @@ pub struct Broker {
 impl Broker {
     /// Tasks that wait in all queues together.
     pub fn waiting(&self) -> u64 {
-        self.queues.iter().map(|q| q.waiting).sum()
+        self.queues.iter().fold(0, |sum, q| sum.saturating_add(q.waiting))
     }
 }
 

@@ -51,7 +51,7 @@ impl Traffic {
 
     /// Tasks waiting in all queues the application reports.
     pub fn waiting(&self) -> Option<u64> {
-        (!self.queues.is_empty()).then(|| self.queues.iter().map(|q| q.waiting).sum())
+        (!self.queues.is_empty()).then(|| self.queues.iter().fold(0_u64, |sum, q| sum.saturating_add(q.waiting)))
     }
 }
 

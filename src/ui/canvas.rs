@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 
 use super::Look;
 use super::text;
@@ -109,15 +109,21 @@ impl<'a> Canvas<'a> {
         self.pieces(right_area, right);
     }
 
-    /// Gives every cell of an area a style, on top of what it has.
+    /// Gives every cell of an area a style, on top of what it has; dim text would be lost on a filled ground.
     pub(super) fn paint(&mut self, area: Rect, role: Role) {
-        let style = self.style(role);
+        let style = Style::new().remove_modifier(Modifier::DIM).patch(self.style(role));
         self.buffer.set_style(area.intersection(self.buffer.area), style);
     }
 
-    /// Blanks an area.
+    /// Blanks an area, and a wide glyph that would reach into it from the left.
     pub(super) fn clear(&mut self, area: Rect) {
         let (area, style) = (area.intersection(self.buffer.area), self.style(Role::Text));
+        for y in area.y..area.bottom() {
+            let before = area.x.checked_sub(1).and_then(|x| self.buffer.cell_mut((x, y)));
+            if let Some(cell) = before.filter(|cell| text::width(cell.symbol()) > 1) {
+                cell.set_symbol(" ");
+            }
+        }
         for position in area.positions() {
             if let Some(cell) = self.buffer.cell_mut(position) {
                 cell.reset();

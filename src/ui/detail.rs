@@ -52,7 +52,8 @@ impl Detail<'_> {
         } else {
             let used = self.outcomes(canvas, rest);
             let (_, rest) = split_top(rest, used);
-            let rest = if rest.height > 12 { split_top(rest, 1).1 } else { rest };
+            let needed = squeeze(&self.latency.buckets, usize::MAX).len() + 2;
+            let rest = if usize::from(rest.height) > needed { split_top(rest, 1).1 } else { rest };
             self.histogram(canvas, rest);
         }
     }
@@ -87,15 +88,14 @@ impl Detail<'_> {
 
     fn outcomes(&self, canvas: &mut Canvas<'_>, area: Rect) -> u16 {
         let all: f64 = self.outcomes.iter().map(|o| o.count.in_window).sum();
-        let title = [piece(Role::Title, format!("outcome of {}", self.unit))];
-        canvas.heading(area, &title, &[piece(Role::Muted, "in window   total")]);
+        canvas.heading(area, &[piece(Role::Title, "outcomes")], &[piece(Role::Muted, "in window   total")]);
         let (_, mut rest) = split_top(area, 1);
         for outcome in &self.outcomes {
             let (row, below) = split_top(rest, 1);
             rest = below;
             let part = share(outcome.count.in_window, all);
             let happened = outcome.count.in_window > 0.0;
-            let name = format!("{:<14}", outcome.name);
+            let name = format!("{:<15}", outcome.name);
             let right = format!(
                 "{:>7} {:>8} {:>7}",
                 format::share_or_none(part),
@@ -118,8 +118,8 @@ impl Detail<'_> {
         let (_, mut rest) = split_top(area, 1);
         let all: f64 = self.latency.buckets.iter().map(|b| b.count).sum();
         if all <= 0.0 {
-            let text = ["nothing was observed in this window", self.remark].join(" ");
-            canvas.paragraph(rest, text.trim_end(), Role::Muted);
+            let used = canvas.paragraph(rest, "nothing was observed in this window", Role::Muted);
+            canvas.put(split_top(rest, used).1, self.remark, Role::Muted);
             return;
         }
         let rows = usize::from(rest.height.saturating_sub(u16::from(!self.remark.is_empty())));
@@ -166,6 +166,21 @@ fn squeeze(buckets: &[Bucket], rows: usize) -> Vec<Bucket> {
     }
     shown
 }
+
+impl Detail<'_> {
+    /// Draws it below a table that leaves so much room free: the selected row need not be opened then.
+    pub(super) fn preview(&self, canvas: &mut Canvas<'_>, area: Rect, name: &str) {
+        if area.height < PREVIEW {
+            return;
+        }
+        let rest = split_top(area, 1).1;
+        canvas.heading(rest, &[piece(Role::Title, name)], &[piece(Role::Muted, "selected")]);
+        self.draw(canvas, split_top(rest, 1).1);
+    }
+}
+
+/// Rows from which on a preview is worth having.
+const PREVIEW: u16 = 14;
 
 /// A table's facts below its heading: pieces joined with dots, cut to one row.
 pub(super) fn facts(canvas: &mut Canvas<'_>, area: Rect, facts: &[Piece]) -> Rect {

@@ -11,6 +11,9 @@ use super::theme::Role;
 use crate::app::model::Model;
 use crate::domain::host::DiskSpace;
 
+/// Seconds until a file system is full below which that is marked: a day. A mark is no alarm.
+const SOON_S: u64 = 86_400;
+
 /// A file system that answers.
 #[derive(Debug)]
 struct Row<'a> {
@@ -62,7 +65,10 @@ fn grid<'a>() -> [Column<Row<'a>>; 8] {
             None => piece(Role::Muted, format::NONE),
         }),
         column("full in", (7, 8), Align::Right, 3, |r| match r.space.full_in_s {
-            Some(secs) => piece(Role::Warning, format::span(secs)),
+            Some(secs) => {
+                let role = if secs < SOON_S { Role::Warning } else { Role::Text };
+                piece(role, format::span(secs))
+            }
             None => piece(Role::Muted, format::NONE),
         }),
         column("kind", (5, 8), Align::Left, 5, |r| piece(Role::Muted, r.kind)),

@@ -67,7 +67,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
         let (_, corner) = split_top(area, area.height.saturating_sub(1));
         let text = format!(" {label} ");
         let at = corner.width.saturating_sub(columns(super::text::width(&text)));
-        canvas.put(split_left(corner, at, 0).1, &text, Role::Key);
+        let (_, corner) = split_left(corner, at, 0);
+        canvas.clear(corner);
+        canvas.put(corner, &text, Role::Key);
     }
 }
 
@@ -78,7 +80,6 @@ pub(super) fn level(finding: &Finding) -> Piece {
 }
 
 fn line(canvas: &mut Canvas<'_>, row: Rect, (depth, last): (usize, bool), finding: &Finding, clock: &Clock) {
-    let right = [piece(Role::Muted, since(finding.since, clock, depth == 0 && row.width >= 76))];
     let mut left = Vec::new();
     if depth > 0 {
         let branch = if last { "└ " } else { "├ " };
@@ -86,6 +87,10 @@ fn line(canvas: &mut Canvas<'_>, row: Rect, (depth, last): (usize, bool), findin
     }
     let role = if depth == 0 { Role::Title } else { Role::Text };
     left.extend([level(finding), piece(Role::Text, " "), piece(role, finding.title.clone())]);
+    // The title goes before the time of day: what is the matter must not be cut for it.
+    let long = since(finding.since, clock, true);
+    let fits = width_of(&left) + super::text::width(&long) < usize::from(row.width);
+    let right = [piece(Role::Muted, if depth == 0 && fits { long } else { since(finding.since, clock, false) })];
     let room = usize::from(row.width).saturating_sub(width_of(&left) + width_of(&right) + 4);
     if depth > 0 && !finding.evidence.is_empty() && room >= 12 {
         left.push(piece(Role::Muted, ["  ", &finding.evidence].concat()));

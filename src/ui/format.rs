@@ -48,6 +48,7 @@ pub fn count(n: f64) -> String {
 pub fn rate(per_s: f64) -> String {
     match per_s.abs() {
         0.0 => "0".to_owned(),
+        r if r < 0.005 => "< 0.01".to_owned(),
         r if r < 0.095 => rounded(per_s, 2),
         r if r < 9.95 => rounded(per_s, 1),
         _ => count(per_s),
@@ -110,6 +111,7 @@ pub fn quantile(quantile: Quantile) -> String {
 pub fn window(window: Window) -> String {
     match window {
         Window::SinceStart => "since the counters began".to_owned(),
+        Window::Seconds(s) if s < 119.5 => ["last ", &rounded(s, 0), " s"].concat(),
         Window::Seconds(s) => ["last ", &span(s.round() as u64)].concat(),
     }
 }

@@ -18,8 +18,8 @@ pub enum Glyphs {
     Ascii,
 }
 
-/// Eight heights, the lowest first.
-pub(super) const RAMP: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+/// Seven heights, the lowest first. The full block is none of them: strips above one another would run together.
+pub(super) const RAMP: [&str; 7] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇"];
 
 const ASCII: &[(&str, &str)] = &[
     ("✖", "X"),
@@ -33,8 +33,7 @@ const ASCII: &[(&str, &str)] = &[
     ("▅", "="),
     ("▆", "+"),
     ("▇", "*"),
-    ("█", "#"),
-    ("░", "."),
+    ("■", "#"),
     ("─", "-"),
     ("│", "|"),
     ("├", "|"),
@@ -81,9 +80,9 @@ pub(super) const fn role(level: Level) -> Role {
 }
 
 /// The glyph for a share (0 to 1) of the full height.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=7 before")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=6 before")]
 pub(super) fn height(share: f64) -> &'static str {
-    let step = (share * 7.0).round().clamp(0.0, 7.0) as usize;
+    let step = (share * 6.0).round().clamp(0.0, 6.0) as usize;
     RAMP.get(step).copied().unwrap_or("▁")
 }
 
@@ -97,7 +96,7 @@ pub(super) fn height(share: f64) -> &'static str {
 pub(super) fn bar(share: f64, columns: usize) -> (String, String) {
     let full = (share.clamp(0.0, 1.0) * columns as f64).round() as usize;
     let full = if share > 0.0 { full.max(1) } else { 0 }.min(columns);
-    ("█".repeat(full), "░".repeat(columns - full))
+    ("■".repeat(full), "·".repeat(columns - full))
 }
 
 impl Glyphs {
@@ -121,12 +120,12 @@ mod tests {
 
     #[test]
     fn a_bar_shows_the_least_and_never_overflows() {
-        assert_eq!(bar(0.0, 4), (String::new(), "░░░░".into()));
-        assert_eq!(bar(0.001, 4).0, "█");
-        assert_eq!(bar(7.0, 4), ("████".into(), String::new()));
+        assert_eq!(bar(0.0, 4), (String::new(), "····".into()));
+        assert_eq!(bar(0.001, 4).0, "■");
+        assert_eq!(bar(7.0, 4), ("■■■■".into(), String::new()));
         assert_eq!(bar(f64::NAN, 4).0, "");
         assert_eq!(height(f64::NAN), "▁");
-        assert_eq!((height(0.0), height(1.0), height(9.0)), ("▁", "█", "█"));
+        assert_eq!((height(0.0), height(1.0), height(9.0)), ("▁", "▇", "▇"));
     }
 
     #[test]
@@ -135,6 +134,6 @@ mod tests {
         let mut buffer = Buffer::with_lines([words.concat() + &RAMP.concat() + "日é"]);
         Glyphs::Ascii.settle(&mut buffer);
         let text: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
-        assert_eq!(text, "X!?-+_.:-=+*#? ?");
+        assert_eq!(text, "X!?-+_.:-=+*? ?");
     }
 }

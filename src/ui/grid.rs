@@ -15,6 +15,8 @@ pub(super) enum Align {
     LeftTail,
     /// At the right.
     Right,
+    /// At the right, and only the last columns where there are too many: past values, the newest last.
+    Newest,
 }
 
 /// A column of rows of type `R`.
@@ -109,10 +111,14 @@ fn cell(canvas: &mut Canvas<'_>, at: Rect, width: u16, align: Align, what: &Piec
     let shown = match align {
         Align::Left | Align::Right => text::cut(&what.text, width.into()),
         Align::LeftTail => text::cut_start(&what.text, width.into()),
+        Align::Newest => {
+            let surplus = what.text.chars().count().saturating_sub(width.into());
+            what.text.chars().skip(surplus).collect()
+        }
     };
     let indent = match align {
         Align::Left | Align::LeftTail => 0,
-        Align::Right => width.saturating_sub(columns(text::width(&shown))),
+        Align::Right | Align::Newest => width.saturating_sub(columns(text::width(&shown))),
     };
     canvas.put(split_left(area, indent, 0).1, &shown, what.role);
 }

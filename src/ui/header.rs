@@ -108,8 +108,10 @@ fn state(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock) {
     }
     text.push_str(&[" — ", &verdict.text].concat());
     let count = format::plural(model.findings.len(), "finding") + " ";
-    let right = if model.findings.is_empty() { Vec::new() } else { vec![piece(role, count)] };
-    canvas.row(area, &[piece(role, text)], &right);
+    let left = [piece(role, text)];
+    let fits = width_of(&left) + count.len() < usize::from(area.width);
+    let right = if fits && !model.findings.is_empty() { vec![piece(role, count)] } else { Vec::new() };
+    canvas.row(area, &left, &right);
     canvas.paint(area, role);
 }
 
@@ -129,7 +131,8 @@ pub(super) fn notes(model: &Model, clock: &Clock) -> Vec<String> {
     }
     if let Some(since) = model.paused {
         let held = format::plural(model.held.len(), "look");
-        notes.push(format!("held still since {}, {held} waiting", clock.when(since)));
+        let span = format::span(model.now.secs_since(since));
+        notes.push(format!("held still for {span}, {held} waiting"));
     }
     if let Some((at, millis)) = model.clock_jump.filter(|(at, _)| model.now.secs_since(*at) < JUMP_S) {
         let way = if millis < 0 { "back" } else { "ahead" };

@@ -15,7 +15,7 @@ use super::strip;
 use super::theme::Role;
 use crate::app::model::{Host, Model};
 use crate::app::view;
-use crate::domain::host::{HostReading, Process};
+use crate::domain::host::{HostReading, Network, Process};
 
 /// From this size on there are two columns.
 const WIDE: (u16, u16) = (120, 24);
@@ -46,10 +46,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
         return;
     }
     let rest = gauges(canvas, rest, reading);
-    let disk_rows = rest.height.saturating_sub(6).min(columns(reading.disks.len()) + 2).max(rest.height / 3);
+    let most = rest.height.saturating_sub(6).max(rest.height.saturating_sub((rest.height * 2 / 5).max(3)));
+    let disk_rows = columns(reading.disks.len()).saturating_add(1).min(most);
     let used = disks::draw(canvas, split_top(rest, disk_rows).0, model);
     let rest = split_top(rest, used).1;
-    let rest = if rest.height > 8 { networks(canvas, rest, reading) } else { rest };
+    let rest = if rest.height > 5 { networks(canvas, rest, reading) } else { rest };
     processes(canvas, rest, model, clock, Some(model.processes.offset));
 }
 
@@ -67,17 +68,17 @@ fn gauges(canvas: &mut Canvas<'_>, area: Rect, reading: &HostReading) -> Rect {
     rest = cores(canvas, rest, &reading.cores);
     let (free, total) = (format::bytes(reading.memory_available), format::bytes(reading.memory_total));
     gauge(canvas, next(&mut rest), "memory", memory_used(reading), &format!("{free} of {total} free"));
-    if area.height > 8 {
+    if area.height > 10 {
         let swap = share_of(reading.swap_used, reading.swap_total);
         let (used, total) = (format::bytes(reading.swap_used), format::bytes(reading.swap_total));
         let text = if reading.swap_total == 0 { "no swap".to_owned() } else { format!("{used} of {total} used") };
         gauge(canvas, next(&mut rest), "swap", swap, &text);
     }
-    if area.height > 10 {
+    if area.height > 12 {
         let row = next(&mut rest);
         canvas.pieces(row, &pressure(reading));
     }
-    for text in reading.unseen.iter().take(usize::from(area.height / 8)) {
+    for text in reading.unseen.iter().take(usize::from(area.height / 12)) {
         let row = next(&mut rest);
         canvas.put(row, &["? not seen: ", text].concat(), Role::Unknown);
     }
@@ -106,7 +107,7 @@ fn gauge(canvas: &mut Canvas<'_>, row: Rect, name: &str, share: Option<f64>, tex
 
 /// One bar per core where there is room, else one glyph.
 fn cores(canvas: &mut Canvas<'_>, area: Rect, cores: &[f64]) -> Rect {
-    const CELL: usize = 19;
+    const CELL: usize = 17;
     let (name, _) = split_left(area, 9, 0);
     let (_, mut rest) = split_left(area, 9, 0);
     let per_row = (usize::from(rest.width) / CELL).max(1);
@@ -127,7 +128,7 @@ fn cores(canvas: &mut Canvas<'_>, area: Rect, cores: &[f64]) -> Rect {
         let (mut row, below) = split_top(rest, 1);
         rest = below;
         for (core, share) in row_cores.iter().enumerate() {
-            let (full, empty) = glyphs::bar(*share, 8);
+            let (full, empty) = glyphs::bar(*share, 6);
             let number = format!("{:>3} ", at * per_row + core);
             let value = format!(" {:<6}", format::share(*share));
             let pieces = [
@@ -167,23 +168,40 @@ fn history(canvas: &mut Canvas<'_>, area: Rect, host: &Host, clock: &Clock) -> u
     strip::draw(canvas, split_top(area, area.height / 2).0, &strips, clock)
 }
 
-/// Bytes per second of every interface; the rest of the area.
+/// Bytes per second of the interfaces: one row each where there is room, else the busiest in one row; the rest of the
+/// area.
 fn networks(canvas: &mut Canvas<'_>, area: Rect, reading: &HostReading) -> Rect {
+    let mut sorted: Vec<&Network> = reading.networks.iter().collect();
+    let bytes = |n: &Network| n.received_per_s + n.sent_per_s;
+    sorted.sort_by(|a, b| bytes(b).total_cmp(&bytes(a)).then_with(|| a.name.cmp(&b.name)));
+    if usize::from(area.height) < sorted.len() * 4 {
+        let (row, rest) = split_top(area, u16::from(!sorted.is_empty()));
+        let line: Vec<Piece> = sorted.iter().flat_map(|n| network(n, 0)).collect();
+        canvas.pieces(row, &line);
+        return rest;
+    }
     let mut rest = area;
-    for network in reading.networks.iter().take(usize::from(area.height / 4)) {
+    for interface in sorted {
         let (row, below) = split_top(rest, 1);
         rest = below;
-        let mut pieces = vec![
-            piece(Role::Text, format!("{:<10}", super::text::cut(&network.name, 9))),
-            piece(Role::Accent, format!("↓ {:<12}", format::byte_rate(network.received_per_s))),
-            piece(Role::Accent, format!("↑ {:<12}", format::byte_rate(network.sent_per_s))),
-        ];
-        if network.errors_per_s > 0.0 {
-            pieces.push(piece(Role::Warning, format!("▲ {} errors/s", format::rate(network.errors_per_s))));
-        }
-        canvas.pieces(row, &pieces);
+        canvas.pieces(row, &network(interface, 11));
     }
     rest
+}
+
+/// One interface, its parts padded to so many columns.
+fn network(network: &Network, pad: usize) -> Vec<Piece> {
+    let name = super::text::cut(&network.name, 15);
+    let rate = |arrow: &str, per_s| format!("{arrow} {:<pad$}  ", format::byte_rate(per_s));
+    let mut pieces = vec![
+        piece(Role::Text, format!("{name:<8} ")),
+        piece(Role::Accent, rate("↓", network.received_per_s)),
+        piece(Role::Accent, rate("↑", network.sent_per_s)),
+    ];
+    if network.errors_per_s > 0.0 {
+        pieces.push(piece(Role::Warning, format!("▲ {} errors/s  ", format::rate(network.errors_per_s))));
+    }
+    pieces
 }
 
 const fn column(
@@ -198,7 +216,10 @@ const fn column(
 }
 
 const PROCESSES: &[Column<Process>] = &[
-    column("cpu", (6, 6), Align::Right, 0, Some(0), |p| piece(Role::Accent, format::share(p.cpu))),
+    column("cpu", (6, 6), Align::Right, 0, Some(0), |p| {
+        let role = if p.cpu > 0.0 { Role::Accent } else { Role::Muted };
+        piece(role, format::share(p.cpu))
+    }),
     column("memory", (8, 8), Align::Right, 0, Some(1), |p| piece(Role::Text, format::bytes(p.memory))),
     column("pid", (7, 7), Align::Right, 1, Some(2), |p| piece(Role::Muted, p.pid.to_string())),
     column("user", (9, 10), Align::Left, 2, None, |p| piece(Role::Muted, p.user.as_str())),

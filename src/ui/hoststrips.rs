@@ -37,9 +37,9 @@ pub(super) fn of_host(host: &Host, clock: &Clock, all: bool) -> Vec<Strip> {
         series: series.into(),
         scale: Scale::Share,
         bad_from: 0.9,
-        value: value.map_or_else(|| piece(Role::Unknown, "? unknown"), |v| piece(Role::Accent, v)),
+        value: source.value(value.map(|v| piece(Role::Accent, v)), clock.now),
         extra: extra.unwrap_or_default(),
-        age: source.age(clock),
+        age: source.short_age(clock),
     };
     let load = reading.and_then(|r| r.load).map(|[one, ..]| format!("load {one:.2}"));
     let free = reading.map(|r| format::bytes(r.memory_available) + " free");
@@ -74,7 +74,7 @@ pub(super) fn of_host(host: &Host, clock: &Clock, all: bool) -> Vec<Strip> {
         let extra = until.unwrap_or_else(|| format::bytes(space.available) + " free");
         let rank = if all && at > 0 { 10 } else { 4 };
         let mut strip = strip(&label, rank, &series, Some(format::share(space.used_share())), Some(extra));
-        if space.used_share() >= FULL_BAD {
+        if space.used_share() >= FULL_BAD && source.is_current(clock.now) {
             strip.value.role = Role::Critical;
         }
         strips.push(strip);

@@ -8,7 +8,7 @@ use super::disks;
 use super::finding;
 use super::findings;
 use super::format;
-use super::grid::{self, Window};
+use super::grid::{self, Column, Window};
 use super::host;
 use super::hoststrips;
 use super::requests;
@@ -16,12 +16,13 @@ use super::source::Source;
 use super::sources;
 use super::strip;
 use super::strips;
+use super::tasks;
 use super::theme::Role;
 use super::workers;
 use crate::app::model::{Host, Model, Site};
 use crate::domain::history::History;
 use crate::domain::id::SourceKind;
-use crate::domain::traffic::Route;
+use crate::domain::traffic::{Route, Task, Traffic};
 
 /// From this size on there are two columns.
 const WIDE: (u16, u16) = (130, 28);
@@ -38,7 +39,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
         let rest = essentials(canvas, left, model, clock);
         let rest = gap(rest);
         match model.site() {
-            Some(site) => busiest(canvas, rest, site, clock),
+            Some(site) => {
+                let rest = busiest(canvas, rest, site, clock);
+                busiest_tasks(canvas, gap(rest), site, clock);
+            }
             None => host::processes(canvas, rest, model, clock, None),
         }
         beside(canvas, right, model, clock);
@@ -46,12 +50,14 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
     }
     let rest = essentials(canvas, area, model, clock);
     let wanted = columns(sources::of(model).len()) + 1;
-    if rest.height > wanted {
-        let rest = split_top(rest, 1).1;
+    if rest.height >= wanted {
+        let rest = if rest.height > wanted { gap(rest) } else { rest };
         let used = sources::panel(canvas, rest, model, clock);
         let rest = gap(split_top(rest, used).1);
         match model.site() {
-            Some(site) if rest.height > 3 => busiest(canvas, rest, site, clock),
+            Some(site) if rest.height > 3 => {
+                busiest(canvas, rest, site, clock);
+            }
             None if rest.height > 3 => host::processes(canvas, rest, model, clock, None),
             Some(_) | None => {}
         }
@@ -101,18 +107,35 @@ fn essentials(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock)
     split_top(rest, used).1
 }
 
-/// The most requested routes.
-fn busiest(canvas: &mut Canvas<'_>, area: Rect, site: &Site, clock: &Clock) {
-    let source = Source::at(site, SourceKind::Traffic);
-    let Some(traffic) = site.traffic.value() else { return };
-    let window = format::window(traffic.window);
-    let title = [piece(Role::Title, "busiest routes"), piece(Role::Muted, ["  ", &window].concat())];
-    let right = [source.age(clock)];
-    canvas.heading(area, &title, &right);
+/// The most requested routes; the rest of the area.
+fn busiest(canvas: &mut Canvas<'_>, area: Rect, site: &Site, clock: &Clock) -> Rect {
+    let Some(traffic) = site.traffic.value() else { return area };
+    let rows: Vec<&Route> = traffic.routes.iter().take(15).collect();
+    table(canvas, area, "busiest routes", (site, traffic), requests::COLUMNS, &rows, clock)
+}
+
+/// The tasks run most; the rest of the area.
+fn busiest_tasks(canvas: &mut Canvas<'_>, area: Rect, site: &Site, clock: &Clock) {
+    let Some(traffic) = site.traffic.value().filter(|_| area.height > 3) else { return };
+    let rows: Vec<&Task> = traffic.tasks.iter().collect();
+    table(canvas, area, "busiest tasks", (site, traffic), tasks::COLUMNS, &rows, clock);
+}
+
+fn table<R>(
+    canvas: &mut Canvas<'_>,
+    area: Rect,
+    name: &str,
+    (site, traffic): (&Site, &Traffic),
+    columns: &[Column<R>],
+    rows: &[&R],
+    clock: &Clock,
+) -> Rect {
+    let title = [piece(Role::Title, name), piece(Role::Muted, ["  ", &format::window(traffic.window)].concat())];
+    canvas.heading(area, &title, &[Source::at(site, SourceKind::Traffic).age(clock)]);
     let rest = split_top(area, 1).1;
-    let rows: Vec<&Route> = traffic.routes.iter().collect();
     let window = Window::around(0, 0, usize::from(rest.height.saturating_sub(1)), rows.len());
-    grid::draw(canvas, rest, requests::COLUMNS, &rows, window, None, None);
+    grid::draw(canvas, rest, columns, rows, window, None, None);
+    split_top(rest, u16::try_from(window.len).unwrap_or(rest.height).saturating_add(1)).1
 }
 
 /// What stands beside the essentials on a wide terminal.
@@ -122,6 +145,9 @@ fn beside(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock) {
     if let Some(site) = model.site() {
         let used = workers::draw(canvas, split_top(rest, 10).0, site, clock);
         rest = gap(split_top(rest, used).1);
+    }
+    if let Some(host) = model.host() {
+        rest = Source::host(host).heading(canvas, rest, &[piece(Role::Title, "disks")], clock);
     }
     let used = disks::draw(canvas, split_top(rest, 8).0, model);
     rest = gap(split_top(rest, used).1);

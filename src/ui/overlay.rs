@@ -76,7 +76,7 @@ fn group(action: Action) -> &'static str {
 const LEGEND: [&str; 6] = [
     "✖ critical  ▲ warning  ? unknown  · note  ✔ ok: a glyph and a word, whatever the colours.",
     "Strips show the highest value of each step; blank where nobody looked.",
-    "Health: ▇ well, ✖ not, ? something else answers. ≥ means: at least, for that is how long it was watched.",
+    "Health: ▄ well, ✖ not, ? something else answers. ≥ means: at least, for that is how long it was watched.",
     "Every value stands beside its age. Stale values stay, with the reason why there are no newer ones.",
     "A filter takes words; on Requests also 4xx and 5xx.",
     "Nothing here can change anything outside midwatch.",

@@ -2,13 +2,14 @@
 
 use ratatui::layout::Rect;
 
-use super::canvas::{Canvas, Piece, piece};
+use super::canvas::{Canvas, Piece, columns, piece, split_top};
 use super::clock::Clock;
 use super::detail::{Detail, Outcome, empty, facts};
 use super::format;
 use super::grid::{self, Align, Column, Sorted, Window};
 use super::source::Source;
-use super::strip::spark;
+use super::strip::{self, spark};
+use super::strips;
 use super::theme::Role;
 use crate::app::model::{Model, Site};
 use crate::app::view;
@@ -28,12 +29,12 @@ const fn column(
 
 /// The columns, in the order of display.
 pub(super) const COLUMNS: &[Column<Route>] = &[
-    column("route", (14, 44), Align::LeftTail, 0, Some(4), |r| piece(Role::Text, r.url_name.as_str())),
+    column("route", (26, 44), Align::LeftTail, 0, Some(4), |r| piece(Role::Text, r.url_name.as_str())),
     column("method", (6, 7), Align::Left, 3, None, |r| piece(Role::Muted, r.method.as_str())),
     column("rate/s", (7, 7), Align::Right, 0, Some(0), |r| piece(Role::Accent, format::rate_or_none(r.rate))),
     column("2xx", (5, 6), Align::Right, 7, None, |r| class(r, 2, Role::Text)),
     column("3xx", (5, 6), Align::Right, 9, None, |r| class(r, 3, Role::Text)),
-    column("4xx", (5, 6), Align::Right, 6, None, |r| class(r, 4, Role::Warning)),
+    column("4xx", (5, 6), Align::Right, 6, None, |r| class(r, 4, Role::Text)),
     column("5xx", (5, 6), Align::Right, 2, Some(1), |r| class(r, 5, Role::Critical)),
     column("err %", (7, 7), Align::Right, 1, None, |r| {
         let role = if r.in_window(5) > 0.0 { Role::Critical } else { Role::Muted };
@@ -43,7 +44,7 @@ pub(super) const COLUMNS: &[Column<Route>] = &[
     column("p95", (6, 7), Align::Right, 1, Some(2), |r| piece(Role::Text, format::quantile(r.latency.p95))),
     column("p99", (6, 7), Align::Right, 4, None, |r| piece(Role::Text, format::quantile(r.latency.p99))),
     column("total", (6, 7), Align::Right, 8, Some(3), |r| piece(Role::Muted, format::count(r.total()))),
-    column("trend", (12, 40), Align::Right, 10, None, |r| piece(Role::Strip, spark(&r.spark, 40))),
+    column("trend", (12, 40), Align::Newest, 10, None, |r| piece(Role::Strip, spark(&r.spark, 40))),
 ];
 
 fn class(route: &Route, class: usize, role: Role) -> Piece {
@@ -71,6 +72,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
         one(canvas, area, (site, traffic), id, clock);
         return;
     }
+    let area = strip::above(canvas, area, &strips::of_requests(site, clock), site, clock);
     let mut title = vec![piece(Role::Title, "requests ")];
     title.extend(totals(traffic));
     let rest = source.heading(canvas, area, &title, clock);
@@ -95,6 +97,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
     }
     let sorted = Sorted { by: model.requests.sort, reversed: model.requests.reversed };
     grid::draw(canvas, rest, COLUMNS, &rows, window, Some(selected), Some(sorted));
+    if let Some(route) = rows.get(selected) {
+        let (_, below) = split_top(rest, columns(window.len).saturating_add(1));
+        detail(route).preview(canvas, below, &view::route_id(route));
+    }
 }
 
 /// Rate and share of errors over all routes.
@@ -141,16 +147,19 @@ fn one(canvas: &mut Canvas<'_>, area: Rect, (site, traffic): (&Site, &Traffic), 
         empty(canvas, rest, "This route is no longer on the metrics page. Esc goes back to the others.");
         return;
     };
+    detail(route).draw(canvas, rest);
+}
+
+fn detail(route: &Route) -> Detail<'_> {
     let names = ["1xx", "2xx ok", "3xx redirect", "4xx client", "5xx error"];
-    let roles = [Role::Text, Role::Ok, Role::Text, Role::Warning, Role::Critical];
+    let roles = [Role::Text, Role::Ok, Role::Text, Role::Text, Role::Critical];
     let outcomes = names.into_iter().zip(roles).zip(route.classes).skip(1);
-    let detail = Detail {
+    Detail {
         outcomes: outcomes.map(|((name, role), count)| Outcome { name, count, role }).collect(),
         rate: route.rate,
         unit: "request",
         latency: &route.latency,
         spark: &route.spark,
         remark: "",
-    };
-    detail.draw(canvas, rest);
+    }
 }

@@ -82,6 +82,20 @@ impl<'a> Source<'a> {
         self.asking.map(|since| now.secs_since(since)).filter(|secs| *secs >= SLOW_S)
     }
 
+    /// Whether its value is the current one: seen by the last look, and no later question waits for its answer.
+    pub(super) fn is_current(&self, now: Timestamp) -> bool {
+        matches!(self.state, State::Fresh(_)) && self.unanswered(now).is_none()
+    }
+
+    /// A value of this source as it may be shown: what is no longer current is never shown as fine.
+    pub(super) fn value(&self, value: Option<Piece>, now: Timestamp) -> Piece {
+        match value {
+            None => piece(Role::Unknown, "? unknown"),
+            Some(value) if self.is_current(now) => value,
+            Some(value) => piece(Role::Muted, ["was ", &value.text].concat()),
+        }
+    }
+
     /// Its age in a few words.
     pub(super) fn age(&self, clock: &Clock) -> Piece {
         if let Some(secs) = self.unanswered(clock.now) {
@@ -93,6 +107,19 @@ impl<'a> Source<'a> {
             State::Stale(_, since, _) => piece(Role::Stale, ["stale since ", &clock.when(since)].concat()),
             State::Failed(since, _) => piece(Role::Stale, ["fails since ", &clock.when(since)].concat()),
             State::Unseen(_) => piece(Role::Unknown, "not seen"),
+        }
+    }
+
+    /// Its age in as few words as can be.
+    pub(super) fn short_age(&self, clock: &Clock) -> Piece {
+        let span = |since: Timestamp| format::span(clock.now.secs_since(since));
+        if let Some(secs) = self.unanswered(clock.now) {
+            return piece(Role::Stale, ["no answer ", &format::span(secs)].concat());
+        }
+        match self.state {
+            State::Stale(_, since, _) => piece(Role::Stale, ["stale ", &span(since)].concat()),
+            State::Failed(since, _) => piece(Role::Stale, ["fails ", &span(since)].concat()),
+            State::Waiting | State::Fresh(_) | State::Unseen(_) => self.age(clock),
         }
     }
 
@@ -120,7 +147,23 @@ impl<'a> Source<'a> {
 
     /// A heading with the age at the right, and below it, where there is trouble, why; what is left of the area.
     pub(super) fn heading(&self, canvas: &mut Canvas<'_>, area: Rect, title: &[Piece], clock: &Clock) -> Rect {
-        let right = [piece(Role::Muted, [self.kind.name(), " "].concat()), self.age(clock)];
+        self.heading_with(canvas, area, title, &[], clock)
+    }
+
+    /// A heading that also tells the age of other sources.
+    pub(super) fn heading_with(
+        &self,
+        canvas: &mut Canvas<'_>,
+        area: Rect,
+        title: &[Piece],
+        others: &[Source<'_>],
+        clock: &Clock,
+    ) -> Rect {
+        let mut right = vec![piece(Role::Muted, [self.kind.name(), " "].concat()), self.age(clock)];
+        for other in others {
+            let name = [" · ", other.kind.name(), " "].concat();
+            right.extend([piece(Role::Muted, name), other.short_age(clock)]);
+        }
         canvas.heading(area, title, &right);
         let (_, mut rest) = split_top(area, 1);
         if let Some((text, role)) = self.trouble(clock) {

@@ -28,24 +28,31 @@ pub(super) fn panel(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &
         rest = below;
         let (name, text) = split_left(row, 9, 1);
         canvas.put(name, source.kind.name(), Role::Text);
-        canvas.row(text, &summary(model, &source), &[source.age(clock)]);
+        canvas.row(text, &summary(model, &source, clock), &[source.age(clock)]);
     }
     area.height - rest.height
 }
 
 /// All sources in one line.
 pub(super) fn line(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock) {
-    let mut pieces = vec![piece(Role::Muted, "seen: ")];
+    let mut pieces = Vec::new();
     for (at, source) in of(model).iter().enumerate() {
-        let gap = if at > 0 { " · " } else { "" };
+        let gap = if at > 0 { "  " } else { "" };
         let age = source.age(clock);
-        let short = Piece { text: age.text.replace(" ago", ""), role: age.role };
-        pieces.extend([piece(Role::Muted, [gap, source.kind.name(), " "].concat()), short]);
+        let short = match source.state {
+            _ if source.unanswered(clock.now).is_some() => piece(Role::Stale, "silent"),
+            State::Fresh(_) => Piece { text: age.text.replace(" ago", ""), role: age.role },
+            State::Stale(..) => piece(Role::Stale, "stale"),
+            State::Failed(..) => piece(Role::Stale, "fails"),
+            State::Waiting => piece(Role::Unknown, "?"),
+            State::Unseen(_) => piece(Role::Unknown, "unseen"),
+        };
+        pieces.extend([piece(Role::Text, [gap, source.kind.name(), " "].concat()), short]);
     }
     canvas.pieces(area, &pieces);
 }
 
-fn summary(model: &Model, source: &Source<'_>) -> Vec<Piece> {
+fn summary(model: &Model, source: &Source<'_>, clock: &Clock) -> Vec<Piece> {
     match source.state {
         State::Waiting => return Vec::new(),
         State::Failed(_, why) | State::Unseen(why) => {
@@ -55,8 +62,8 @@ fn summary(model: &Model, source: &Source<'_>) -> Vec<Piece> {
         State::Fresh(_) => {}
     }
     match source.kind {
-        SourceKind::Health => model.site().map(|s| check(s.health.value())),
-        SourceKind::Direct => model.site().map(|s| check(s.direct.value())),
+        SourceKind::Health => model.site().map(|s| check(source, s.health.value(), clock)),
+        SourceKind::Direct => model.site().map(|s| check(source, s.direct.value(), clock)),
         SourceKind::Traffic => traffic(model),
         SourceKind::Database => database(model),
         SourceKind::Redis => redis(model),
@@ -65,9 +72,12 @@ fn summary(model: &Model, source: &Source<'_>) -> Vec<Piece> {
     .unwrap_or_default()
 }
 
-fn check(check: Option<&HealthCheck>) -> Vec<Piece> {
+fn check(source: &Source<'_>, check: Option<&HealthCheck>, clock: &Clock) -> Vec<Piece> {
     let Some(check) = check else { return Vec::new() };
-    vec![health_word(check), piece(Role::Muted, [" · ", &format::latency(check.latency_ms / 1000.0)].concat())]
+    vec![
+        source.value(Some(health_word(check)), clock.now),
+        piece(Role::Muted, [" · ", &format::latency(check.latency_ms / 1000.0)].concat()),
+    ]
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]

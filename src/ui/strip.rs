@@ -7,6 +7,7 @@ use super::clock::Clock;
 use super::format;
 use super::glyphs::{self, RAMP};
 use super::theme::Role;
+use crate::app::model::Site;
 use crate::domain::history::{History, Series, SeriesKey};
 
 /// What height a value has, and what it looks like.
@@ -55,7 +56,7 @@ impl Columns {
     pub(super) fn within(width: u16, strips: &[Strip]) -> Self {
         let longest = strips.iter().map(|s| super::text::width(&s.label)).max().unwrap_or(0);
         let label = super::canvas::columns(longest).clamp(8, if width < 70 { 12 } else { 18 });
-        let value = (u32::from(width) * 2 / 5).clamp(18, 42);
+        let value = (u32::from(width) * 2 / 5).clamp(18, 36);
         Self { label, value: u16::try_from(value).unwrap_or(18) }
     }
 
@@ -79,7 +80,7 @@ pub(super) fn axis(canvas: &mut Canvas<'_>, row: Rect, columns: Columns, clock: 
         [piece(Role::Muted, from), piece(Role::Border, [" ", &"─".repeat(rule), " "].concat()), piece(Role::Muted, to)];
     canvas.pieces(middle, &line);
     let (_, value) = split_left(row, columns.label + 1 + middle.width, 1);
-    canvas.put(value, &["now; strip: ", &short_span(span)].concat(), Role::Muted);
+    canvas.put(value, &["now · strip ", &short_span(span)].concat(), Role::Muted);
 }
 
 fn short_span(secs: u64) -> String {
@@ -135,7 +136,7 @@ impl Strip {
         let Some(value) = value else { return (" ", Role::Strip) };
         let bad = value >= self.bad_from;
         match self.scale {
-            Scale::Health if value < 0.5 => ("▇", Role::StripOk),
+            Scale::Health if value < 0.5 => ("▄", Role::StripOk),
             Scale::Health if value < 1.5 => ("?", Role::Warning),
             Scale::Health => ("✖", Role::StripBad),
             Scale::Share => (glyphs::height(value.into()), if bad { Role::StripBad } else { Role::Strip }),
@@ -164,6 +165,16 @@ pub(super) fn spark(values: &[f32], columns: usize) -> String {
     let glyph =
         |v: &f32| if top > 0.0 { glyphs::height(f64::from(v / top)) } else { RAMP.first().copied().unwrap_or(" ") };
     shown.iter().map(glyph).collect()
+}
+
+/// Draws strips above a table, where the screen is high enough for both; the rest of the area.
+pub(super) fn above(canvas: &mut Canvas<'_>, area: Rect, strips: &[Strip], site: &Site, clock: &Clock) -> Rect {
+    if area.height < 30 {
+        return area;
+    }
+    let strips: Vec<(Strip, &History)> = strips.iter().map(|strip| (strip.clone(), &site.history)).collect();
+    let used = draw(canvas, area, &strips, clock);
+    split_top(area, used + 1).1
 }
 
 /// Draws strips below their axis; those with the highest rank drop out first. The rows used.

@@ -26,6 +26,47 @@ pub(super) fn of_site(site: &Site, clock: &Clock) -> Vec<Strip> {
     strips
 }
 
+/// The strips of its requests.
+pub(super) fn of_requests(site: &Site, clock: &Clock) -> Vec<Strip> {
+    let health = Source::at(site, SourceKind::Health);
+    let latency = site.health.value().map(|c| piece(Role::Accent, format::latency(c.latency_ms / 1000.0)));
+    let mut strips = requests(site, clock).to_vec();
+    strips.push(Strip {
+        label: "healthcheck".into(),
+        rank: 3,
+        series: names::LATENCY.into(),
+        scale: Scale::Highest(50.0),
+        bad_from: f32::INFINITY,
+        value: health.value(latency, clock.now),
+        extra: "latency".into(),
+        age: health.short_age(clock),
+    });
+    strips
+}
+
+/// The strips of its background tasks.
+pub(super) fn of_tasks(site: &Site, clock: &Clock) -> Vec<Strip> {
+    let source = Source::at(site, SourceKind::Traffic);
+    let traffic = site.traffic.value();
+    let rate = traffic.map(|t| t.task_rate().map_or("no rate yet".to_owned(), |r| format::rate(r) + "/s"));
+    let share = traffic.map(|t| t.task_error_share().map_or("no runs".to_owned(), format::share));
+    let strip = |label: &str, series: &str, scale, bad_from, value: Option<String>| Strip {
+        label: label.into(),
+        rank: 1,
+        series: series.into(),
+        scale,
+        bad_from,
+        value: source.value(value.map(|v| piece(Role::Accent, v)), clock.now),
+        extra: traffic.map(|t| format::window(t.window)).unwrap_or_default(),
+        age: source.short_age(clock),
+    };
+    vec![
+        strip("tasks/s", names::TASKS, Scale::Highest(1.0), f32::INFINITY, rate),
+        strip("task errors", names::TASK_ERRORS, Scale::Highest(0.1), ERRORS_BAD, share),
+        queue(site, clock),
+    ]
+}
+
 /// A healthcheck in a word, with its level's glyph.
 pub(super) fn health_word(check: &HealthCheck) -> Piece {
     let level = match check.state {
@@ -37,10 +78,6 @@ pub(super) fn health_word(check: &HealthCheck) -> Piece {
     piece(glyphs::role(level), [glyphs::level(level), " ", check.state.word(), &status].concat())
 }
 
-fn none() -> Piece {
-    piece(Role::Unknown, "? unknown")
-}
-
 fn health(site: &Site, clock: &Clock) -> Strip {
     let source = Source::at(site, SourceKind::Health);
     let check = site.health.value();
@@ -50,28 +87,29 @@ fn health(site: &Site, clock: &Clock) -> Strip {
         series: names::HEALTH.into(),
         scale: Scale::Health,
         bad_from: 0.5,
-        value: check.map_or_else(none, health_word),
+        value: source.value(check.map(health_word), clock.now),
         extra: check.map(|c| format::latency(c.latency_ms / 1000.0)).unwrap_or_default(),
-        age: source.age(clock),
+        age: source.short_age(clock),
     }
 }
 
 fn requests(site: &Site, clock: &Clock) -> [Strip; 2] {
-    let age = Source::at(site, SourceKind::Traffic).age(clock);
+    let source = Source::at(site, SourceKind::Traffic);
+    let age = source.short_age(clock);
     let traffic = site.traffic.value();
     let rate = traffic.and_then(crate::domain::traffic::Traffic::request_rate);
     let share = traffic.and_then(crate::domain::traffic::Traffic::error_share);
     let errors = traffic.and_then(crate::domain::traffic::Traffic::error_rate);
     let value = |text: Option<String>| match (text, traffic) {
-        (Some(text), _) => piece(Role::Accent, text),
-        (None, Some(_)) => piece(Role::Muted, "no rate yet"),
-        (None, None) => none(),
+        (Some(text), _) => Some(piece(Role::Accent, text)),
+        (None, Some(_)) => Some(piece(Role::Muted, "no rate yet")),
+        (None, None) => None,
     };
     let bad = share.is_some_and(|s| s >= f64::from(ERRORS_BAD));
     let quiet = rate.is_some() && share.is_none();
     let mut errors_value = value(if quiet { Some("no requests".into()) } else { share.map(format::share) });
-    if bad {
-        errors_value.role = Role::Critical;
+    if let Some(value) = errors_value.as_mut().filter(|_| bad) {
+        value.role = Role::Critical;
     }
     let requests = Strip {
         label: "requests/s".into(),
@@ -79,7 +117,7 @@ fn requests(site: &Site, clock: &Clock) -> [Strip; 2] {
         series: names::REQUESTS.into(),
         scale: Scale::Highest(1.0),
         bad_from: f32::INFINITY,
-        value: value(rate.map(|r| format::rate(r) + "/s")),
+        value: source.value(value(rate.map(|r| format::rate(r) + "/s")), clock.now),
         extra: traffic.map(|t| format::window(t.window)).unwrap_or_default(),
         age: age.clone(),
     };
@@ -89,7 +127,7 @@ fn requests(site: &Site, clock: &Clock) -> [Strip; 2] {
         series: names::ERRORS.into(),
         scale: Scale::Highest(0.1),
         bad_from: ERRORS_BAD,
-        value: errors_value,
+        value: source.value(errors_value, clock.now),
         extra: errors.map(|r| format::rate(r) + "/s").unwrap_or_default(),
         age,
     };
@@ -101,6 +139,7 @@ fn queue(site: &Site, clock: &Clock) -> Strip {
     let broker = site.redis.value().and_then(|r| r.broker.as_ref());
     let reported = site.traffic.value().and_then(crate::domain::traffic::Traffic::waiting);
     let kind = if broker.is_some() || reported.is_none() { SourceKind::Redis } else { SourceKind::Traffic };
+    let source = Source::at(site, kind);
     let waiting = broker.map(Broker::waiting).or(reported);
     let pace = slope(&site.history, names::QUEUE).filter(|p| p.abs() >= 0.05);
     let pace = pace.map(|p| [if p > 0.0 { " ↑ " } else { " ↓ " }, &format::rate(p.abs()), "/s"].concat());
@@ -113,14 +152,15 @@ fn queue(site: &Site, clock: &Clock) -> Strip {
         series: names::QUEUE.into(),
         scale: Scale::Highest(10.0),
         bad_from: f32::INFINITY,
-        value: waiting.map_or_else(none, waits),
+        value: source.value(waiting.map(waits), clock.now),
         extra: oldest.filter(|s| *s > 0).map(|s| ["oldest ≥ ", &format::span(s)].concat()).unwrap_or_default(),
-        age: Source::at(site, kind).age(clock),
+        age: source.short_age(clock),
     }
 }
 
 fn sessions(site: &Site, clock: &Clock) -> Vec<Strip> {
-    let age = Source::at(site, SourceKind::Database).age(clock);
+    let source = Source::at(site, SourceKind::Database);
+    let age = source.short_age(clock);
     let db = site.database.value();
     let text = db.and_then(|d| d.sessions).map(|n| match db.and_then(|d| d.usable_sessions) {
         Some(limit) => format!("{n} of {limit}"),
@@ -139,7 +179,7 @@ fn sessions(site: &Site, clock: &Clock) -> Vec<Strip> {
             series: names::SESSIONS.into(),
             scale: Scale::Highest(10.0),
             bad_from,
-            value: text.map_or_else(none, |t| piece(Role::Accent, t)),
+            value: source.value(text.map(|t| piece(Role::Accent, t)), clock.now),
             extra: db.map(|d| format::latency(d.latency_ms / 1000.0)).unwrap_or_default(),
             age: age.clone(),
         });
@@ -147,6 +187,7 @@ fn sessions(site: &Site, clock: &Clock) -> Vec<Strip> {
     let seen = site.history.get(&SeriesKey::new(names::LOCKS));
     let recently = seen.is_some_and(|s| s.cells(clock.from, clock.now, 1).iter().flatten().any(|v| *v > 0.0));
     if locks > 0 || recently {
+        let role = if locks > 0 { Role::Critical } else { Role::Accent };
         let root = db.and_then(|d| d.blockers.first()).map(|b| format!("root: pid {}", b.pid));
         strips.push(Strip {
             label: "lock waits".into(),
@@ -154,10 +195,7 @@ fn sessions(site: &Site, clock: &Clock) -> Vec<Strip> {
             series: names::LOCKS.into(),
             scale: Scale::Highest(4.0),
             bad_from: 0.5,
-            value: piece(
-                if locks > 0 { Role::Critical } else { Role::Accent },
-                format::plural(locks as usize, "session"),
-            ),
+            value: source.value(Some(piece(role, format::plural(locks as usize, "session"))), clock.now),
             extra: root.unwrap_or_default(),
             age,
         });

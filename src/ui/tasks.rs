@@ -2,14 +2,15 @@
 
 use ratatui::layout::Rect;
 
-use super::canvas::{Canvas, Piece, piece, split_top};
+use super::canvas::{Canvas, Piece, columns, piece, split_top};
 use super::clock::Clock;
 use super::detail::{Detail, Outcome, empty, facts};
 use super::format;
 use super::grid::{self, Align, Column, Sorted, Window};
 use super::requests::page_facts;
 use super::source::Source;
-use super::strip::spark;
+use super::strip::{self, spark};
+use super::strips;
 use super::theme::Role;
 use super::workers;
 use crate::app::model::{Model, Site};
@@ -28,8 +29,8 @@ const fn column(
     Column { title, width, most, align, rank, sort, cell }
 }
 
-const COLUMNS: &[Column<Task>] = &[
-    column("task", (16, 56), Align::LeftTail, 0, Some(4), |t| piece(Role::Text, t.name.as_str())),
+pub(super) const COLUMNS: &[Column<Task>] = &[
+    column("task", (32, 56), Align::LeftTail, 0, Some(4), |t| piece(Role::Text, t.name.as_str())),
     column("rate/s", (7, 7), Align::Right, 0, Some(0), |t| piece(Role::Accent, format::rate_or_none(t.rate))),
     column("ok", (6, 7), Align::Right, 4, None, |t| count(t.success, Role::Text)),
     column("errors", (7, 7), Align::Right, 0, Some(1), |t| count(t.error, Role::Critical)),
@@ -38,7 +39,7 @@ const COLUMNS: &[Column<Task>] = &[
     column("p95", (6, 7), Align::Right, 1, Some(2), |t| piece(Role::Text, format::quantile(t.latency.p95))),
     column("p99", (6, 7), Align::Right, 6, None, |t| piece(Role::Text, format::quantile(t.latency.p99))),
     column("total", (6, 7), Align::Right, 7, Some(3), |t| piece(Role::Muted, format::count(t.total()))),
-    column("trend", (12, 40), Align::Right, 8, None, |t| piece(Role::Strip, spark(&t.spark, 40))),
+    column("trend", (12, 40), Align::Newest, 8, None, |t| piece(Role::Strip, spark(&t.spark, 40))),
 ];
 
 fn count(count: Count, role: Role) -> Piece {
@@ -60,6 +61,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
         one(canvas, area, (site, traffic), id, clock);
         return;
     }
+    let area = strip::above(canvas, area, &strips::of_tasks(site, clock), site, clock);
     let most = area.height.saturating_sub(6).max(area.height / 2);
     let used = workers::draw(canvas, split_top(area, most).0, site, clock);
     let (_, rest) = split_top(area, used);
@@ -95,6 +97,10 @@ fn table(canvas: &mut Canvas<'_>, area: Rect, model: &Model, site: &Site, clock:
     }
     let sorted = Sorted { by: model.tasks.sort, reversed: model.tasks.reversed };
     grid::draw(canvas, rest, COLUMNS, &rows, window, Some(selected), Some(sorted));
+    if let Some(task) = rows.get(selected) {
+        let (_, below) = split_top(rest, columns(window.len).saturating_add(1));
+        detail(task).preview(canvas, below, &task.name);
+    }
 }
 
 fn totals(traffic: &Traffic) -> Vec<Piece> {
@@ -116,8 +122,12 @@ fn one(canvas: &mut Canvas<'_>, area: Rect, (site, traffic): (&Site, &Traffic), 
         empty(canvas, rest, "This task is no longer on the metrics page. Esc goes back to the others.");
         return;
     };
+    detail(task).draw(canvas, rest);
+}
+
+fn detail(task: &Task) -> Detail<'_> {
     let outcome = |name, count, role| Outcome { name, count, role };
-    let detail = Detail {
+    Detail {
         outcomes: vec![
             outcome("success", task.success, Role::Ok),
             outcome("expected error", task.expected_error, Role::Text),
@@ -128,6 +138,5 @@ fn one(canvas: &mut Canvas<'_>, area: Rect, (site, traffic): (&Site, &Traffic), 
         latency: &task.latency,
         spark: &task.spark,
         remark: "Only runs that ended well are timed.",
-    };
-    detail.draw(canvas, rest);
+    }
 }

@@ -68,9 +68,9 @@ const COLUMNS: &[Column<Row>] = &[
         cell: |r| number(r.reported),
     },
     Column {
-        title: "oldest",
-        width: 7,
-        most: 10,
+        title: "app: oldest",
+        width: 11,
+        most: 11,
         align: Align::Right,
         rank: 3,
         sort: None,
@@ -94,7 +94,10 @@ fn number(n: Option<u64>) -> Piece {
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, site: &Site, clock: &Clock) -> u16 {
     let source = Source::at(site, SourceKind::Redis);
     let broker = site.redis.value().and_then(|redis| redis.broker.as_ref());
-    let rest = source.heading(canvas, area, &[piece(Role::Title, "queues and workers")], clock);
+    let metrics = Source::at(site, SourceKind::Traffic);
+    let others = if site.traffic.value().is_some_and(|t| !t.queues.is_empty()) { vec![metrics] } else { Vec::new() };
+    let title = [piece(Role::Title, "queues and workers")];
+    let rest = source.heading_with(canvas, area, &title, &others, clock);
     let (row, rest) = split_top(rest, 1);
     if let Some(broker) = broker {
         canvas.pieces(row, &workers(broker, site));
@@ -123,19 +126,20 @@ fn workers(broker: &Broker, site: &Site) -> Vec<Piece> {
     let hung = idle.is_some_and(|secs| secs >= IDLE_BAD_S);
     let who = match broker.consumers {
         0 => piece(Role::Critical, "✖ nobody takes tasks"),
-        n => piece(Role::Text, format::plural(n as usize, "worker") + " asking for tasks"),
+        n => piece(
+            Role::Text,
+            format::plural(n as usize, "worker") + if n == 1 { " asks for tasks" } else { " ask for tasks" },
+        ),
     };
     let mut pieces = vec![who];
     if let Some(secs) = idle.filter(|_| broker.consumers > 0) {
         let role = if hung { Role::Warning } else { Role::Muted };
-        let mark = if hung { " · ▲ last asked " } else { " · last asked " };
-        pieces.push(piece(role, [mark, &format::span(secs), " before"].concat()));
+        let mark = if hung { " · ▲ one has not asked for " } else { " · pause ≤ " };
+        pieces.push(piece(role, [mark, &format::span(secs)].concat()));
     }
-    pieces.push(piece(Role::Muted, " · in hand "));
-    pieces.push(piece(Role::Text, format::count(broker.unacked as f64)));
+    pieces.push(piece(Role::Text, [" · ", &format::count(broker.unacked as f64), " in hand"].concat()));
     if let Some(pace) = slope(&site.history, names::QUEUE).filter(|pace| pace.abs() >= 0.05) {
-        let (role, word) =
-            if pace > 0.0 { (Role::Warning, " · queue grows ↑ ") } else { (Role::Text, " · queue shrinks ↓ ") };
+        let (role, word) = if pace > 0.0 { (Role::Warning, " · ↑ ") } else { (Role::Text, " · ↓ ") };
         pieces.push(piece(role, [word, &format::rate(pace.abs()), "/s"].concat()));
     }
     pieces

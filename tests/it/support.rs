@@ -1,3 +1,4 @@
-//! What several modules of tests share.
+//! What several test modules share.
 
+pub(crate) mod fixtures;
 pub(crate) mod servers;
