@@ -36,7 +36,12 @@ impl Surroundings {
         let env: BTreeMap<String, String> =
             std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
         let home = env.get("HOME").filter(|h| !h.is_empty()).map(PathBuf::from);
-        Self { root: PathBuf::from("/"), env, home, cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")) }
+        Self {
+            root: PathBuf::from("/"),
+            env,
+            home,
+            cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+        }
     }
 
     /// A path on this machine.
@@ -104,7 +109,8 @@ pub fn discover(around: &Surroundings, app_config: Option<&Path>) -> Discovery {
         take(around, candidate, &mut out);
     }
     if out.sites.is_empty() {
-        let where_to = "neither in the environment, nor in /etc, home or working directory, nor named by a running process";
+        let where_to =
+            "neither in the environment, nor in /etc, home or working directory, nor named by a running process";
         let what_to_do = "name one with --app-config, or describe the site in midwatch.toml";
         let found = Found::No(format!("pretix.cfg or pretalx.cfg: {where_to}; {what_to_do}"));
         out.trail.push(Trace { what: "application".to_owned(), outcome: found });

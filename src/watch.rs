@@ -100,7 +100,8 @@ pub fn model(config: &Config) -> Model {
     model.read_only = config.read_only;
     model.thresholds = config.thresholds.clone();
     if config.sites.is_empty() {
-        model.no_site = Some("No application was found on this host; `midwatch doctor` says where it was looked for.".to_owned());
+        model.no_site =
+            Some("No application was found on this host; `midwatch doctor` says where it was looked for.".to_owned());
     }
     model
 }
@@ -124,7 +125,15 @@ async fn poll_site(site: &SiteConfig, pace: &PaceConfig, turn: Turn, poll_now: w
                     let good = matches!(seen, Seen::Value(db) if db.waiting.unwrap_or(0) == 0);
                     tell.send_if_modified(|signs| std::mem::replace(&mut signs.database, good) != good);
                 };
-                site::observe(DatabaseProbe::new(config), pace.database, emit.clone(), poll_now.clone(), Observation::Database, told).await;
+                site::observe(
+                    DatabaseProbe::new(config),
+                    pace.database,
+                    emit.clone(),
+                    poll_now.clone(),
+                    Observation::Database,
+                    told,
+                )
+                .await;
             }
             Err(why) => emit.seen(Observation::Database(Seen::Unseen(why.clone())), 0),
         }

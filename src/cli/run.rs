@@ -101,11 +101,8 @@ pub(super) fn with_config(
         crate::config::StateDir::Directory(dir) => Some(dir.as_path()),
         crate::config::StateDir::Memory(_) => None,
     };
-    let sandbox = if config.read_only {
-        crate::runtime::sandbox::restrict(state)
-    } else {
-        crate::runtime::sandbox::Sandbox::Off
-    };
+    let sandbox =
+        if config.read_only { crate::runtime::sandbox::restrict(state) } else { crate::runtime::sandbox::Sandbox::Off };
     crate::runtime::log::start(state);
     then(config, sandbox)
 }
@@ -190,7 +187,9 @@ fn demo_part(part: DemoPart) -> color_eyre::Result<u8> {
 pub(super) fn say(bytes: &[u8]) -> color_eyre::Result<u8> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).wrap_err("standard output can't be written"),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).wrap_err("standard output can't be written")
+        }
         Ok(()) | Err(_) => Ok(0),
     }
 }

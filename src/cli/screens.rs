@@ -26,7 +26,8 @@ pub async fn open(config: Arc<Config>) -> color_eyre::Result<End> {
     model.themes = looks.len();
     model.theme = looks.iter().position(|l| l.theme.name() == config.look.theme).unwrap_or(0);
     model.size = Terminal::size().wrap_err("the terminal's size can't be read")?;
-    let terminal = Terminal::enter().wrap_err("the terminal can't be used: midwatch needs one on its standard output")?;
+    let terminal =
+        Terminal::enter().wrap_err("the terminal can't be used: midwatch needs one on its standard output")?;
     let frame_time = Duration::from_millis(1000 / u64::from(config.look.frames_per_second.clamp(1, 60)));
     let (watch, wires) = Watch::begin(&config);
     let drawn = looks.clone();
@@ -65,7 +66,12 @@ pub fn looks(look: &LookConfig) -> Result<Vec<Look>, String> {
 
 fn own_theme(look: &LookConfig) -> Result<Theme, String> {
     let unknown = || format!("there is no theme `{}`; there are {}", look.theme, Theme::NAMES.join(", "));
-    let path = look.theme_dirs.iter().map(|dir| dir.join(format!("{}.toml", look.theme))).find(|p| p.is_file()).ok_or_else(unknown)?;
+    let path = look
+        .theme_dirs
+        .iter()
+        .map(|dir| dir.join(format!("{}.toml", look.theme)))
+        .find(|p| p.is_file())
+        .ok_or_else(unknown)?;
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     Theme::parse(&look.theme, &text).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -61,7 +61,10 @@ impl Source {
 /// # Errors
 /// Every mistake of the first file that has any; a file that can't be read.
 pub fn load(request: &Request, around: &Surroundings) -> Result<Config, ConfigError> {
-    let named = request.config.clone().or_else(|| around.env.get("MIDWATCH_CONFIG").filter(|p| !p.is_empty()).map(PathBuf::from));
+    let named = request
+        .config
+        .clone()
+        .or_else(|| around.env.get("MIDWATCH_CONFIG").filter(|p| !p.is_empty()).map(PathBuf::from));
     let mut config = Config {
         host: host(around),
         sites: Vec::new(),
@@ -70,7 +73,8 @@ pub fn load(request: &Request, around: &Surroundings) -> Result<Config, ConfigEr
         thresholds: crate::triage::Thresholds::default(),
         look: Look { theme_dirs: paths::theme_dirs(around), ..Look::default() },
         keys: BTreeMap::new(),
-        read_only: request.read_only || around.env.get("MIDWATCH_READ_ONLY").is_some_and(|v| !matches!(v.as_str(), "" | "0" | "false" | "no")),
+        read_only: request.read_only
+            || around.env.get("MIDWATCH_READ_ONLY").is_some_and(|v| !matches!(v.as_str(), "" | "0" | "false" | "no")),
         trail: Vec::new(),
     };
     let mut found = Discovery::default();
@@ -95,9 +99,15 @@ pub fn load(request: &Request, around: &Surroundings) -> Result<Config, ConfigEr
             return Err(ConfigError::Mistakes { path: source.path, text, mistakes: source.mistakes });
         }
     }
-    let state_dir = request.state_dir.clone().or_else(|| around.env.get("MIDWATCH_STATE_DIR").filter(|d| !d.is_empty()).map(PathBuf::from)).or(state_dir);
+    let state_dir = request
+        .state_dir
+        .clone()
+        .or_else(|| around.env.get("MIDWATCH_STATE_DIR").filter(|d| !d.is_empty()).map(PathBuf::from))
+        .or(state_dir);
     config.state = paths::state(around, state_dir.as_deref());
-    if let Some(theme) = request.theme.clone().or_else(|| around.env.get("MIDWATCH_THEME").filter(|t| !t.is_empty()).cloned()) {
+    if let Some(theme) =
+        request.theme.clone().or_else(|| around.env.get("MIDWATCH_THEME").filter(|t| !t.is_empty()).cloned())
+    {
         config.look.theme = theme;
     }
     config.look.color = request.color.unwrap_or(config.look.color);
@@ -111,7 +121,12 @@ fn host(around: &Surroundings) -> HostId {
     HostId(if name.is_empty() { "this host".to_owned() } else { name })
 }
 
-fn read(around: &Surroundings, path: &Path, named: bool, trail: &mut Vec<Trace>) -> Result<Option<(ConfigFile, Source)>, ConfigError> {
+fn read(
+    around: &Surroundings,
+    path: &Path,
+    named: bool,
+    trail: &mut Vec<Trace>,
+) -> Result<Option<(ConfigFile, Source)>, ConfigError> {
     let what = "configuration".to_owned();
     let unreadable = |why: String| ConfigError::Unreadable { path: path.to_owned(), why };
     let bytes = match std::fs::read(around.at(path)) {
@@ -202,7 +217,11 @@ fn pace(pace: &mut PaceConfig, file: &PaceFile, source: &mut Source) {
             Some(span) if span >= least && span <= Duration::from_hours(1) => *target = span,
             Some(_) => {
                 let least = crate::domain::text::span(u64::try_from(least.as_millis()).unwrap_or(0));
-                source.mistake(value.span(), format!("must be from {least} to 1 hour: asking more often does harm"), None);
+                source.mistake(
+                    value.span(),
+                    format!("must be from {least} to 1 hour: asking more often does harm"),
+                    None,
+                );
             }
             None => source.mistake(value.span(), "is no duration", Some("write it like \"5s\", \"1m 30s\"".to_owned())),
         }
@@ -244,7 +263,9 @@ pub(super) fn secret(value: &SecretFile, around: &Surroundings) -> Result<Secret
         SecretFile::Env { env } => around.env.get(env).cloned().ok_or_else(|| format!("the environment has no {env}")),
         SecretFile::Credential { credential } => match around.env.get("CREDENTIALS_DIRECTORY") {
             Some(dir) if !credential.contains('/') => line(Path::new(dir).join(credential)),
-            Some(_) | None => Err(format!("there is no systemd credential {credential} (CREDENTIALS_DIRECTORY is not set)")),
+            Some(_) | None => {
+                Err(format!("there is no systemd credential {credential} (CREDENTIALS_DIRECTORY is not set)"))
+            }
         },
     };
     text.map(SecretString::from)

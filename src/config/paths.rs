@@ -45,7 +45,9 @@ pub fn state(around: &Surroundings, named: Option<&Path>) -> StateDir {
     let xdg = around.env.get("XDG_STATE_HOME").filter(|d| d.starts_with('/')).map(PathBuf::from);
     match xdg.or_else(|| Some(around.home.as_ref()?.join(".local/state"))) {
         Some(dir) => made(&dir.join("midwatch")),
-        None => StateDir::Memory("HOME is not set, and there is no /var/lib/midwatch: history is kept in memory".to_owned()),
+        None => {
+            StateDir::Memory("HOME is not set, and there is no /var/lib/midwatch: history is kept in memory".to_owned())
+        }
     }
 }
 

@@ -52,7 +52,9 @@ impl fmt::Display for ConfigError {
                 for (n, mistake) in mistakes.iter().enumerate() {
                     let end = mistake.span.end.min(text.len());
                     let span = mistake.span.start.min(end)..end;
-                    let snippet = Snippet::source(text.as_str()).path(path.as_str()).annotation(AnnotationKind::Primary.span(span));
+                    let snippet = Snippet::source(text.as_str())
+                        .path(path.as_str())
+                        .annotation(AnnotationKind::Primary.span(span));
                     let mut group = Level::ERROR.primary_title(mistake.what.as_str()).element(snippet);
                     if let Some(help) = &mistake.help {
                         group = group.element(Level::HELP.message(help.as_str()));
@@ -70,12 +72,17 @@ impl fmt::Display for ConfigError {
 pub fn masked(text: &str) -> String {
     let secret = |line: &str| {
         let key = line.split('=').next().unwrap_or_default().to_lowercase();
-        ["password", "passphrase", "secret", "token", "redis", "broker", "database", "url"].iter().any(|w| key.contains(w))
+        ["password", "passphrase", "secret", "token", "redis", "broker", "database", "url"]
+            .iter()
+            .any(|w| key.contains(w))
     };
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         match line.split_once('=') {
-            Some((key, value)) if secret(line) && (value.contains('@') || !key.to_lowercase().contains("url") && holds_literal(key, value)) => {
+            Some((key, value))
+                if secret(line)
+                    && (value.contains('@') || !key.to_lowercase().contains("url") && holds_literal(key, value)) =>
+            {
                 out.push_str(key);
                 out.push('=');
                 // Every byte but white space and quotes becomes a star.

@@ -15,7 +15,14 @@ use crate::domain::database::Engine;
 use crate::domain::id::SiteId;
 
 /// Lays `file` over the site it means: one of its name, or that of the same application's configuration file.
-pub(super) fn overlay(config: &mut Config, name: &str, file: SiteFile, span: Range<usize>, source: &mut Source, around: &Surroundings) {
+pub(super) fn overlay(
+    config: &mut Config,
+    name: &str,
+    file: SiteFile,
+    span: Range<usize>,
+    source: &mut Source,
+    around: &Surroundings,
+) {
     let id = SiteId(crate::domain::text::plain(name, 60));
     let app_config = file.app_config.as_ref().map(|p| around.cwd.join(p));
     let place = config.sites.iter().position(|s| s.id == id || (app_config.is_some() && s.source == app_config));
@@ -37,7 +44,11 @@ pub(super) fn overlay(config: &mut Config, name: &str, file: SiteFile, span: Ran
 fn bare(id: &SiteId, file: &SiteFile, source: &mut Source, span: Range<usize>) -> Option<SiteConfig> {
     let Some(written) = &file.url else {
         let span = span.start..span.end.min(span.start + 1);
-        source.mistake(span, format!("[sites.{id}] has no url, and no application's configuration to take it from"), Some("add url = \"https://…\", or app_config = \"/etc/pretix/pretix.cfg\"".to_owned()));
+        source.mistake(
+            span,
+            format!("[sites.{id}] has no url, and no application's configuration to take it from"),
+            Some("add url = \"https://…\", or app_config = \"/etc/pretix/pretix.cfg\"".to_owned()),
+        );
         return None;
     };
     let url = url(written, source)?;
@@ -83,7 +94,9 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     let page = file.metrics_url.as_ref().and_then(|u| url(u, source));
     let old = std::mem::replace(&mut site.metrics, Err(String::new()));
     site.metrics = match (page, old) {
-        (Some(url), old) => Ok(MetricsConfig { url, login: login(file.metrics_user, password).or_else(|| old.ok()?.login) }),
+        (Some(url), old) => {
+            Ok(MetricsConfig { url, login: login(file.metrics_user, password).or_else(|| old.ok()?.login) })
+        }
         (None, Ok(mut old)) => {
             old.login = login(file.metrics_user, password).or(old.login);
             Ok(old)
@@ -92,7 +105,8 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     };
     let password = file.database_password.as_ref().and_then(|p| secret_of(p, "database_password"));
     if let Some(written) = &file.database {
-        site.database = database(written, password, source).ok_or_else(|| "its URL in the configuration is not understood".to_owned());
+        site.database = database(written, password, source)
+            .ok_or_else(|| "its URL in the configuration is not understood".to_owned());
     } else if let (Ok(database), Some(password)) = (&mut site.database, password) {
         database.password = password;
     }
@@ -101,7 +115,11 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     }
     if let Some(url) = file.broker.as_ref().and_then(|b| secret_of(b, "broker")) {
         let pretix = site.app == AppKind::Pretix;
-        let queues = if pretix { ["default", "checkout", "mail", "background", "notifications"].map(ToOwned::to_owned).to_vec() } else { vec!["celery".to_owned()] };
+        let queues = if pretix {
+            ["default", "checkout", "mail", "background", "notifications"].map(ToOwned::to_owned).to_vec()
+        } else {
+            vec!["celery".to_owned()]
+        };
         let priorities = pretix && url.expose_secret().starts_with("redis://");
         site.broker = Ok(BrokerConfig { url: SecretString::from(translated(url.expose_secret())), queues, priorities });
     }
@@ -119,7 +137,14 @@ fn database(written: &Spanned<String>, password: Option<SecretString>, source: &
     let text = written.get_ref();
     if let Some(path) = text.strip_prefix("sqlite://") {
         let name = PathBuf::from(path).display().to_string();
-        return Some(DatabaseConfig { engine: Engine::Sqlite, host: String::new(), port: None, name, user: String::new(), password: SecretString::from(String::new()) });
+        return Some(DatabaseConfig {
+            engine: Engine::Sqlite,
+            host: String::new(),
+            port: None,
+            name,
+            user: String::new(),
+            password: SecretString::from(String::new()),
+        });
     }
     let parsed = Url::parse(text).ok();
     let engine = match parsed.as_ref().map(Url::scheme) {

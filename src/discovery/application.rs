@@ -15,7 +15,12 @@ use crate::domain::id::SiteId;
 const QUEUES: [&str; 5] = ["default", "checkout", "mail", "background", "notifications"];
 
 /// The site an application's settings describe, if its URL can be asked; `taken` are the names of sites there already are.
-pub(super) fn describe(candidate: &Candidate, settings: &Settings, taken: &BTreeSet<String>, trail: &mut Vec<Trace>) -> Option<SiteConfig> {
+pub(super) fn describe(
+    candidate: &Candidate,
+    settings: &Settings,
+    taken: &BTreeSet<String>,
+    trail: &mut Vec<Trace>,
+) -> Option<SiteConfig> {
     let app = candidate.app;
     let main = if app == AppKind::Pretalx { "site" } else { "pretix" };
     let url = settings.some(main, "url").unwrap_or_else(|| "http://localhost".to_owned());
@@ -26,7 +31,8 @@ pub(super) fn describe(candidate: &Candidate, settings: &Settings, taken: &BTree
         return None;
     };
     trace("site url", Found::Yes(url.to_string()));
-    let data = if app == AppKind::Pretalx { settings.some("filesystem", "data") } else { settings.some("pretix", "datadir") };
+    let data =
+        if app == AppKind::Pretalx { settings.some("filesystem", "data") } else { settings.some("pretix", "datadir") };
     let data_dir = candidate.cwd.join(data.unwrap_or_else(|| "data".to_owned()));
     let direct = candidate.direct.as_deref().and_then(direct).filter(|d| !same_place(d, &url));
     let database = database(settings, &data_dir);
@@ -46,7 +52,10 @@ pub(super) fn describe(candidate: &Candidate, settings: &Settings, taken: &BTree
     }
     Some(SiteConfig {
         id: site_id(&url, app, taken),
-        title: settings.some(main, "instance_name").or_else(|| settings.some(main, "name")).unwrap_or_else(|| url.host_str().unwrap_or("site").to_owned()),
+        title: settings
+            .some(main, "instance_name")
+            .or_else(|| settings.some(main, "name"))
+            .unwrap_or_else(|| url.host_str().unwrap_or("site").to_owned()),
         app,
         version: candidate.version.clone(),
         url,
@@ -106,11 +115,20 @@ fn database(settings: &Settings, data_dir: &Path) -> Result<DatabaseConfig, Stri
         None => None,
         Some(text) => Some(text.trim().parse().map_err(|_| "[database] port is no number".to_owned())?),
     };
-    Ok(DatabaseConfig { engine, host: get("host"), port, name, user: get("user"), password: SecretString::from(get("password")) })
+    Ok(DatabaseConfig {
+        engine,
+        host: get("host"),
+        port,
+        name,
+        user: get("user"),
+        password: SecretString::from(get("password")),
+    })
 }
 
 fn redis(settings: &Settings) -> Result<RedisConfig, String> {
-    let Some(location) = settings.some("redis", "location") else { return Err("[redis] location is not set".to_owned()) };
+    let Some(location) = settings.some("redis", "location") else {
+        return Err("[redis] location is not set".to_owned());
+    };
     Ok(RedisConfig { url: SecretString::from(translated(&location)) })
 }
 
@@ -123,8 +141,13 @@ fn broker(settings: &Settings, app: AppKind) -> Result<BrokerConfig, String> {
         let kind = crate::domain::text::plain(kind, 20);
         return Err(format!("the broker is `{kind}`: queues are read from the metrics only"));
     }
-    let queues = if app == AppKind::Pretix { QUEUES.map(ToOwned::to_owned).to_vec() } else { vec!["celery".to_owned()] };
-    Ok(BrokerConfig { priorities: app == AppKind::Pretix && kind == "redis", url: SecretString::from(translated(&location)), queues })
+    let queues =
+        if app == AppKind::Pretix { QUEUES.map(ToOwned::to_owned).to_vec() } else { vec!["celery".to_owned()] };
+    Ok(BrokerConfig {
+        priorities: app == AppKind::Pretix && kind == "redis",
+        url: SecretString::from(translated(&location)),
+        queues,
+    })
 }
 
 /// Celery's way to write a Unix socket, in the Redis library's: `redis+socket://PATH?virtual_host=N`.
@@ -140,7 +163,8 @@ fn metrics(settings: &Settings, app: AppKind, url: &Url) -> Result<MetricsConfig
     if settings.switch("metrics", "enabled") != Some(true) {
         return Err("switched off: set enabled=true, user and passphrase in [metrics] of pretix.cfg".to_owned());
     }
-    let (Some(user), Some(passphrase)) = (settings.some("metrics", "user"), settings.some("metrics", "passphrase")) else {
+    let (Some(user), Some(passphrase)) = (settings.some("metrics", "user"), settings.some("metrics", "passphrase"))
+    else {
         return Err("[metrics] has no user or no passphrase".to_owned());
     };
     let at = format!("{}/metrics", url.as_str().trim_end_matches('/'));

@@ -37,7 +37,8 @@ pub(super) fn applications(around: &Surroundings, trail: &mut Vec<Trace>) -> Vec
     if let Some(first) = hidden.first() {
         let why = format!(
             "{} of another user run {} (first: pid {}); as root, or as the application's user, their configuration would be found",
-            crate::domain::text::count(u64::try_from(hidden.len()).unwrap_or(0), "process").replace("processs", "processes"),
+            crate::domain::text::count(u64::try_from(hidden.len()).unwrap_or(0), "process")
+                .replace("processs", "processes"),
             name(first.app),
             first.pid
         );
@@ -64,13 +65,14 @@ fn look(proc: &Path, pid: u32) -> Option<Process> {
         .map(|w| String::from_utf8_lossy(w).into_owned())
         .collect();
     let app = application(&words)?;
-    let inside = std::fs::read(dir.join("environ")).ok().zip(std::fs::read_link(dir.join("cwd")).ok()).map(|(env, cwd)| {
-        let pair = |entry: &[u8]| {
-            let text = String::from_utf8(entry.to_vec()).ok()?;
-            text.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()))
-        };
-        Inside { env: env.split(|b| *b == 0).filter_map(pair).collect(), cwd }
-    });
+    let inside =
+        std::fs::read(dir.join("environ")).ok().zip(std::fs::read_link(dir.join("cwd")).ok()).map(|(env, cwd)| {
+            let pair = |entry: &[u8]| {
+                let text = String::from_utf8(entry.to_vec()).ok()?;
+                text.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()))
+            };
+            Inside { env: env.split(|b| *b == 0).filter_map(pair).collect(), cwd }
+        });
     Some(Process { pid, app, words, inside })
 }
 
@@ -78,16 +80,17 @@ fn look(proc: &Path, pid: u32) -> Option<Process> {
 fn application(words: &[String]) -> Option<AppKind> {
     let runs = |name: &str| {
         let base = |w: &String| Path::new(w).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let server = words.iter().take(3).map(base).any(|w| w.starts_with("gunicorn") || w.starts_with("celery") || w.starts_with("uwsgi"));
+        let server = words
+            .iter()
+            .take(3)
+            .map(base)
+            .any(|w| w.starts_with("gunicorn") || w.starts_with("celery") || w.starts_with("uwsgi"));
         let module = words.windows(2).any(|w| matches!(w, [m, n] if m == "-m" && n == name));
-        let named = |w: &String| w.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', ':']) || rest.is_empty());
+        let named =
+            |w: &String| w.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', ':']) || rest.is_empty());
         module || (server && words.iter().any(named))
     };
-    if runs("pretix") {
-        Some(AppKind::Pretix)
-    } else {
-        runs("pretalx").then_some(AppKind::Pretalx)
-    }
+    if runs("pretix") { Some(AppKind::Pretix) } else { runs("pretalx").then_some(AppKind::Pretalx) }
 }
 
 impl Process {
@@ -108,7 +111,8 @@ impl Process {
             let (a, b) = (around.at(a), around.at(b));
             a == b || a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
         };
-        self.files().is_some_and(|(own, _)| own.iter().any(|o| around.at(o).exists() && files.iter().any(|f| same(o, f))))
+        self.files()
+            .is_some_and(|(own, _)| own.iter().any(|o| around.at(o).exists() && files.iter().any(|f| same(o, f))))
     }
 
     /// As a candidate of its own.
@@ -135,7 +139,8 @@ impl Process {
     pub(super) fn lend(&self, candidate: &mut Candidate) {
         if let Some(inside) = &self.inside {
             let prefix = format!("{}_", name(self.app).to_uppercase());
-            let ours = inside.env.iter().filter(|(k, _)| k.starts_with(&prefix) || k.starts_with(&format!("FILE__{prefix}")));
+            let ours =
+                inside.env.iter().filter(|(k, _)| k.starts_with(&prefix) || k.starts_with(&format!("FILE__{prefix}")));
             candidate.env.extend(ours.map(|(k, v)| (k.clone(), v.clone())));
             candidate.cwd.clone_from(&inside.cwd);
         }
@@ -159,7 +164,11 @@ impl Process {
 
     /// The application's version, from the metadata beside the Python that runs it.
     fn version(&self, around: &Surroundings) -> Option<String> {
-        let python = self.words.iter().map(Path::new).find(|w| w.is_absolute() && w.parent().is_some_and(|p| p.ends_with("bin")))?;
+        let python = self
+            .words
+            .iter()
+            .map(Path::new)
+            .find(|w| w.is_absolute() && w.parent().is_some_and(|p| p.ends_with("bin")))?;
         let lib = around.at(python).parent()?.parent()?.join("lib");
         let packages = std::fs::read_dir(lib).ok()?.filter_map(Result::ok).map(|e| e.path().join("site-packages"));
         let prefix = format!("{}-", name(self.app));

@@ -135,10 +135,12 @@ fn parse(text: &str, path: &Path) -> Result<BTreeMap<(String, String), String>, 
     let sections = ini.read(text.to_owned()).map_err(|why| {
         // The library's sentence may quote the line; only its number is kept.
         let number: String = why.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
-        let why = if number.is_empty() { "is no INI file".to_owned() } else { format!("line {number} is not understood") };
+        let why =
+            if number.is_empty() { "is no INI file".to_owned() } else { format!("line {number} is not understood") };
         SettingsError::Syntax { path: path.to_owned(), why }
     })?;
-    let defaults = sections.iter().find(|(name, _)| name.as_str() == "DEFAULT").map(|(_, v)| v.clone()).unwrap_or_default();
+    let defaults =
+        sections.iter().find(|(name, _)| name.as_str() == "DEFAULT").map(|(_, v)| v.clone()).unwrap_or_default();
     let mut out = BTreeMap::new();
     for (section, options) in sections {
         if section == "DEFAULT" {

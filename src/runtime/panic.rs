@@ -14,7 +14,11 @@ use super::{log, terminal};
 /// When another hook was installed before.
 pub fn install() -> color_eyre::Result<()> {
     // color-eyre colours its reports even into a pipe.
-    let theme = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() { Theme::dark() } else { Theme::new() };
+    let theme = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        Theme::dark()
+    } else {
+        Theme::new()
+    };
     let (panics, errors) = HookBuilder::new().theme(theme).display_env_section(false).into_hooks();
     errors.install()?;
     std::panic::set_hook(Box::new(move |info| report(&panics.panic_report(info).to_string(), info)));
@@ -27,5 +31,10 @@ fn report(full: &str, info: &PanicHookInfo<'_>) {
     tracing::error!(report = full, "midwatch failed");
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     let whereto = log::path().map_or_else(String::new, |path| format!("; the report is in {}", path.display()));
-    writeln!(std::io::stderr(), "midwatch failed at {place}: {}{whereto}", info.payload_as_str().unwrap_or("no message")).ok();
+    writeln!(
+        std::io::stderr(),
+        "midwatch failed at {place}: {}{whereto}",
+        info.payload_as_str().unwrap_or("no message")
+    )
+    .ok();
 }

@@ -8,8 +8,8 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetError, RulesetStatus, Scope,
+    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
 /// How far the kernel keeps the promise.
@@ -29,7 +29,9 @@ impl fmt::Display for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Off => f.write_str("off: midwatch was not opened with --read-only"),
-            Self::Full => f.write_str("full: nothing can be written outside the state directory, nobody signalled (Landlock)"),
+            Self::Full => {
+                f.write_str("full: nothing can be written outside the state directory, nobody signalled (Landlock)")
+            }
             Self::Partial(why) => write!(f, "partial: {why}"),
             Self::None(why) => write!(f, "none: {why}; read-only rests on midwatch's own code alone"),
         }
@@ -57,10 +59,12 @@ fn writing() -> BitFlags<AccessFs> {
 pub fn restrict(state: Option<&Path>) -> Sandbox {
     match try_restrict(state) {
         Ok(RulesetStatus::FullyEnforced) => Sandbox::Full,
-        Ok(RulesetStatus::PartiallyEnforced) => {
-            Sandbox::Partial("this kernel's Landlock is older; it keeps files, but not signals or truncation".to_owned())
+        Ok(RulesetStatus::PartiallyEnforced) => Sandbox::Partial(
+            "this kernel's Landlock is older; it keeps files, but not signals or truncation".to_owned(),
+        ),
+        Ok(RulesetStatus::NotEnforced) => {
+            Sandbox::None("this kernel has no Landlock, or it is switched off".to_owned())
         }
-        Ok(RulesetStatus::NotEnforced) => Sandbox::None("this kernel has no Landlock, or it is switched off".to_owned()),
         Err(error) => Sandbox::None(format!("Landlock refused: {error}")),
     }
 }
@@ -86,7 +90,9 @@ fn try_restrict(state: Option<&Path>) -> Result<RulesetStatus, RulesetError> {
 /// `/dev/null` and the terminal, under each of its names.
 fn devices() -> Vec<PathBuf> {
     let mut out = vec![PathBuf::from("/dev/null"), PathBuf::from("/dev/tty")];
-    for name in [name_of(std::io::stdin().as_fd()), name_of(std::io::stdout().as_fd()), name_of(std::io::stderr().as_fd())] {
+    for name in
+        [name_of(std::io::stdin().as_fd()), name_of(std::io::stdout().as_fd()), name_of(std::io::stderr().as_fd())]
+    {
         out.extend(name.filter(|n| !out.contains(n)));
     }
     out

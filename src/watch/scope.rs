@@ -144,7 +144,8 @@ impl Post {
                 if let Ok(series) = reader.recall(clock::now()).await {
                     emit.event(Event::Recalled(self.scope.clone(), series));
                     recalled = true;
-                    if let Some(memory) = reader.memory().await.and_then(|m| still_true(m, clock::now(), clock::now())) {
+                    if let Some(memory) = reader.memory().await.and_then(|m| still_true(m, clock::now(), clock::now()))
+                    {
                         emit.event(Event::Remembered(self.scope.clone(), memory));
                     }
                 }
@@ -156,7 +157,12 @@ impl Post {
                     }
                 }
                 // Its files can't be read: then this process would see nothing at all; it polls for itself.
-                Err(error) => return Err(format!("what midwatch {} publishes can't be read ({error})", holder(dir, &self.scope).unwrap_or(0))),
+                Err(error) => {
+                    return Err(format!(
+                        "what midwatch {} publishes can't be read ({error})",
+                        holder(dir, &self.scope).unwrap_or(0)
+                    ));
+                }
             }
             tokio::select! {
                 () = sleep(READ_EVERY) => {}

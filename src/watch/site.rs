@@ -66,11 +66,17 @@ pub async fn web<W: Web>(
     mut poll_now: watch::Receiver<u64>,
 ) {
     let steady = Steady::start();
-    let mut pace =
-        WebPace::new(millis(plan.pace.health), millis(plan.pace.metrics), plan.direct, plan.no_metrics.is_none(), plan.seed);
+    let mut pace = WebPace::new(
+        millis(plan.pace.health),
+        millis(plan.pace.metrics),
+        plan.direct,
+        plan.no_metrics.is_none(),
+        plan.seed,
+    );
     if plan.hold_ms > 0 {
         pace.hold_until(plan.hold_ms);
-        let since = clock::now().plus_millis(i64::try_from(plan.hold_ms).unwrap_or(0) - i64::try_from(millis(plan.pace.hang)).unwrap_or(0));
+        let since = clock::now()
+            .plus_millis(i64::try_from(plan.hold_ms).unwrap_or(0) - i64::try_from(millis(plan.pace.hang)).unwrap_or(0));
         emit.at(Observation::Health(Seen::Asking), since, 0);
     }
     if let Some(why) = &plan.no_metrics {
@@ -158,7 +164,8 @@ async fn health(
     if let Some(recorder) = emit.recorder() {
         recorder.begin_request(kind, asked, until);
     }
-    let asking = if kind == SourceKind::Direct { Observation::Direct(Seen::Asking) } else { Observation::Health(Seen::Asking) };
+    let asking =
+        if kind == SourceKind::Direct { Observation::Direct(Seen::Asking) } else { Observation::Health(Seen::Asking) };
     emit.at(asking, asked, 0);
     let check = question.await;
     if let Some(recorder) = emit.recorder() {

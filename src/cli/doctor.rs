@@ -1,0 +1,148 @@
+//! `midwatch doctor`: what was found, what was not, why, and what would open it, before the night comes.
+
+use serde::Serialize;
+
+use crate::config::{Config, Found, SiteConfig, StateDir};
+use crate::domain::text;
+use crate::runtime::sandbox::Sandbox;
+
+/// How one thing stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Mark {
+    /// It works.
+    Ok,
+    /// It isn't there, and need not be.
+    No,
+    /// It should work and doesn't.
+    Broken,
+}
+
+/// One line of the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Line {
+    /// What it is about: a site's name, or `midwatch`.
+    about: String,
+    /// What was looked for.
+    what: String,
+    /// How it stands.
+    mark: Mark,
+    /// What was found, or why not and what to do.
+    says: String,
+}
+
+/// The report, and 0 if all is well, 1 if something is broken, 3 if there is nothing to watch.
+pub fn doctor(config: &Config, sandbox: &Sandbox, json: bool) -> (String, u8) {
+    let mut lines = own(config, sandbox);
+    for trace in &config.trail {
+        let (mark, says) = match &trace.outcome {
+            Found::Yes(says) => (Mark::Ok, says),
+            Found::No(says) => (Mark::No, says),
+            Found::Broken(says) => (Mark::Broken, says),
+        };
+        lines.push(Line { about: "discovery".to_owned(), what: trace.what.clone(), mark, says: says.clone() });
+    }
+    for site in &config.sites {
+        lines.extend(about(site));
+    }
+    let code = match (config.sites.is_empty(), lines.iter().any(|l| l.mark == Mark::Broken)) {
+        (true, _) => 3,
+        (false, true) => 1,
+        (false, false) => 0,
+    };
+    let text = if json {
+        let report = serde_json::json!({ "schema_version": 1, "exit_code": code, "lines": lines });
+        format!("{report}\n")
+    } else {
+        plain(&lines)
+    };
+    (text, code)
+}
+
+fn plain(lines: &[Line]) -> String {
+    let mut out = String::new();
+    let mut about = "";
+    for line in lines {
+        if line.about != about {
+            out.push_str(&[if about.is_empty() { "" } else { "\n" }, &line.about, "\n"].concat());
+            about = &line.about;
+        }
+        let mark = match line.mark {
+            Mark::Ok => "ok     ",
+            Mark::No => "no     ",
+            Mark::Broken => "BROKEN ",
+        };
+        out.push_str(&format!("  {mark}{:<14} {}\n", line.what, line.says));
+    }
+    out
+}
+
+fn line(about: &str, what: &str, mark: Mark, says: impl Into<String>) -> Line {
+    Line { about: about.to_owned(), what: what.to_owned(), mark, says: says.into() }
+}
+
+fn own(config: &Config, sandbox: &Sandbox) -> Vec<Line> {
+    let mut lines = vec![line("midwatch", "version", Mark::Ok, env!("CARGO_PKG_VERSION"))];
+    lines.push(match &config.state {
+        StateDir::Directory(dir) => line("midwatch", "state", Mark::Ok, dir.display().to_string()),
+        StateDir::Memory(why) => line("midwatch", "state", Mark::Broken, why.clone()),
+    });
+    let (mark, says) = match sandbox {
+        Sandbox::Off => (
+            Mark::No,
+            "off; with --read-only the kernel keeps midwatch from writing (try it: midwatch --read-only doctor)"
+                .to_owned(),
+        ),
+        Sandbox::Full => (Mark::Ok, sandbox.to_string()),
+        Sandbox::Partial(_) | Sandbox::None(_) => (Mark::Broken, sandbox.to_string()),
+    };
+    lines.push(line("midwatch", "sandbox", mark, says));
+    if *sandbox != Sandbox::Off {
+        let says = "under the sandbox the open files, programs and environment of other processes are unseen; applications were looked for before it";
+        lines.push(line("midwatch", "blinded", Mark::No, says));
+    }
+    let root = rustix::process::geteuid().is_root();
+    lines.push(if root {
+        line("midwatch", "user", Mark::Ok, "root: everything can be seen")
+    } else {
+        let says = "not root: configurations and processes of other users may be unseen; try `sudo midwatch doctor`";
+        line("midwatch", "user", Mark::No, says)
+    });
+    lines.push(line("midwatch", "host", Mark::Ok, config.host.0.clone()));
+    lines
+}
+
+fn about(site: &SiteConfig) -> Vec<Line> {
+    let id = site.id.0.as_str();
+    let mut out = vec![line(id, "url", Mark::Ok, format!("{} ({})", site.url, site.title))];
+    out.push(match &site.direct {
+        Some(direct) => line(id, "own port", Mark::Ok, direct.to_string()),
+        None => line(id, "own port", Mark::No, "the same as the URL, or not known; set direct = \"http://127.0.0.1:PORT\" to tell a proxy's fault from the application's"),
+    });
+    out.push(match &site.metrics {
+        Ok(metrics) => line(
+            id,
+            "metrics",
+            Mark::Ok,
+            format!("{} {}", metrics.url, if metrics.login.is_some() { "with a login" } else { "without a login" }),
+        ),
+        Err(why) => line(id, "metrics", Mark::No, why.clone()),
+    });
+    out.push(match &site.database {
+        Ok(db) => {
+            let place = if db.host.is_empty() { String::new() } else { format!(" on {}", text::plain(&db.host, 80)) };
+            line(id, "database", Mark::Ok, format!("{} {}{place}", db.engine.name(), text::plain(&db.name, 120)))
+        }
+        Err(why) => line(id, "database", Mark::No, why.clone()),
+    });
+    out.push(
+        site.redis
+            .as_ref()
+            .map_or_else(|why| line(id, "redis", Mark::No, why.clone()), |_| line(id, "redis", Mark::Ok, "configured")),
+    );
+    out.push(match &site.broker {
+        Ok(broker) => line(id, "broker", Mark::Ok, format!("Redis, queues {}", broker.queues.join(", "))),
+        Err(why) => line(id, "broker", Mark::No, why.clone()),
+    });
+    out
+}
