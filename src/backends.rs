@@ -5,6 +5,7 @@
 
 pub mod database;
 pub mod host;
+pub mod http;
 pub mod redis;
 pub mod store;
 

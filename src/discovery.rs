@@ -106,7 +106,7 @@ pub fn discover(around: &Surroundings, app_config: Option<&Path>) -> Discovery {
         if let Some(process) = processes.iter().find(|p| p.reads(around, &candidate.files)) {
             process.lend(&mut candidate);
         }
-        take(around, candidate, &mut out);
+        take(around, &candidate, &mut out);
     }
     if out.sites.is_empty() {
         let where_to =
@@ -118,7 +118,7 @@ pub fn discover(around: &Surroundings, app_config: Option<&Path>) -> Discovery {
     out
 }
 
-fn take(around: &Surroundings, candidate: Candidate, out: &mut Discovery) {
+fn take(around: &Surroundings, candidate: &Candidate, out: &mut Discovery) {
     let shown = candidate.files.last().map(|f| f.display().to_string()).unwrap_or_default();
     let name = if candidate.app == AppKind::Pretalx { "pretalx.cfg" } else { "pretix.cfg" };
     match Settings::read(around, &candidate.files, candidate.app, &candidate.env) {
@@ -126,7 +126,7 @@ fn take(around: &Surroundings, candidate: Candidate, out: &mut Discovery) {
             let outcome = Found::Yes(format!("{shown} (by {})", candidate.by));
             out.trail.push(Trace { what: name.to_owned(), outcome });
             let taken = out.sites.iter().map(|s| s.id.0.clone()).collect();
-            out.sites.extend(describe(&candidate, &settings, &taken, &mut out.trail));
+            out.sites.extend(describe(candidate, &settings, &taken, &mut out.trail));
         }
         Err(error) => out.trail.push(Trace { what: name.to_owned(), outcome: Found::Broken(error.to_string()) }),
     }

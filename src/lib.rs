@@ -49,3 +49,5 @@ pub mod runtime;
 pub mod triage;
 pub mod ui;
 pub mod watch;
+
+pub use cli::run;

@@ -72,7 +72,8 @@ fn plain(lines: &[Line]) -> String {
             Mark::No => "no     ",
             Mark::Broken => "BROKEN ",
         };
-        out.push_str(&format!("  {mark}{:<14} {}\n", line.what, line.says));
+        let what = format!("{:<14} ", line.what);
+        out.push_str(&["  ", mark, &what, &line.says, "\n"].concat());
     }
     out
 }

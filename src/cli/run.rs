@@ -73,11 +73,11 @@ fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
             say(text.as_bytes())?;
             Ok(code)
         }),
-        Some(Command::Status(args)) => status(&cli.global, args),
+        Some(Command::Status(args)) => status(&cli.global, &args),
         Some(Command::Record) => with_config(&cli.global, BAD_CONFIG, |config, _| record(config)),
         Some(Command::Tui) => tui(&cli.global),
         None if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() => tui(&cli.global),
-        None => status(&cli.global, StatusArgs::default()),
+        None => status(&cli.global, &StatusArgs::default()),
     }
 }
 
@@ -158,10 +158,10 @@ fn record(config: Config) -> color_eyre::Result<u8> {
     end.map(|_| 0).wrap_err("signals can't be received")
 }
 
-fn status(global: &Global, args: StatusArgs) -> color_eyre::Result<u8> {
+fn status(global: &Global, args: &StatusArgs) -> color_eyre::Result<u8> {
     with_config(global, USAGE_OF_A_CHECK, |config, _| {
         let runtime = runtime()?;
-        let code = runtime.block_on(super::status::run(Arc::new(config), &args));
+        let code = runtime.block_on(super::status::run(Arc::new(config), args));
         runtime.shutdown_timeout(SHUTDOWN);
         code
     })

@@ -113,7 +113,7 @@ fn database(settings: &Settings, data_dir: &Path) -> Result<DatabaseConfig, Stri
     };
     let port = match settings.some("database", "port") {
         None => None,
-        Some(text) => Some(text.trim().parse().map_err(|_| "[database] port is no number".to_owned())?),
+        Some(text) => Some(text.trim().parse().map_err(|error| format!("[database] port: {error}"))?),
     };
     Ok(DatabaseConfig {
         engine,
@@ -168,6 +168,6 @@ fn metrics(settings: &Settings, app: AppKind, url: &Url) -> Result<MetricsConfig
         return Err("[metrics] has no user or no passphrase".to_owned());
     };
     let at = format!("{}/metrics", url.as_str().trim_end_matches('/'));
-    let url = Url::parse(&at).map_err(|_| "the site's URL can't carry /metrics".to_owned())?;
+    let url = Url::parse(&at).map_err(|error| format!("the site's URL can't carry /metrics: {error}"))?;
     Ok(MetricsConfig { url, login: Some((user, SecretString::from(passphrase))) })
 }

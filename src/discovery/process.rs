@@ -170,7 +170,7 @@ impl Process {
             .map(Path::new)
             .find(|w| w.is_absolute() && w.parent().is_some_and(|p| p.ends_with("bin")))?;
         let lib = around.at(python).parent()?.parent()?.join("lib");
-        let packages = std::fs::read_dir(lib).ok()?.filter_map(Result::ok).map(|e| e.path().join("site-packages"));
+        let mut packages = std::fs::read_dir(lib).ok()?.filter_map(Result::ok).map(|e| e.path().join("site-packages"));
         let prefix = format!("{}-", name(self.app));
         let version = |dir: PathBuf| {
             let names = std::fs::read_dir(dir).ok()?.filter_map(|e| e.ok()?.file_name().into_string().ok());

@@ -97,15 +97,14 @@ impl Settings {
 fn text(real: &Path, shown: &Path) -> Result<String, SettingsError> {
     let fail = |why: String| SettingsError::Unreadable { path: shown.to_owned(), why };
     let explain = |error: std::io::Error| {
-        fail(match error.kind() {
-            std::io::ErrorKind::NotFound if std::fs::symlink_metadata(real).is_ok() => {
-                "is a link to a file that isn't there".to_owned()
-            }
-            std::io::ErrorKind::NotFound => "isn't there".to_owned(),
-            std::io::ErrorKind::PermissionDenied => {
-                "can't be read by this user; run midwatch as root or as the application's user".to_owned()
-            }
-            _ => error.to_string(),
+        let kind = error.kind();
+        fail(if kind == std::io::ErrorKind::PermissionDenied {
+            "can't be read by this user; run midwatch as root or as the application's user".to_owned()
+        } else if kind == std::io::ErrorKind::NotFound {
+            let dangling = std::fs::symlink_metadata(real).is_ok();
+            if dangling { "is a link to a file that isn't there" } else { "isn't there" }.to_owned()
+        } else {
+            error.to_string()
         })
     };
     let file = std::fs::File::open(real).map_err(explain)?;

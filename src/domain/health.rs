@@ -12,7 +12,7 @@ pub enum HealthState {
     Ok,
     /// 5xx: the application, or something it needs, is broken.
     ServerError,
-    /// No connection: refused, reset, no such name, no route, or no trust in the certificate.
+    /// No connection: refused, reset, no such name, no route, or closed at once without an answer.
     Unreachable,
     /// Connected, and no answer came within the server's own limit (or the connection was closed without one).
     Hanging,

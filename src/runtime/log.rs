@@ -26,7 +26,7 @@ pub fn start(state: Option<&Path>) {
     // A log that can't be written is no reason not to watch.
     let Ok(file) = open(&path) else { return };
     PATH.set(path.clone()).ok();
-    let size = file.metadata().map(|m| m.len()).unwrap_or(0);
+    let size = file.metadata().map_or(0, |m| m.len());
     let log = LogFile(Mutex::new(Inner { path, file, size }));
     let filter = EnvFilter::try_from_env("MIDWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("warn,midwatch=info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(log).try_init().ok();

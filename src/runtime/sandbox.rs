@@ -8,8 +8,8 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetError, RulesetStatus, Scope,
 };
 
 /// How far the kernel keeps the promise.
@@ -78,7 +78,7 @@ fn try_restrict(state: Option<&Path>) -> Result<RulesetStatus, RulesetError> {
     if let Some(dir) = state.and_then(|dir| PathFd::new(dir).ok()) {
         rules = rules.add_rule(PathBeneath::new(dir, writing()))?;
     }
-    let to_file = AccessFs::WriteFile | AccessFs::from_file(ABI::V3) & AccessFs::Truncate;
+    let to_file = AccessFs::WriteFile | AccessFs::Truncate;
     for path in devices() {
         if let Ok(device) = PathFd::new(&path) {
             rules = rules.add_rule(PathBeneath::new(device, to_file))?;

@@ -125,19 +125,22 @@ fn workers(broker: &Broker, site: &Site) -> Vec<Piece> {
     let idle = broker.consumer_idle_s;
     let hung = idle.is_some_and(|secs| secs >= IDLE_BAD_S);
     let who = match broker.consumers {
-        0 => piece(Role::Critical, "✖ nobody takes tasks"),
-        n => piece(
+        None => piece(Role::Unknown, "? who takes tasks can't be seen"),
+        Some(0) => piece(Role::Critical, "✖ nobody takes tasks"),
+        Some(n) => piece(
             Role::Text,
             format::plural(n as usize, "worker") + if n == 1 { " asks for tasks" } else { " ask for tasks" },
         ),
     };
     let mut pieces = vec![who];
-    if let Some(secs) = idle.filter(|_| broker.consumers > 0) {
+    if let Some(secs) = idle.filter(|_| broker.consumers.is_some_and(|n| n > 0)) {
         let role = if hung { Role::Warning } else { Role::Muted };
         let mark = if hung { " · ▲ one has not asked for " } else { " · pause ≤ " };
         pieces.push(piece(role, [mark, &format::span(secs)].concat()));
     }
-    pieces.push(piece(Role::Text, [" · ", &format::count(broker.unacked as f64), " in hand"].concat()));
+    if let Some(held) = broker.unacked {
+        pieces.push(piece(Role::Text, [" · ", &format::count(held as f64), " in hand"].concat()));
+    }
     if let Some(pace) = slope(&site.history, names::QUEUE).filter(|pace| pace.abs() >= 0.05) {
         let (role, word) = if pace > 0.0 { (Role::Warning, " · ↑ ") } else { (Role::Text, " · ↓ ") };
         pieces.push(piece(role, [word, &format::rate(pace.abs()), "/s"].concat()));

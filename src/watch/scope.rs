@@ -51,15 +51,19 @@ impl Post {
     pub async fn watch<F: Future<Output = ()> + Send>(self, poll: impl FnOnce(Turn) -> F + Send) {
         let dir = match &self.state {
             StateDir::Directory(dir) => dir.clone(),
-            StateDir::Memory(why) => return self.poll_in_memory(why.clone(), poll).await,
+            StateDir::Memory(why) => {
+                let why = why.clone();
+                return self.poll_in_memory(why, poll).await;
+            }
         };
         let taken = match PollLock::try_take(&dir, &self.scope) {
-            Ok(Some(lock)) => Ok(lock),
+            Ok(Some(lock)) => Ok(Some(lock)),
             Ok(None) => self.read(&dir).await,
             Err(error) => Err(error.sentence(&dir)),
         };
         let lock = match taken {
-            Ok(lock) => lock,
+            Ok(Some(lock)) => lock,
+            Ok(None) => return,
             Err(why) => return self.poll_in_memory(why, poll).await,
         };
         match Writer::open(&dir, &self.scope).await {
@@ -80,7 +84,7 @@ impl Post {
         let mut ending = self.ending.clone();
         tokio::select! {
             () = poll(Turn { emit, past: Past::default() }) => {}
-            _ = ending.wait_for(|ending| *ending) => {}
+            () = ended(&mut ending) => {}
         }
     }
 
@@ -122,13 +126,13 @@ impl Post {
         tokio::select! {
             () = poll(turn) => {}
             () = beside => {}
-            _ = ending.wait_for(|ending| *ending) => {}
+            () = ended(&mut ending) => {}
         }
         recorder.close().await;
     }
 
-    /// Reads what the poller publishes until its lock comes free, and takes that.
-    async fn read(&self, dir: &Path) -> Result<PollLock, String> {
+    /// Reads what the poller publishes until its lock comes free, and takes that; `None` when the program ends first.
+    async fn read(&self, dir: &Path) -> Result<Option<PollLock>, String> {
         let emit = Emitter::new(self.scope.clone(), self.events.clone(), None);
         let mut ending = self.ending.clone();
         let mut reader = Reader::new(dir, &self.scope);
@@ -166,19 +170,24 @@ impl Post {
             }
             tokio::select! {
                 () = sleep(READ_EVERY) => {}
-                _ = ending.wait_for(|ending| *ending) => std::future::pending().await,
+                () = ended(&mut ending) => return Ok(None),
             }
             match PollLock::try_take(dir, &self.scope) {
                 Ok(Some(lock)) => {
                     tracing::info!(scope = ?self.scope, "the poller is gone; this process takes over");
                     reader.close().await;
-                    return Ok(lock);
+                    return Ok(Some(lock));
                 }
                 Ok(None) => {}
                 Err(error) => return Err(error.sentence(dir)),
             }
         }
     }
+}
+
+/// Waits until the program ends.
+async fn ended(ending: &mut watch::Receiver<bool>) {
+    ending.wait_for(|ending| *ending).await.map(|_| ()).ok();
 }
 
 fn sleep_again() -> std::pin::Pin<Box<tokio::time::Sleep>> {

@@ -123,7 +123,7 @@ pub async fn web<W: Web>(
                 let page = web.metrics().await;
                 let took = steady.millis().saturating_sub(begun);
                 pace.metrics_answered(matches!(page, Seen::Value(_)), took, steady.millis());
-                let seen = match page {
+                let reading = match page {
                     Seen::Value(counters) => {
                         if let Some(recorder) = emit.recorder() {
                             recorder.save_counters(&counters, clock::now());
@@ -134,7 +134,7 @@ pub async fn web<W: Web>(
                     Seen::Unseen(why) => Seen::Unseen(why),
                     Seen::Asking => Seen::Asking,
                 };
-                emit.seen(Observation::Traffic(seen), took);
+                emit.seen(Observation::Traffic(reading), took);
             }
         }
         if plan.no_metrics.is_none() && pace.metrics_held() != held {
