@@ -180,6 +180,6 @@ impl Process {
                 .collect();
             found.pop()
         };
-        packages.filter_map(version).next()
+        packages.find_map(version)
     }
 }

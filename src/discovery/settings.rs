@@ -69,10 +69,10 @@ impl Settings {
     pub fn get(&self, section: &str, option: &str) -> Option<String> {
         let key = |s: &str| s.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         let name = format!("{}_{}_{}", self.prefix, key(section), key(option));
-        if let Some(path) = self.env.get(&format!("FILE__{name}")) {
-            if let Ok(text) = text(&self.root.at(Path::new(path)), Path::new(path)) {
-                return Some(text.trim().to_owned());
-            }
+        if let Some(path) = self.env.get(&format!("FILE__{name}"))
+            && let Ok(text) = text(&self.root.at(Path::new(path)), Path::new(path))
+        {
+            return Some(text.trim().to_owned());
         }
         let own = || self.values.get(&(section.to_owned(), option.to_owned())).cloned();
         self.env.get(&name).cloned().or_else(own)

@@ -144,14 +144,11 @@ impl Post {
                 emit.event(Event::Storage(self.scope.clone(), storage.clone()));
                 told = Some(storage);
             }
-            if !recalled {
-                if let Ok(series) = reader.recall(clock::now()).await {
-                    emit.event(Event::Recalled(self.scope.clone(), series));
-                    recalled = true;
-                    if let Some(memory) = reader.memory().await.and_then(|m| still_true(m, clock::now(), clock::now()))
-                    {
-                        emit.event(Event::Remembered(self.scope.clone(), memory));
-                    }
+            if !recalled && let Ok(series) = reader.recall(clock::now()).await {
+                emit.event(Event::Recalled(self.scope.clone(), series));
+                recalled = true;
+                if let Some(memory) = reader.memory().await.and_then(|m| still_true(m, clock::now(), clock::now())) {
+                    emit.event(Event::Remembered(self.scope.clone(), memory));
                 }
             }
             match reader.poll().await {

@@ -120,10 +120,10 @@ pub async fn web<W: Web>(
             }
             Next::Ask(Question::Metrics) => {
                 let begun = steady.millis();
-                let page = web.metrics().await;
+                let answer = web.metrics().await;
                 let took = steady.millis().saturating_sub(begun);
-                pace.metrics_answered(matches!(page, Seen::Value(_)), took, steady.millis());
-                let reading = match page {
+                pace.metrics_answered(matches!(answer, Seen::Value(_)), took, steady.millis());
+                let reading = match answer {
                     Seen::Value(counters) => {
                         if let Some(recorder) = emit.recorder() {
                             recorder.save_counters(&counters, clock::now());
