@@ -1,7 +1,7 @@
 //! Pure facts and rules: what was seen on a site and a host, when, and what follows from it.
 //!
 //! Invariant: no input or output, no clock, no terminal, no runtime. Time comes in as a [`time::Timestamp`].
-//! Everything may use this layer; it uses nothing but serde.
+//! Everything may use this layer; it uses nothing but serde, thiserror and memchr.
 
 pub mod counters;
 pub mod database;

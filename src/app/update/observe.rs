@@ -1,6 +1,6 @@
 //! What was observed goes into the model, its history, and the findings.
 
-use crate::app::model::{HELD, Model};
+use crate::app::model::{HELD, Model, Site};
 use crate::domain::history::{self, History, Point, SeriesKey};
 use crate::domain::id::{Scope, SourceKind};
 use crate::domain::observation::{Observation, Observed};
@@ -135,10 +135,9 @@ pub(super) fn assess(model: &mut Model) {
 impl Model {
     /// Whether everything that could be fine has been seen: no site's healthcheck or host is still unknown.
     pub fn seen_enough(&self) -> bool {
-        let asked_silently = |kind: &SourceKind| matches!(kind, SourceKind::Health);
-        self.sites.iter().all(|s| {
-            s.health.fresh().is_some()
-                && !s.asking.iter().any(|(k, since)| asked_silently(k) && self.now.millis_since(*since) > 3_000)
-        }) && self.hosts.iter().all(|h| h.reading.fresh().is_some())
+        let unanswered =
+            |s: &Site| s.asking_since(SourceKind::Health).is_some_and(|t| self.now.millis_since(t) > 3_000);
+        self.sites.iter().all(|s| s.health.fresh().is_some() && !unanswered(s))
+            && self.hosts.iter().all(|h| h.reading.fresh().is_some())
     }
 }
