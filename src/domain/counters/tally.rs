@@ -100,7 +100,7 @@ impl Tally {
         self.key.push_str(&picked.method);
         let index = match self.route_keys.get(&self.key) {
             Some(index) => *index,
-            None if self.routes.len() >= self.limits.routes => {
+            None if self.routes.len() >= self.limits.routes || self.label_sets >= self.limits.label_sets => {
                 self.leave_out(0);
                 return Ok(());
             }
