@@ -1,0 +1,129 @@
+//! The site's HTTP side: healthcheck, metrics page, signs of life.
+//!
+//! One question is under way at a time ([`WebProbe`] is asked through `&mut`), each on a connection of its own, no redirect
+//! is followed, nothing is repeated. Whatever a server does, memory and time are bounded ([`Limits`]) and what comes back is
+//! one plain sentence without any password in it.
+
+mod certificate;
+mod client;
+mod endpoint;
+mod health;
+mod tls;
+mod trouble;
+mod words;
+
+use std::time::Duration;
+
+pub use tls::Trust;
+
+use crate::config::SiteConfig;
+use crate::domain::health::HealthCheck;
+use client::{Line, Manner};
+use endpoint::Endpoint;
+use tls::Strictness;
+
+/// How long a TCP connection may take to count as a sign of life.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Until a connection stands, TLS included; 5 s.
+    pub connect: Duration,
+    /// Until an answer begins; 35 s: gunicorn gives up at 30, and a request given up earlier keeps its worker busy while the
+    /// next one takes another (FIELD T-10).
+    pub hang: Duration,
+    /// A connection closed without an answer sooner than this was refused by something, later by the server's own time
+    /// limit; 1 s.
+    pub abrupt: Duration,
+    /// For the body of a healthcheck, once its status is known; 2 s.
+    pub body: Duration,
+    /// For a metrics page, once its status is known; 20 s.
+    pub page: Duration,
+}
+
+impl Limits {
+    /// The usual ones, waiting up to `hang` for an answer to begin.
+    pub const fn with_hang(hang: Duration) -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            hang,
+            abrupt: Duration::from_secs(1),
+            body: Duration::from_secs(2),
+            page: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Asks one site over HTTP.
+#[derive(Debug)]
+pub struct WebProbe {
+    public: Endpoint,
+    direct: Option<Endpoint>,
+    limits: Limits,
+    trust: Trust,
+    health_line: Option<Line>,
+}
+
+impl WebProbe {
+    /// For `site`, trusting whom this host trusts. Nothing is asked, read or loaded yet.
+    ///
+    /// # Errors
+    /// A sentence, where one of the site's addresses can't be asked.
+    pub fn new(site: &SiteConfig, limits: Limits) -> Result<Self, String> {
+        let direct = site.direct.as_ref().map(|at| Endpoint::direct(at, &site.url, &site.health_path)).transpose()?;
+        Ok(Self {
+            public: Endpoint::public(&site.url, &site.health_path)?,
+            direct,
+            limits,
+            trust: Trust::Host,
+            health_line: None,
+        })
+    }
+
+    /// The same, trusting `trust` instead.
+    #[must_use]
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self { trust, ..self }
+    }
+
+    /// The line healthchecks go over, taken out: a question that is dropped half-way leaves none behind.
+    async fn health_line(&mut self) -> Result<Line, String> {
+        if let Some(line) = self.health_line.take() {
+            return Ok(line);
+        }
+        let https = self.public.is_https() || self.direct.as_ref().is_some_and(Endpoint::is_https);
+        Line::open(&self.trust, Manner { strictness: Strictness::Record, unpacks: false, https }, &self.limits).await
+    }
+
+    async fn check(&mut self, endpoint: &Endpoint) -> HealthCheck {
+        let line = match self.health_line().await {
+            Ok(line) => line,
+            Err(why) => return health::impossible(endpoint, why),
+        };
+        let check = health::ask(&line, endpoint, &self.limits).await;
+        // Distrust may get mended on this host too: its authorities are then read again.
+        let trusted = check.tls.as_ref().is_none_or(|certificate| certificate.distrust.is_none());
+        self.health_line = trusted.then_some(line);
+        check
+    }
+}
+
+impl WebProbe {
+    /// x
+    pub async fn health(&mut self) -> HealthCheck {
+        let endpoint = self.public.clone();
+        self.check(&endpoint).await
+    }
+
+    /// x
+    pub async fn direct(&mut self) -> Option<HealthCheck> {
+        let endpoint = self.direct.clone()?;
+        Some(self.check(&endpoint).await)
+    }
+
+    /// x
+    pub async fn connects(&mut self) -> bool {
+        self.direct.as_ref().unwrap_or(&self.public).connects(SIGN_OF_LIFE).await
+    }
+}
