@@ -8,6 +8,7 @@ mod certificate;
 mod client;
 mod endpoint;
 mod health;
+mod metrics;
 mod tls;
 mod trouble;
 mod words;
@@ -17,9 +18,13 @@ use std::time::Duration;
 pub use tls::Trust;
 
 use crate::config::SiteConfig;
+use crate::domain::counters::Counters;
 use crate::domain::health::HealthCheck;
+use crate::domain::reading::Seen;
+use crate::ports::Web;
 use client::{Line, Manner};
 use endpoint::Endpoint;
+use metrics::Page;
 use tls::Strictness;
 
 /// How long a TCP connection may take to count as a sign of life.
@@ -63,6 +68,8 @@ pub struct WebProbe {
     limits: Limits,
     trust: Trust,
     health_line: Option<Line>,
+    metrics: Result<Page, String>,
+    metrics_line: Option<Line>,
 }
 
 impl WebProbe {
@@ -72,12 +79,15 @@ impl WebProbe {
     /// A sentence, where one of the site's addresses can't be asked.
     pub fn new(site: &SiteConfig, limits: Limits) -> Result<Self, String> {
         let direct = site.direct.as_ref().map(|at| Endpoint::direct(at, &site.url, &site.health_path)).transpose()?;
+        let metrics = site.metrics.as_ref().map_err(Clone::clone).and_then(|config| Page::new(config, site.app));
         Ok(Self {
             public: Endpoint::public(&site.url, &site.health_path)?,
             direct,
             limits,
             trust: Trust::Host,
             health_line: None,
+            metrics,
+            metrics_line: None,
         })
     }
 
@@ -87,43 +97,65 @@ impl WebProbe {
         Self { trust, ..self }
     }
 
-    /// The line healthchecks go over, taken out: a question that is dropped half-way leaves none behind.
-    async fn health_line(&mut self) -> Result<Line, String> {
-        if let Some(line) = self.health_line.take() {
-            return Ok(line);
-        }
-        let https = self.public.is_https() || self.direct.as_ref().is_some_and(Endpoint::is_https);
-        Line::open(&self.trust, Manner { strictness: Strictness::Record, unpacks: false, https }, &self.limits).await
-    }
-
     async fn check(&mut self, endpoint: &Endpoint) -> HealthCheck {
-        let line = match self.health_line().await {
+        let https = self.public.is_https() || self.direct.as_ref().is_some_and(Endpoint::is_https);
+        let manner = Manner { strictness: Strictness::Record, unpacks: false, https };
+        let kept = self.health_line.take();
+        let line = match self.line(kept, manner).await {
             Ok(line) => line,
             Err(why) => return health::impossible(endpoint, why),
         };
         let check = health::ask(&line, endpoint, &self.limits).await;
-        // Distrust may get mended on this host too: its authorities are then read again.
+        // Distrust may get mended on this host too: what it trusts is then read again.
         let trusted = check.tls.as_ref().is_none_or(|certificate| certificate.distrust.is_none());
         self.health_line = trusted.then_some(line);
         check
     }
+
+    /// Reads `page`; the line is kept only if that went well, so that a mended trust is noticed.
+    async fn read(&self, page: &Page, kept: Option<Line>) -> Result<(Counters, Line), String> {
+        let manner = Manner { strictness: Strictness::Refuse, unpacks: true, https: page.is_https() };
+        let line = self.line(kept, manner).await?;
+        let counters = page.read(&line, &self.limits).await?;
+        Ok((counters, line))
+    }
+
+    async fn line(&self, kept: Option<Line>, manner: Manner) -> Result<Line, String> {
+        match kept {
+            Some(line) => Ok(line),
+            None => Line::open(&self.trust, manner, &self.limits).await,
+        }
+    }
 }
 
-impl WebProbe {
-    /// x
-    pub async fn health(&mut self) -> HealthCheck {
+impl Web for WebProbe {
+    async fn health(&mut self) -> HealthCheck {
         let endpoint = self.public.clone();
         self.check(&endpoint).await
     }
 
-    /// x
-    pub async fn direct(&mut self) -> Option<HealthCheck> {
+    async fn direct(&mut self) -> Option<HealthCheck> {
         let endpoint = self.direct.clone()?;
         Some(self.check(&endpoint).await)
     }
 
-    /// x
-    pub async fn connects(&mut self) -> bool {
+    async fn metrics(&mut self) -> Seen<Counters> {
+        match &self.metrics {
+            Err(why) => Seen::Unseen(why.clone()),
+            Ok(page) => {
+                let kept = self.metrics_line.take();
+                match self.read(page, kept).await {
+                    Ok((counters, line)) => {
+                        self.metrics_line = Some(line);
+                        Seen::Value(counters)
+                    }
+                    Err(why) => Seen::Failed(why),
+                }
+            }
+        }
+    }
+
+    async fn connects(&mut self) -> bool {
         self.direct.as_ref().unwrap_or(&self.public).connects(SIGN_OF_LIFE).await
     }
 }

@@ -1,8 +1,9 @@
 //! The site's HTTP side against servers that behave, misbehave and lie, all on 127.0.0.1.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't set its scene has to fail")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't set its scene has to fail")]
 
 mod health;
+mod metrics;
 mod server;
 mod tls;
 

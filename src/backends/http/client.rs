@@ -1,9 +1,14 @@
 //! The HTTP client, built when first needed: reading the host's authorities costs 2 to 9 ms, so plain http never does.
 
-use reqwest::{Client, redirect, retry};
+use std::time::Duration;
+
+use reqwest::{Client, Response, redirect, retry};
 
 use super::Limits;
 use super::tls::{self, Strictness, Trust, Verdict};
+
+/// Most bytes read of a body that isn't a metrics page.
+const BEGINNING: usize = 64 * 1024;
 
 /// How a client is to behave.
 #[derive(Debug, Clone, Copy)]
@@ -48,4 +53,21 @@ impl Line {
             .map_err(|error| format!("the HTTP client can't be set up: {}", super::trouble::explain(&error)))?;
         Ok(Self { client, verdict })
     }
+}
+
+/// The beginning of a body, as far as it comes within `limit`; at most 64 KiB. Only its words matter, the status has been
+/// seen: whatever goes wrong here is no news.
+pub(super) async fn beginning(response: &mut Response, limit: Duration) -> Vec<u8> {
+    let mut read = Vec::new();
+    let reading = async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            let room = BEGINNING.saturating_sub(read.len());
+            read.extend(chunk.iter().take(room));
+            if chunk.len() >= room {
+                break;
+            }
+        }
+    };
+    let _elapsed = tokio::time::timeout(limit, reading).await;
+    read
 }

@@ -8,15 +8,12 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::Limits;
-use super::client::Line;
+use super::client::{self, Line};
 use super::endpoint::Endpoint;
 use super::trouble::Trouble;
 use super::words;
 use crate::domain::health::{Certificate, HealthCheck, HealthState};
 use crate::domain::text::plain;
-
-/// Most bytes read of a body.
-const BODY: usize = 64 * 1024;
 
 /// How long a second connection may take that tells a silent TLS server from an absent one.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
@@ -103,25 +100,8 @@ async fn answered(
     let target = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
     let kind =
         response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let body = body(&mut response, limits.body).await;
+    let body = client::beginning(&mut response, limits.body).await;
     judge(status, target.as_deref(), words::said(&kind, &body).as_deref(), endpoint)
-}
-
-/// The beginning of the body, as far as it comes in time. The state is known by then: whatever goes wrong here is no news.
-async fn body(response: &mut Response, limit: Duration) -> Vec<u8> {
-    let mut read = Vec::new();
-    let reading = async {
-        while let Ok(Some(chunk)) = response.chunk().await {
-            let room = BODY.saturating_sub(read.len());
-            read.extend(chunk.iter().take(room));
-            if chunk.len() >= room {
-                break;
-            }
-        }
-    };
-    // Elapsed means only that the rest isn't waited for.
-    let _elapsed = tokio::time::timeout(limit, reading).await;
-    read
 }
 
 /// What a status means.
@@ -164,13 +144,9 @@ fn judge(status: StatusCode, target: Option<&str>, said: Option<&str>, endpoint:
 /// A redirect, which is never followed: where to, and what to set instead.
 fn redirected(detail: &str, target: Option<&str>, endpoint: &Endpoint) -> String {
     let asked = endpoint.url();
-    let Some(mut target) = target.and_then(|target| asked.join(target).ok()) else {
+    let Some(target) = target.and_then(|target| words::destination(asked, target)) else {
         return format!("{detail} without saying where to; check url and health_path");
     };
-    // Neither credentials nor a query (often a token) belong on a screen.
-    let _stripped = target.set_username("").and_then(|()| target.set_password(None));
-    target.set_query(None);
-    target.set_fragment(None);
     let to = plain(target.as_str(), 120);
     let hint = if target == without_query(asked) {
         "to itself: a loop".to_owned()

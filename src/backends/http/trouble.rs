@@ -42,8 +42,8 @@ impl Trouble {
         if let Some(found) = chain.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
             return Self::tls(found);
         }
-        if let Some(name) = chain.iter().position(|cause| cause.to_string() == "dns error") {
-            let why = chain.get(name + 1).map_or_else(|| "unknown name".to_owned(), ToString::to_string);
+        if chain.iter().any(|cause| cause.to_string() == "dns error") {
+            let why = chain.last().map(ToString::to_string).unwrap_or_default();
             return Self::Name(plain(why.trim_start_matches("failed to lookup address information: "), 120));
         }
         if connecting && timed_out {

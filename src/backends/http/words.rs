@@ -22,6 +22,15 @@ pub(super) fn seconds(span: Duration) -> String {
     }
 }
 
+/// `812 bytes`, `34 KiB`, `64 MiB`.
+pub(super) fn size(bytes: usize) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{} KiB", bytes / 1024),
+        _ => format!("{} MiB", bytes / 1_048_576),
+    }
+}
+
 /// Why no answer could be read from `url`, and what to look at.
 pub(super) fn unanswered(trouble: &Trouble, url: &Url, limit: Duration) -> String {
     let host = plain(url.host_str().unwrap_or_default(), 80);
@@ -42,6 +51,15 @@ pub(super) fn unanswered(trouble: &Trouble, url: &Url, limit: Duration) -> Strin
         Trouble::HeadTooLarge => format!("{place} answers with a header too large to be read"),
         Trouble::Other(why) => format!("asking {place} failed: {why}"),
     }
+}
+
+/// Where a redirect from `asked` leads: neither credentials nor a query (often a token) belong on a screen.
+pub(super) fn destination(asked: &Url, target: &str) -> Option<Url> {
+    let mut target = asked.join(target).ok()?;
+    target.set_username("").and_then(|()| target.set_password(None)).ok()?;
+    target.set_query(None);
+    target.set_fragment(None);
+    Some(target)
 }
 
 /// The server's own words: the title of a page, or the first line of a text. `None` where it said nothing legible.

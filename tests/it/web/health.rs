@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use midwatch::backends::http::{Limits, WebProbe};
 use midwatch::domain::health::{HealthCheck, HealthState};
+use midwatch::ports::Web as _;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;

@@ -7,20 +7,33 @@ use std::sync::Arc;
 use midwatch::backends::http::{Limits, Trust, WebProbe};
 use midwatch::domain::health::{Certificate, HealthCheck, HealthState};
 use midwatch::domain::time::Timestamp;
+use midwatch::ports::Web as _;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::server::Server;
 use super::{patient, site};
 
-/// A server with this certificate; it answers 200 to everybody, and ends with the process.
-pub(super) fn serve(chain: Vec<CertificateDer<'static>>, key: &KeyPair, said: Vec<u8>) -> SocketAddr {
+/// A server with this certificate; it says the same to everybody, and ends with the process.
+fn serve(chain: Vec<CertificateDer<'static>>, key: &KeyPair, said: Vec<u8>) -> SocketAddr {
+    serve_to(Arc::new(NoClientAuth), chain, key, said)
+}
+
+/// The same, to whom `guests` lets in.
+fn serve_to(
+    guests: Arc<dyn ClientCertVerifier>,
+    chain: Vec<CertificateDer<'static>>,
+    key: &KeyPair,
+    said: Vec<u8>,
+) -> SocketAddr {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(guests)
         .with_single_cert(chain, key)
         .unwrap();
     let config = Arc::new(config);
@@ -204,6 +217,22 @@ async fn https_to_a_server_without_it_is_misdirected() {
     let check = health(address, Trust::Only(Vec::new())).await;
     assert_eq!(check.state, HealthState::Misdirected, "{check:?}");
     assert!(check.detail.contains("doesn't speak TLS"), "{}", check.detail);
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_certificate_of_ours_says_so() {
+    let (issuer, root) = authority("Test Root");
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let guests = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let chain = vec![leaf(&["127.0.0.1"]).signed_by(&key, &issuer).unwrap().der().clone()];
+    let address = serve_to(guests, chain, &key, OK.to_vec());
+    let check = health(address, Trust::Only(vec![root])).await;
+    assert_eq!((check.state, check.status), (HealthState::Unreachable, None), "{check:?}");
+    assert_eq!(check.detail, format!("TLS with {address} failed: received fatal alert: CertificateRequired"));
+    assert_eq!(check.tls.unwrap().distrust, None);
 }
 
 #[tokio::test]
