@@ -14,7 +14,7 @@ use crate::domain::id::SourceKind;
 
 /// The sources of the shown site and host.
 pub(super) fn of(model: &Model) -> Vec<Source<'_>> {
-    let mut sources = model.site().map(|site| Source::all(site).collect()).unwrap_or_default();
+    let mut sources: Vec<Source<'_>> = model.site().map(|site| Source::all(site).collect()).unwrap_or_default();
     sources.extend(model.host().map(Source::host));
     sources
 }

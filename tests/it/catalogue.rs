@@ -1,5 +1,7 @@
 //! The registries agree with themselves and with what is written about them.
 
+#![expect(clippy::expect_used, reason = "a test says what it expects by failing")]
+
 use std::collections::BTreeSet;
 
 use midwatch::app::action::{ACTIONS, Action};

@@ -1,5 +1,12 @@
 //! Events in, model and effects out: no I/O, no clock, no terminal.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_precision_loss,
+    reason = "a test says what it expects by failing"
+)]
+
 use midwatch::app::action::{ACTIONS, Action};
 use midwatch::app::effect::Effect;
 use midwatch::app::event::{Event, Storage};

@@ -38,7 +38,7 @@ pub(crate) fn all() -> Vec<(&'static str, Model)> {
         ("healthy", healthy()),
         ("db-down", db_down()),
         ("hang", hang()),
-        ("worker-down", worker_down()),
+        ("worker-gone", worker_down()),
         ("db-lock", db_lock()),
         ("no-site", no_site()),
         ("stale", stale()),
@@ -232,8 +232,8 @@ fn redis(waiting: u64, oldest: Option<u64>, consumers: u32) -> RedisReading {
                 line("mail", waiting / 9, oldest),
                 line("background", 0, None),
             ],
-            unacked: 2,
-            consumers,
+            unacked: Some(2),
+            consumers: Some(consumers),
             consumer_idle_s: (consumers > 0).then_some(1),
         }),
     }
@@ -341,6 +341,7 @@ fn finding(rule: &str, level: Level, since: i64, title: &str, evidence: &str) ->
         level,
         title: title.into(),
         evidence: evidence.into(),
+        source: SourceKind::Health,
         since: Since { at: ago(since), seen: true },
         symptoms: Vec::new(),
         site: "pretix".into(),
@@ -380,7 +381,7 @@ pub(crate) fn db_down() -> Model {
     root.symptoms = vec![
         finding("health-error", Level::Critical, 396, "healthcheck answers 500", "public and direct, 3 s ago"),
         finding("metrics-gone", Level::Unknown, 395, "metrics can't be read", "500 from /metrics"),
-        finding("queue-grows", Level::Warning, 330, "312 tasks wait, oldest ≥ 6m10s", "↑ 0.8/s, 2 workers ask"),
+        finding("queue-late", Level::Warning, 330, "312 tasks wait, oldest ≥ 6m10s", "↑ 0.8/s, 2 workers ask"),
     ];
     let mut disk =
         finding("disk-filling", Level::Warning, 7200, "/var is full in about 20 days", "48 % of 80 GiB used");
@@ -424,7 +425,7 @@ pub(crate) fn worker_down() -> Model {
     fill(&mut site.history, names::TASKS, 3600, |s| if s < 940 { 0.0 } else { 0.9 + wave(s, 260.0) });
     fill(&mut site.history, names::QUEUE, 3600, |s| if s < 940 { (940 - s) as f64 * 2.2 } else { 2.0 });
     let evidence = "0 of 2 workers ask for tasks · 2082 wait, oldest ≥ 15m40s · redis, 4 s ago";
-    model.findings = vec![finding("worker-down", Level::Critical, 940, "nobody takes background tasks", evidence)];
+    model.findings = vec![finding("worker-gone", Level::Critical, 940, "nobody takes background tasks", evidence)];
     model
 }
 
