@@ -276,9 +276,9 @@ fn findings(claims: Vec<Claim>, name: &str, now: Timestamp, memory: &mut Memory,
     out
 }
 
-/// For the healthcheck's rules the history on disk may know an earlier beginning.
+/// For the healthcheck's rules the history on disk may know an earlier beginning than what this watching has seen.
 fn recalled(claim: &Claim, since: Since, history: &History) -> Since {
-    if claim.source != SourceKind::Health || !web::STATES.contains(&claim.rule) {
+    if since.seen || claim.source != SourceKind::Health || !web::STATES.contains(&claim.rule) {
         return since;
     }
     let Some(series) = history.get(&SeriesKey::new(history::names::HEALTH)) else { return since };

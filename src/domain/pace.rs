@@ -11,6 +11,8 @@ use super::health::HealthState;
 
 /// Pause after a request that hung.
 pub const HANG_PAUSE_MS: u64 = 30_000;
+/// A bad answer that took this long occupied one of the application's few workers all the while: it counts as a hang.
+pub const SLOW_MS: u64 = 5_000;
 /// How soon a bad answer is asked about again, once, before the normal interval goes on.
 pub const CONFIRM_MS: u64 = 2_000;
 /// The metrics page is asked at most so seldom while it fails.
@@ -124,8 +126,10 @@ impl WebPace {
         }
     }
 
-    /// The healthcheck put at `asked` was answered at `now`.
-    pub fn health_answered(&mut self, state: HealthState, now: u64) {
+    /// The healthcheck was answered at `now`, after `took` milliseconds.
+    pub fn health_answered(&mut self, state: HealthState, took: u64, now: u64) {
+        let hung = state != HealthState::Ok && took >= SLOW_MS;
+        let state = if hung { HealthState::Hanging } else { state };
         let before = self.last.replace(state);
         if state == HealthState::Hanging {
             self.confirmed = true;
@@ -152,8 +156,8 @@ impl WebPace {
     }
 
     /// The healthcheck on the application's own port was answered.
-    pub fn direct_answered(&mut self, state: HealthState, now: u64) {
-        if state == HealthState::Hanging {
+    pub fn direct_answered(&mut self, state: HealthState, took: u64, now: u64) {
+        if state == HealthState::Hanging || (state != HealthState::Ok && took >= SLOW_MS) {
             self.last = Some(HealthState::Hanging);
             self.hold_until(now + HANG_PAUSE_MS);
             return;

@@ -61,7 +61,8 @@ pub(super) fn wrap(text: &str, max: usize) -> Vec<String> {
         if !line.is_empty() {
             line.push(' ');
         }
-        for grapheme in word.graphemes(true) {
+        // What is wider than a whole line can't be shown at all.
+        for grapheme in word.graphemes(true).filter(|g| g.width() <= max) {
             if width(&line) + grapheme.width() > max && !line.is_empty() {
                 lines.push(std::mem::take(&mut line));
             }

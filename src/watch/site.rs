@@ -104,7 +104,7 @@ pub async fn web<W: Web>(
             }
             Next::Ask(Question::Health) => {
                 let check = health(&emit, plan.pace.hang, SourceKind::Health, web.health()).await;
-                pace.health_answered(check.state, steady.millis());
+                pace.health_answered(check.state, latency(&check), steady.millis());
                 emit.seen(Observation::Health(Seen::Value(check.clone())), latency(&check));
             }
             Next::Ask(Question::Direct) => {
@@ -115,7 +115,7 @@ pub async fn web<W: Web>(
                     }
                 };
                 let check = health(&emit, plan.pace.hang, SourceKind::Direct, asked).await;
-                pace.direct_answered(check.state, steady.millis());
+                pace.direct_answered(check.state, latency(&check), steady.millis());
                 emit.seen(Observation::Direct(Seen::Value(check.clone())), latency(&check));
             }
             Next::Ask(Question::Metrics) => {

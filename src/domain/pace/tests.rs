@@ -22,8 +22,8 @@ fn run(
                 let (state, took) = answer(question, now);
                 now += took;
                 match question {
-                    Question::Health => pace.health_answered(state, now),
-                    Question::Direct => pace.direct_answered(state, now),
+                    Question::Health => pace.health_answered(state, took, now),
+                    Question::Direct => pace.direct_answered(state, took, now),
                     Question::Metrics => pace.metrics_answered(state == HealthState::Ok, took, now),
                 }
             }
@@ -67,6 +67,13 @@ fn a_hung_site_gets_one_question_a_minute_and_no_other() {
 }
 
 #[test]
+fn an_error_that_took_half_a_minute_is_not_asked_for_again_at_once() {
+    let asked = run(&mut pace(), 600_000, |_, _| (HealthState::ServerError, 30_000));
+    assert_eq!(count(&asked, Question::Health), asked.len());
+    assert!((9..=11).contains(&asked.len()), "{}", asked.len());
+}
+
+#[test]
 fn a_bad_answer_is_confirmed_soon_and_the_own_port_asked_at_once() {
     let asked = run(&mut pace(), 6_000, |_, _| (HealthState::Unreachable, 1));
     assert_eq!(asked.first().map(|a| a.1), Some(Question::Health));
@@ -83,7 +90,7 @@ fn unreachable_sites_are_not_asked_for_metrics() {
 #[test]
 fn the_pause_after_a_hang_ends_when_a_bad_sign_turns_good() {
     let mut pace = pace();
-    pace.health_answered(HealthState::Hanging, 31_000);
+    pace.health_answered(HealthState::Hanging, 31_000, 31_000);
     assert!(pace.paused(32_000));
     assert!(!pace.signs(true, 32_000), "a sign that was never bad says nothing");
     assert!(!pace.signs(false, 33_000));
@@ -94,7 +101,7 @@ fn the_pause_after_a_hang_ends_when_a_bad_sign_turns_good() {
 #[test]
 fn the_operator_cannot_make_it_repeat_a_hung_request() {
     let mut pace = pace();
-    pace.health_answered(HealthState::Hanging, 31_000);
+    pace.health_answered(HealthState::Hanging, 31_000, 31_000);
     pace.poll_now(32_000);
     assert!(matches!(pace.next(32_000), Next::Wait(_)));
 }
@@ -102,11 +109,11 @@ fn the_operator_cannot_make_it_repeat_a_hung_request() {
 #[test]
 fn recovery_asks_for_metrics_at_once() {
     let mut pace = pace();
-    pace.health_answered(HealthState::ServerError, 1_000);
+    pace.health_answered(HealthState::ServerError, 9, 1_000);
     pace.metrics_answered(false, 4_000, 5_000);
     pace.metrics_answered(false, 4_000, 70_000);
-    pace.health_answered(HealthState::Ok, 71_000);
-    pace.direct_answered(HealthState::Ok, 71_001);
+    pace.health_answered(HealthState::Ok, 3, 71_000);
+    pace.direct_answered(HealthState::Ok, 3, 71_001);
     assert_eq!(pace.next(71_001), Next::Ask(Question::Metrics));
 }
 
