@@ -1,6 +1,7 @@
 //! Folds symptoms under their cause: one root, not fourteen alarms.
 
 use super::Finding;
+use crate::domain::level::Level;
 
 /// Rules that can be the cause of others, with the rules that then are their symptoms; the first that holds takes them.
 /// Within one site a database or Redis that is gone explains the healthcheck (pretix asks both there), the errors of
@@ -40,6 +41,8 @@ pub fn fold(mut findings: Vec<Finding>) -> Vec<Finding> {
         let (under, rest): (Vec<_>, Vec<_>) = findings.into_iter().partition(|f| f.is_any(symptoms));
         findings = rest;
         cause.symptoms.extend(under);
+        // A cause is as bad as the worst that follows from it.
+        cause.level = cause.symptoms.iter().map(|f| f.level).fold(cause.level, Level::max);
         cause.symptoms.sort_by_key(|f| (std::cmp::Reverse(f.level), f.since.at));
         findings.push(cause);
     }

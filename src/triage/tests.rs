@@ -156,6 +156,22 @@ fn a_lock_names_its_root_and_since_when_its_transaction_runs() {
 }
 
 #[test]
+fn a_cause_is_as_bad_as_the_worst_that_follows_from_it() {
+    let mut w = World::healthy();
+    w.asking = vec![(SourceKind::Health, T0.plus_secs(-6))];
+    let root = Blocker {
+        pid: 4711,
+        application: String::new(),
+        state: "idle in transaction".to_owned(),
+        transaction_s: 6.0,
+        blocks: 1,
+    };
+    w.database = fresh(DatabaseReading { waiting: Some(1), blockers: vec![root], ..postgres() });
+    assert_eq!(w.rules(), ["database-lock[web-hangs]"]);
+    assert_eq!(w.findings()[0].level, Level::Critical);
+}
+
+#[test]
 fn a_dead_worker_is_seen_while_every_page_is_fine() {
     let mut w = World::healthy();
     w.redis = fresh(redis(broker(0, None, 0, None)));
