@@ -21,7 +21,7 @@ use crate::backends::http::{Limits, WebProbe};
 use crate::backends::redis::RedisProbe;
 use crate::config::{AppKind, Config, PaceConfig, SiteConfig, StateDir};
 use crate::domain::counters::TrafficWindow;
-use crate::domain::id::Scope;
+use crate::domain::id::{Scope, SourceKind};
 use crate::domain::observation::Observation;
 use crate::domain::reading::Seen;
 use crate::runtime::clock;
@@ -94,7 +94,9 @@ pub fn model(config: &Config) -> Model {
             (AppKind::Web, Some(version)) => version.clone(),
             (AppKind::Web, None) => "web application".to_owned(),
         };
-        Site::new(s.id.clone(), s.title.clone(), app, s.url.to_string(), s.practice)
+        let mut site = Site::new(s.id.clone(), s.title.clone(), app, s.url.to_string(), s.practice);
+        site.sources = sources(s);
+        site
     };
     let mut model = Model::new(clock::now(), config.sites.iter().map(site).collect(), config.host.clone());
     model.read_only = config.read_only;
@@ -104,6 +106,20 @@ pub fn model(config: &Config) -> Model {
             Some("No application was found on this host; `midwatch doctor` says where it was looked for.".to_owned());
     }
     model
+}
+
+/// What there is to see of a site. What an application of its kind has and nobody told us of stays: its absence is news.
+fn sources(site: &SiteConfig) -> Vec<SourceKind> {
+    let expected = site.app != AppKind::Web;
+    let has = |kind: &SourceKind| match kind {
+        SourceKind::Health => true,
+        SourceKind::Direct => site.direct.is_some(),
+        SourceKind::Traffic => site.metrics.is_ok() || site.app == AppKind::Pretix,
+        SourceKind::Database => site.database.is_ok() || expected,
+        SourceKind::Redis => site.redis.is_ok() || site.broker.is_ok(),
+        SourceKind::Host => false,
+    };
+    SourceKind::ALL.into_iter().filter(has).collect()
 }
 
 async fn poll_host(turn: Turn, every: Duration, poll_now: watch::Receiver<u64>) {

@@ -88,6 +88,8 @@ pub struct Site {
     pub url: String,
     /// A practice site.
     pub practice: bool,
+    /// What there is to see of it: a site without Redis lacks nothing.
+    pub sources: Vec<SourceKind>,
     /// The healthcheck on the public URL.
     pub health: Reading<HealthCheck>,
     /// The healthcheck on the application's own port.
@@ -109,7 +111,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// A site nothing is known of yet.
+    /// A site nothing is known of yet, with every source but a port of its own.
     pub fn new(id: SiteId, title: String, app: String, url: String, practice: bool) -> Self {
         Self {
             id,
@@ -117,6 +119,7 @@ impl Site {
             app,
             url,
             practice,
+            sources: vec![SourceKind::Health, SourceKind::Traffic, SourceKind::Database, SourceKind::Redis],
             health: Reading::Never,
             direct: Reading::Never,
             traffic: Reading::Never,

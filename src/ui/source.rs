@@ -53,14 +53,9 @@ impl<'a> Source<'a> {
         Self { kind, state, asking }
     }
 
-    /// Every source of a site, in the order of display. The own port is one only where there is one: most sites are
-    /// reached without a proxy between, or nobody said on which port.
+    /// Every source of a site, in the order of display.
     pub(super) fn all(site: &'a Site) -> impl Iterator<Item = Self> + use<'a> {
-        let own_port = !matches!(site.direct, Reading::Never) || site.asking_since(SourceKind::Direct).is_some();
-        [SourceKind::Health, SourceKind::Direct, SourceKind::Traffic, SourceKind::Database, SourceKind::Redis]
-            .into_iter()
-            .filter(move |kind| own_port || *kind != SourceKind::Direct)
-            .map(move |kind| Self::at(site, kind))
+        SourceKind::ALL.into_iter().filter(|kind| site.sources.contains(kind)).map(|kind| Self::at(site, kind))
     }
 
     /// One source of a site; the host is none of them and shows as waiting.

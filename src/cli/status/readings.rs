@@ -43,7 +43,10 @@ pub struct Row {
 pub fn rows(model: &Model) -> Vec<Row> {
     let mut out = Vec::new();
     for site in &model.sites {
+        let before = out.len();
         site_rows(model, site, &mut out);
+        let rows = out.split_off(before);
+        out.extend(rows.into_iter().filter(|row| site.sources.contains(&row.source)));
     }
     for host in &model.hosts {
         host_rows(model, host, &mut out);
@@ -114,9 +117,6 @@ fn sink<'a, T>(
 fn site_rows(model: &Model, site: &Site, out: &mut Vec<Row>) {
     let of = site.id.0.as_str();
     for (kind, reading) in [(SourceKind::Health, &site.health), (SourceKind::Direct, &site.direct)] {
-        if kind == SourceKind::Direct && matches!(reading, Reading::Never | Reading::Unseen { .. }) {
-            continue;
-        }
         let value = reading.value();
         let mut sink = sink(model, of, kind, reading, out);
         sink.word("state", value.map(|c| c.state.word().to_owned()));

@@ -8,10 +8,12 @@ use tokio::time::Instant;
 
 use super::{exit_code, level, render};
 use crate::app::event::Storage;
-use crate::app::model::Model;
+use crate::app::model::{Model, Site};
 use crate::cli::args::StatusArgs;
 use crate::cli::run::say;
 use crate::config::Config;
+use crate::domain::id::SourceKind;
+use crate::domain::reading::Reading;
 use crate::runtime::driver::{End, headless};
 use crate::watch::{self, Watch};
 
@@ -56,15 +58,16 @@ pub async fn run(config: Arc<Config>, args: &StatusArgs) -> color_eyre::Result<u
 
 /// Whether everything that can be known by now is: every source has answered or said why not.
 fn settled(model: &Model) -> bool {
-    use crate::domain::reading::Reading;
     let known = |storage: &Storage| *storage != Storage::Starting;
-    let sites = model.sites.iter().all(|s| {
-        known(&s.storage)
-            && !matches!(s.health, Reading::Never)
-            && !matches!(s.traffic, Reading::Never)
-            && !matches!(s.database, Reading::Never)
-            && !matches!(s.redis, Reading::Never)
-    });
+    let answered = |s: &Site, kind: &SourceKind| match kind {
+        SourceKind::Health => !matches!(s.health, Reading::Never),
+        SourceKind::Traffic => !matches!(s.traffic, Reading::Never),
+        SourceKind::Database => !matches!(s.database, Reading::Never),
+        SourceKind::Redis => !matches!(s.redis, Reading::Never),
+        SourceKind::Direct => !matches!(s.direct, Reading::Never),
+        SourceKind::Host => true,
+    };
+    let sites = model.sites.iter().all(|s| known(&s.storage) && s.sources.iter().all(|kind| answered(s, kind)));
     sites && model.hosts.iter().all(|h| known(&h.storage) && h.reading.value().is_some_and(|v| v.cpu.is_some()))
 }
 

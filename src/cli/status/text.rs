@@ -6,6 +6,7 @@ use crate::domain::id::SourceKind;
 use crate::domain::reading::Reading;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
+use crate::domain::traffic::{Route, Task};
 use crate::triage::Finding;
 
 /// The report in lines of plain text.
@@ -59,30 +60,56 @@ fn site_lines(site: &Site, now: Timestamp) -> Vec<String> {
         format!("{} · {} · {}", c.state.word(), text::latency(c.latency_ms), c.detail)
     });
     let mut lines = vec![asking(SourceKind::Health).unwrap_or(health)];
-    if !matches!(site.direct, Reading::Never | Reading::Unseen { .. }) {
+    let has = |kind| site.sources.contains(&kind);
+    if has(SourceKind::Direct) {
         lines.push(line("direct", &site.direct, now, |c| format!("{} · {}", c.state.word(), c.detail)));
     }
-    lines.push(line("metrics", &site.traffic, now, |t| {
-        let rate = |r: Option<f64>| r.map_or_else(|| "?".to_owned(), |r| format!("{r:.2}"));
+    if has(SourceKind::Traffic) {
+        lines.push(traffic(site, now));
+    }
+    if has(SourceKind::Database) {
+        lines.push(database(site, now));
+    }
+    if has(SourceKind::Redis) {
+        lines.push(redis(site, now));
+    }
+    lines
+}
+
+fn traffic(site: &Site, now: Timestamp) -> String {
+    line("metrics", &site.traffic, now, |t| {
         let errors = t.error_share().map(|s| format!(", {} errors", text::percent(s))).unwrap_or_default();
-        format!("{} requests/s{errors} · {} tasks/s", rate(t.request_rate()), rate(t.task_rate()))
-    }));
-    lines.push(line("database", &site.database, now, |d| {
+        match (t.request_rate(), t.task_rate()) {
+            (None, None) => {
+                let requests: f64 = t.routes.iter().map(Route::total).sum();
+                let tasks: f64 = t.tasks.iter().map(Task::total).sum();
+                format!("{requests:.0} requests, {tasks:.0} tasks since the counters began{errors}; no rates yet")
+            }
+            (requests, tasks) => {
+                let (requests, tasks) = (requests.unwrap_or(0.0), tasks.unwrap_or(0.0));
+                format!("{requests:.2} requests/s{errors} · {tasks:.2} tasks/s")
+            }
+        }
+    })
+}
+
+fn database(site: &Site, now: Timestamp) -> String {
+    line("database", &site.database, now, |d| {
         let sessions = d.sessions.map(|n| format!(" · {}", text::count(n.into(), "session"))).unwrap_or_default();
         let waiting = d.waiting.filter(|n| *n > 0).map(|n| format!(", {n} waiting for a lock")).unwrap_or_default();
         format!("{} {} · {}{sessions}{waiting}", d.engine.name(), d.version, text::latency(d.latency_ms))
-    }));
-    lines.push(line("redis", &site.redis, now, |r| {
+    })
+}
+
+fn redis(site: &Site, now: Timestamp) -> String {
+    line("redis", &site.redis, now, |r| {
         let broker = r.broker.as_ref().map(|b| {
-            format!(
-                " · {} · {}",
-                b.consumers.map_or_else(|| "workers unknown".to_owned(), |n| text::count(n.into(), "worker")),
-                [&b.waiting().to_string(), " tasks waiting"].concat()
-            )
+            let workers = b.consumers.map(|n| text::count(n.into(), "worker"));
+            let workers = workers.unwrap_or_else(|| "workers unknown".to_owned());
+            format!(" · {workers} · {} tasks waiting", b.waiting())
         });
         format!("Redis {} · {}{}", r.version, text::latency(r.latency_ms), broker.unwrap_or_default())
-    }));
-    lines
+    })
 }
 
 /// One source: its value with its age, or why there is none.

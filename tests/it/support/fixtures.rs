@@ -321,6 +321,7 @@ fn site_history(history: &mut History) {
 pub(crate) fn healthy() -> Model {
     let mut site = site();
     site.health = fresh(ok(), 2);
+    site.sources.insert(1, SourceKind::Direct);
     site.direct = fresh(check(HealthState::Ok, Some(200), 8.1, "200 OK"), 2);
     site.traffic = fresh(traffic(0.0), 9);
     site.database = fresh(database(), 4);
