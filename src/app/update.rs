@@ -19,7 +19,11 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
     match event {
         Event::Key(chord) => return keys::pressed(model, chord),
         Event::Paste(text) => keys::pasted(model, &text),
-        Event::Resized(columns, rows) => model.size = (columns, rows),
+        Event::Resized(columns, rows) => {
+            model.size = (columns, rows);
+            // The terminal has moved or cut what was on it, also when it is back at its old size by now.
+            return vec![Effect::Redraw];
+        }
         Event::Tick(now) => tick(model, now),
         Event::Observed(observed) => observe::take(model, *observed),
         Event::Recalled(scope, series) => observe::recall(model, &scope, series),

@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::clock::{self, JumpWatch};
 use super::input::Input;
+use super::panic;
 use super::screen::{Report, Screen};
 use super::terminal::Terminal;
 use crate::app::effect::Effect;
@@ -32,14 +33,18 @@ pub enum End {
     HungUp,
     /// This signal came.
     Signal(u8),
+    /// midwatch itself failed, on one of its threads.
+    Failed,
 }
 
 impl End {
-    /// The exit code: 0, or 128 plus the signal. A hang-up is how an SSH session ends and no failure of ours: 0.
+    /// The exit code: 0, 128 plus the signal, or 70 (`EX_SOFTWARE`). A hang-up is how an SSH session ends and no failure
+    /// of ours: 0.
     pub const fn code(self) -> u8 {
         match self {
             Self::Quit | Self::HungUp => 0,
             Self::Signal(n) => 128 + n,
+            Self::Failed => 70,
         }
     }
 }
@@ -91,9 +96,10 @@ impl Signals {
         })
     }
 
-    /// Waits for a signal that ends the program; `None`: it was continued after a stop.
+    /// Waits for a signal, or a panic, that ends the program; `None`: it was continued after a stop.
     async fn next(&mut self) -> Option<End> {
         tokio::select! {
+            () = panic::happened() => Some(End::Failed),
             _ = self.hangup.recv() => Some(End::HungUp),
             _ = self.terminate.recv() => Some(End::Signal(15)),
             _ = self.interrupt.recv() => Some(End::Signal(2)),
@@ -142,7 +148,8 @@ pub async fn screens(
                     tracing::info!(%error, "the terminal is gone");
                     break End::HungUp;
                 }
-                None => break End::HungUp,
+                // The drawing thread ends without a report only by a panic.
+                None => break End::Failed,
             },
             input = inputs.next() => match input {
                 Some(Ok(input)) => {
@@ -197,10 +204,7 @@ pub async fn screens(
             dirty = false;
         }
     };
-    match end {
-        End::HungUp => screen.abandon(LEAVE_LIMIT).await,
-        End::Quit | End::Signal(_) => screen.leave(LEAVE_LIMIT).await,
-    }
+    screen.leave(LEAVE_LIMIT).await;
     Ok(end)
 }
 

@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt};
 use crate::app::event::Event;
 use crate::app::key::{Chord, Key};
 
-/// A longer paste is cut: nothing here takes more than a line.
+/// A longer paste (bytes) is cut: nothing here takes more than a line.
 const PASTE_MAX: usize = 64 * 1024;
 
 /// Something that came from the terminal.
@@ -41,7 +41,10 @@ pub fn inputs() -> impl Stream<Item = io::Result<Input>> {
 fn understood(event: Term) -> Option<Input> {
     match event {
         Term::Key(key) => chord(key).map(Input::Key),
-        Term::Paste(text) => Some(Input::Paste(text.chars().take(PASTE_MAX).collect())),
+        Term::Paste(mut text) => {
+            text.truncate(text.floor_char_boundary(PASTE_MAX));
+            Some(Input::Paste(text))
+        }
         Term::Resize(columns, rows) => Some(Input::Resized(columns, rows)),
         Term::FocusGained | Term::FocusLost | Term::Mouse(_) => None,
     }
@@ -56,6 +59,9 @@ pub fn chord(event: KeyEvent) -> Option<Chord> {
     let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
     let alt = event.modifiers.contains(KeyModifiers::ALT);
     let key = match event.code {
+        // What the Backspace key of many terminals sends.
+        KeyCode::Char('h') if ctrl && !alt => return Some(Chord::plain(Key::Backspace)),
+        KeyCode::Char(c) if c.is_control() => return None,
         KeyCode::Char(c) if ctrl => Key::Char(c.to_ascii_lowercase()),
         KeyCode::Char(c) => Key::Char(c),
         KeyCode::F(n) => Key::F(n),
@@ -77,4 +83,53 @@ pub fn chord(event: KeyEvent) -> Option<Chord> {
         _ => return None,
     };
     Some(Chord { key, ctrl, alt })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(code: KeyCode, modifiers: KeyModifiers) -> Option<String> {
+        chord(KeyEvent::new(code, modifiers)).map(|chord| chord.to_string())
+    }
+
+    #[test]
+    fn keys_are_read_as_people_write_them() {
+        let (none, shift, ctrl, alt) =
+            (KeyModifiers::NONE, KeyModifiers::SHIFT, KeyModifiers::CONTROL, KeyModifiers::ALT);
+        for (code, modifiers, expected) in [
+            (KeyCode::Char('q'), none, Some("q")),
+            (KeyCode::Char('R'), shift, Some("R")),
+            (KeyCode::Char('?'), shift, Some("?")),
+            (KeyCode::Char('é'), none, Some("é")),
+            (KeyCode::Char('c'), ctrl, Some("Ctrl-C")),
+            (KeyCode::Char(' '), ctrl, Some("Ctrl-Space")),
+            (KeyCode::Char('4'), ctrl, Some("Ctrl-4")),
+            (KeyCode::Char('x'), alt, Some("Alt-x")),
+            (KeyCode::Char('h'), ctrl, Some("Backspace")),
+            (KeyCode::Backspace, none, Some("Backspace")),
+            (KeyCode::Tab, shift, Some("Shift-Tab")),
+            (KeyCode::BackTab, shift, Some("Shift-Tab")),
+            (KeyCode::PageDown, none, Some("PgDn")),
+            (KeyCode::F(5), none, Some("F5")),
+            (KeyCode::Char('\u{9b}'), none, None),
+            (KeyCode::Insert, none, None),
+            (KeyCode::CapsLock, none, None),
+        ] {
+            assert_eq!(typed(code, modifiers).as_deref(), expected, "{code:?} {modifiers:?}");
+        }
+    }
+
+    #[test]
+    fn releases_are_no_keys_and_repeats_are() {
+        let key = |kind| chord(KeyEvent::new_with_kind(KeyCode::Down, KeyModifiers::NONE, kind));
+        assert_eq!(key(KeyEventKind::Release), None);
+        assert_eq!(key(KeyEventKind::Repeat), Some(Chord::plain(Key::Down)));
+    }
+
+    #[test]
+    fn a_huge_paste_is_cut_between_characters() {
+        let pasted = understood(Term::Paste("€".repeat(PASTE_MAX)));
+        assert_eq!(pasted, Some(Input::Paste("€".repeat(PASTE_MAX / 3))));
+    }
 }

@@ -26,7 +26,6 @@ enum Order {
     Suspend,
     Copy(String),
     Leave,
-    Abandon,
 }
 
 #[derive(Debug, Default)]
@@ -89,19 +88,10 @@ impl Screen {
         self.order(Order::Copy(text));
     }
 
-    /// Restores the terminal; waits for it at most `limit` (a terminal stopped by Ctrl-S can't be restored).
-    pub async fn leave(self, limit: std::time::Duration) {
+    /// Gives the terminal back, if it is still there; waits for it at most `limit` (one that takes no output can't be
+    /// given back).
+    pub async fn leave(mut self, limit: std::time::Duration) {
         self.order(Order::Leave);
-        self.finish(limit).await;
-    }
-
-    /// Ends drawing on a terminal that is gone.
-    pub async fn abandon(self, limit: std::time::Duration) {
-        self.order(Order::Abandon);
-        self.finish(limit).await;
-    }
-
-    async fn finish(mut self, limit: std::time::Duration) {
         let Some(thread) = self.thread.take() else { return };
         let joined = tokio::task::spawn_blocking(move || thread.join().is_ok());
         if tokio::time::timeout(limit, joined).await.is_err() {
@@ -127,8 +117,7 @@ fn work(
                 done
             }
             Some(Order::Copy(text)) => terminal.copy(&text),
-            Some(Order::Leave) => return terminal.leave(),
-            Some(Order::Abandon) => return terminal.abandon(),
+            Some(Order::Leave) => return,
             None => match model {
                 Some(model) => terminal.draw(|frame| draw(&model, frame)),
                 None => Ok(()),
@@ -136,7 +125,7 @@ fn work(
         };
         if let Err(error) = done {
             reports.send(Report::Gone(error)).ok();
-            return terminal.abandon();
+            return;
         }
     }
 }

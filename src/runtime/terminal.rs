@@ -1,24 +1,44 @@
 //! The terminal: taken, drawn on, given back, whatever happens.
 //!
 //! Not `ratatui::init`: its restore, its panic hook and the terminal's own drop all print when they fail, which on a
-//! terminal that is gone panics inside a panic and aborts. Here nothing is printed, and a lost terminal is forgotten.
+//! terminal that is gone panics inside a panic and aborts. Here nothing is printed, and ratatui's drop never runs.
+//!
+//! Nor ratatui's `clear`: it asks the terminal where the cursor is and waits for the answer, which the reader of keys
+//! gets. Nothing is ever asked of the terminal here.
 
-use std::io::{self, Stdout, Write};
+use std::io::{self, Write};
+use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
-use crossterm::{QueueableCommand, cursor, execute};
-use ratatui::Frame;
+use crossterm::{cursor, execute, queue};
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use ratatui::{Frame, TerminalOptions, Viewport};
+use rustix::io::Errno;
 
-/// Terminals drop OSC 52 sequences beyond about this many bytes.
-const COPY_MAX: usize = 74_000;
+/// Terminals drop OSC 52 sequences beyond about 74 kB, of which base64 leaves three quarters.
+const COPY_MAX: usize = 55_000;
+/// What a terminal that does not know its size (a serial line) is taken for.
+const UNKNOWN_SIZE: (u16, u16) = (80, 24);
+/// No screen is larger; a larger number is a mistake that would only cost memory.
+const LARGEST: (u16, u16) = (1_000, 500);
+/// How long a stop signal may take to reach this thread by way of another one.
+const STOP_DELAY: Duration = Duration::from_millis(250);
+/// How long to wait before writing again to a terminal that somebody has set to non-blocking.
+const RETRY: Duration = Duration::from_millis(5);
 
-/// The terminal, in raw mode and on its alternate screen.
+/// Whether there is something to give back.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The terminal, in raw mode and on its alternate screen. Dropping it gives it back; when it is gone, nothing happens.
 #[derive(Debug)]
 pub struct Terminal {
-    inner: Option<ratatui::Terminal<CrosstermBackend<Stdout>>>,
+    inner: ManuallyDrop<ratatui::Terminal<CrosstermBackend<Output>>>,
+    area: Rect,
 }
 
 impl Terminal {
@@ -27,9 +47,12 @@ impl Terminal {
     /// # Errors
     /// When standard output is no terminal, or does not take what is written. It is left as it was.
     pub fn enter() -> io::Result<Self> {
+        let area = area()?;
         take()?;
-        match ratatui::Terminal::new(CrosstermBackend::new(io::stdout())) {
-            Ok(inner) => Ok(Self { inner: Some(inner) }),
+        // A fixed viewport is moved by `draw` alone; ratatui would ask /dev/tty or even `tput` for the size.
+        let options = TerminalOptions { viewport: Viewport::Fixed(area) };
+        match ratatui::Terminal::with_options(CrosstermBackend::new(Output::default()), options) {
+            Ok(inner) => Ok(Self { inner: ManuallyDrop::new(inner), area }),
             Err(error) => {
                 give_back();
                 Err(error)
@@ -37,34 +60,45 @@ impl Terminal {
         }
     }
 
-    /// Columns and rows.
+    /// Columns and rows, at most 1,000 by 500; 80 by 24 where the terminal does not know.
     ///
     /// # Errors
-    /// When the terminal is gone.
+    /// When standard output is no terminal, or the terminal is gone.
     pub fn size() -> io::Result<(u16, u16)> {
-        crossterm::terminal::size()
+        let told = rustix::termios::tcgetwinsize(io::stdout())?;
+        Ok(match (told.ws_col, told.ws_row) {
+            (0, _) | (_, 0) => UNKNOWN_SIZE,
+            (columns, rows) => (columns.min(LARGEST.0), rows.min(LARGEST.1)),
+        })
     }
 
-    /// Draws one frame; only what differs from the last is written.
+    /// Draws one frame; only what differs from the last is written, all of it at once.
     ///
     /// # Errors
     /// When the terminal is gone.
     pub fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
-        match &mut self.inner {
-            Some(inner) => inner.draw(draw).map(|_| ()),
-            None => Ok(()),
+        // After a panic elsewhere the terminal is the shell's again.
+        if !TAKEN.load(Ordering::SeqCst) {
+            return Ok(());
         }
+        let area = area()?;
+        if area != self.area {
+            self.area = area;
+            self.inner.resize(area)?;
+        }
+        self.inner.draw(draw).map(|_| ())
     }
 
-    /// Clears it, so that the next frame is written in full.
+    /// Clears it, so that the next frame is written in full; and sets its modes anew, for whoever had it meanwhile (a
+    /// shell, while this process was stopped) has set its own.
     ///
     /// # Errors
     /// When the terminal is gone.
     pub fn clear(&mut self) -> io::Result<()> {
-        match &mut self.inner {
-            Some(inner) => inner.clear(),
-            None => Ok(()),
-        }
+        disable_raw_mode()?;
+        enable_raw_mode()?;
+        execute!(Output::default(), EnableBracketedPaste, cursor::Hide)?;
+        self.inner.resize(self.area)
     }
 
     /// Puts text on the clipboard of the terminal (OSC 52), which over SSH is that of the operator's own machine.
@@ -72,63 +106,85 @@ impl Terminal {
     /// # Errors
     /// When the terminal is gone.
     pub fn copy(&mut self, text: &str) -> io::Result<()> {
-        let cut = text.char_indices().map(|(i, _)| i).take_while(|i| *i <= COPY_MAX * 3 / 4).last().unwrap_or(0);
-        let text = if text.len() > COPY_MAX * 3 / 4 { text.get(..cut).unwrap_or_default() } else { text };
-        execute!(io::stdout(), CopyToClipboard::to_clipboard_from(text))
+        let (text, _) = text.split_at(text.floor_char_boundary(COPY_MAX));
+        execute!(Output::default(), CopyToClipboard::to_clipboard_from(text))
     }
 
     /// Gives the terminal back, stops the whole process group as Ctrl-Z does in any program, and takes it again when
-    /// the process is continued.
+    /// the process is continued. Where nobody could continue it, it is not stopped.
     ///
     /// # Errors
     /// When the terminal is gone.
     pub fn suspend(&mut self) -> io::Result<()> {
         give_back();
         rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
+        // The kernel may hand the signal to another thread first; taken too early, the terminal would be in our modes
+        // under the shell's prompt. Once stopped, this wait is over by the time the process goes on.
+        std::thread::sleep(STOP_DELAY);
         take()?;
         self.clear()
-    }
-
-    /// Gives the terminal back.
-    pub fn leave(mut self) {
-        give_back();
-        // Its drop would show the cursor once more, and print when that fails.
-        std::mem::forget(self.inner.take());
-    }
-
-    /// Lets go of a terminal that is gone.
-    pub fn abandon(mut self) {
-        give_back();
-        std::mem::forget(self.inner.take());
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        if let Some(inner) = self.inner.take() {
-            give_back();
-            std::mem::forget(inner);
-        }
+        give_back();
     }
 }
 
+fn area() -> io::Result<Rect> {
+    Terminal::size().map(|(columns, rows)| Rect::new(0, 0, columns, rows))
+}
+
 fn take() -> io::Result<()> {
-    enable_raw_mode()?;
-    let taken = execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide);
+    TAKEN.store(true, Ordering::SeqCst);
+    let taken = enable_raw_mode()
+        .and_then(|()| execute!(Output::default(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide));
     if taken.is_err() {
         give_back();
     }
     taken
 }
 
-/// Undoes everything [`Terminal::enter`] did, as far as the terminal still takes it. Never prints, never panics.
+/// Undoes everything [`Terminal::enter`] did, as far as the terminal still takes it; nothing if it is not taken. Never
+/// prints, never panics.
 pub fn give_back() {
-    let mut out = io::stdout();
-    let written = out
-        .queue(DisableBracketedPaste)
-        .and_then(|out| out.queue(LeaveAlternateScreen))
-        .and_then(|out| out.queue(cursor::Show))
-        .map(|_| ());
-    written.and_then(|()| out.flush()).ok();
-    disable_raw_mode().ok();
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        let mut out = Output::default();
+        queue!(out, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show).and_then(|()| out.flush()).ok();
+        disable_raw_mode().ok();
+    }
+}
+
+/// Standard output, a frame at a time: collected until flushed, then written past the standard library's buffer and
+/// its lock, which a thread that waits for a stalled terminal would hold.
+#[derive(Debug, Default)]
+struct Output(Vec<u8>);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let written = write_all(&self.0);
+        self.0.clear();
+        written
+    }
+}
+
+fn write_all(mut bytes: &[u8]) -> io::Result<()> {
+    let out = io::stdout();
+    while !bytes.is_empty() {
+        match rustix::io::write(&out, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            // Another program on the same terminal can cause this; it is not gone.
+            Err(Errno::AGAIN) => std::thread::sleep(RETRY),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
