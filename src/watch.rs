@@ -19,7 +19,7 @@ use crate::backends::database::DatabaseProbe;
 use crate::backends::host::HostProbe;
 use crate::backends::http::{Limits, WebProbe};
 use crate::backends::redis::RedisProbe;
-use crate::config::{AppKind, Config, PaceConfig, SiteConfig, StateDir};
+use crate::config::{AppKind, Config, Found, PaceConfig, SiteConfig, StateDir};
 use crate::domain::counters::TrafficWindow;
 use crate::domain::id::{Scope, SourceKind};
 use crate::domain::observation::Observation;
@@ -102,8 +102,11 @@ pub fn model(config: &Config) -> Model {
     model.read_only = config.read_only;
     model.thresholds = config.thresholds.clone();
     if config.sites.is_empty() {
-        model.no_site =
-            Some("No application was found on this host; `midwatch doctor` says where it was looked for.".to_owned());
+        let looked = config.trail.iter().rev().find(|t| t.what == "application");
+        model.no_site = Some(match looked.map(|t| &t.outcome) {
+            Some(Found::Yes(why) | Found::No(why) | Found::Broken(why)) => why.clone(),
+            None => "discovery is switched off, and the configuration names no site".to_owned(),
+        });
     }
     model
 }

@@ -32,7 +32,7 @@ pub fn render(model: &Model) -> String {
         }));
     }
     if let Some(why) = &model.no_site {
-        lines.push(why.clone());
+        lines.push(format!("No application found: {why}"));
     }
     lines.push(String::new());
     lines.join("\n")
