@@ -79,7 +79,7 @@ fn a_terminal_closed_at_the_start_is_no_abort() {
         let mut session = home.open(&[], 80, 24);
         if round % 2 == 1 {
             // The first bytes: somewhere between taking the terminal and the first frame.
-            session.wait_for("its screen", |session| session.begun());
+            session.wait_for("its screen", Session::begun);
         }
         session.close();
         let code = code(session.ended());
@@ -191,7 +191,7 @@ fn any_size_is_survived() {
 fn a_terminal_that_does_not_know_its_size_gets_a_screen() {
     let home = Home::new();
     let mut session = home.open(&[], 0, 0);
-    session.wait_for("its screen", |session| session.begun());
+    session.wait_for("its screen", Session::begun);
     session.resize(80, 24);
     session.wait_for_text(TAB);
     session.keys("q");
@@ -216,4 +216,7 @@ fn read_only_it_draws_and_leaves_as_ever() {
     session.keys("q");
     assert_eq!(code(session.ended()), 0);
     assert!(session.given_back());
+    let mut written: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    written.sort();
+    assert_eq!(written, ["midwatch.toml", "state"]);
 }
