@@ -17,8 +17,11 @@ use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_ra
 use crossterm::{cursor, execute};
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
-use ratatui::{Frame, TerminalOptions, Viewport};
+use ratatui::{TerminalOptions, Viewport};
 use rustix::io::Errno;
+
+/// What a drawing draws on. The rest of the runtime knows no more of the drawing library than this.
+pub use ratatui::Frame;
 
 /// Terminals drop OSC 52 sequences beyond about 74 kB, of which base64 leaves three quarters.
 const COPY_MAX: usize = 55_000;
