@@ -13,7 +13,7 @@ use crate::app::model::Model;
 use crate::config::{ColorChoice, Config, Look as LookConfig};
 use crate::runtime::driver::{self, End};
 use crate::runtime::input::inputs;
-use crate::runtime::terminal::Terminal;
+use crate::runtime::terminal::{Frame, Terminal};
 use crate::ui::theme::Theme;
 use crate::ui::{self, Glyphs, Look};
 use crate::watch::{self, Watch};
@@ -31,7 +31,7 @@ pub async fn open(config: Arc<Config>) -> color_eyre::Result<End> {
     let frame_time = Duration::from_millis(1000 / u64::from(config.look.frames_per_second.clamp(1, 60)));
     let (watch, wires) = Watch::begin(&config);
     let drawn = looks.clone();
-    let draw = move |model: &Model, frame: &mut ratatui::Frame<'_>| {
+    let draw = move |model: &Model, frame: &mut Frame<'_>| {
         if let Some(look) = drawn.get(model.theme).or_else(|| drawn.first()) {
             ui::render(model, look, frame);
         }

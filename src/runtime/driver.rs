@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use ratatui::Frame;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -16,7 +15,7 @@ use super::clock::{self, JumpWatch};
 use super::input::Input;
 use super::panic;
 use super::screen::{Report, Screen};
-use super::terminal::Terminal;
+use super::terminal::{Frame, Terminal};
 use crate::app::effect::Effect;
 use crate::app::event::Event;
 use crate::app::model::Model;

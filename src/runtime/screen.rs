@@ -5,10 +5,9 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use ratatui::Frame;
 use tokio::sync::mpsc;
 
-use super::terminal::Terminal;
+use super::terminal::{Frame, Terminal};
 use crate::app::model::Model;
 
 /// What the drawing thread reports.

@@ -14,11 +14,14 @@ use std::time::Duration;
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
-use crossterm::{cursor, execute, queue};
+use crossterm::{cursor, execute};
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
-use ratatui::{Frame, TerminalOptions, Viewport};
+use ratatui::{TerminalOptions, Viewport};
 use rustix::io::Errno;
+
+/// What a drawing draws on. The rest of the runtime knows no more of the drawing library than this.
+pub use ratatui::Frame;
 
 /// Terminals drop OSC 52 sequences beyond about 74 kB, of which base64 leaves three quarters.
 const COPY_MAX: usize = 55_000;
@@ -97,7 +100,8 @@ impl Terminal {
     pub fn clear(&mut self) -> io::Result<()> {
         disable_raw_mode()?;
         enable_raw_mode()?;
-        execute!(Output::default(), EnableBracketedPaste, cursor::Hide)?;
+        let mut out = Output::default();
+        execute!(out, EnableBracketedPaste, cursor::Hide)?;
         self.inner.resize(self.area)
     }
 
@@ -107,7 +111,8 @@ impl Terminal {
     /// When the terminal is gone.
     pub fn copy(&mut self, text: &str) -> io::Result<()> {
         let (text, _) = text.split_at(text.floor_char_boundary(COPY_MAX));
-        execute!(Output::default(), CopyToClipboard::to_clipboard_from(text))
+        let mut out = Output::default();
+        execute!(out, CopyToClipboard::to_clipboard_from(text))
     }
 
     /// Gives the terminal back, stops the whole process group as Ctrl-Z does in any program, and takes it again when
@@ -138,8 +143,9 @@ fn area() -> io::Result<Rect> {
 
 fn take() -> io::Result<()> {
     TAKEN.store(true, Ordering::SeqCst);
-    let taken = enable_raw_mode()
-        .and_then(|()| execute!(Output::default(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide));
+    let mut out = Output::default();
+    let taken =
+        enable_raw_mode().and_then(|()| execute!(out, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide));
     if taken.is_err() {
         give_back();
     }
@@ -151,7 +157,7 @@ fn take() -> io::Result<()> {
 pub fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let mut out = Output::default();
-        queue!(out, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show).and_then(|()| out.flush()).ok();
+        execute!(out, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show).ok();
         disable_raw_mode().ok();
     }
 }

@@ -8,11 +8,13 @@ use crate::support::pty::{Home, Session, code, stat};
 use crate::support::servers::eventually;
 
 const TAB: &str = "1 Now";
+const HELP: &str = "What is wrong, since when.";
+const PROMPT: &str = "ready>";
 
 fn opened(home: &Home, args: &[&str]) -> Session {
     let mut session = home.open(args, 80, 24);
     session.wait_for_text(TAB);
-    assert!(session.taken(), "{}", session.text());
+    assert!(session.taken(), "{:?}", session.modes());
     session
 }
 
@@ -34,7 +36,7 @@ fn nothing_is_ever_asked_of_the_terminal() {
     session.keys("\x0c");
     session.resize(100, 30);
     session.keys("?");
-    session.wait_for_text("Draw everything anew");
+    session.wait_for_text(HELP);
     session.keys("Q");
     session.ended();
     assert_eq!(session.questions(), 0);
@@ -77,7 +79,7 @@ fn a_terminal_closed_at_the_start_is_no_abort() {
         let mut session = home.open(&[], 80, 24);
         if round % 2 == 1 {
             // The first bytes: somewhere between taking the terminal and the first frame.
-            session.wait_for("its screen", |session| session.begun());
+            session.wait_for("its screen", Session::begun);
         }
         session.close();
         let code = code(session.ended());
@@ -88,8 +90,9 @@ fn a_terminal_closed_at_the_start_is_no_abort() {
 
 /// A shell with job control, for which midwatch is a job.
 fn shell(home: &Home, args: &[&str]) -> (Session, Pid) {
-    let mut session = home.run(&["bash", "--norc", "--noprofile", "-i"], &[("PS1", "ready> ".as_ref())], 80, 24);
-    session.wait_for_text("ready> ");
+    let mut session =
+        home.run(&["bash", "--norc", "--noprofile", "--noediting", "-i"], &[("PS1", "ready> ".as_ref())], 80, 24);
+    session.wait_for_text(PROMPT);
     let call = home.midwatch();
     let call: Vec<&str> = call.iter().map(String::as_str).chain(args.iter().copied()).collect();
     // The pid is written down by the job itself: exec keeps it.
@@ -100,8 +103,9 @@ fn shell(home: &Home, args: &[&str]) -> (Session, Pid) {
 }
 
 fn back_in_the_shell(session: &mut Session, pid: Pid) {
-    session.wait_for("the shell", |session| !session.taken() && session.text().contains("Stopped"));
-    assert_eq!(stat(pid).0, 'T');
+    session.wait_for("the shell", |session| {
+        session.given_back() && stat(pid).0 == 'T' && session.text().trim_end().ends_with(PROMPT)
+    });
 }
 
 fn back_in_midwatch(session: &mut Session) {
@@ -109,9 +113,9 @@ fn back_in_midwatch(session: &mut Session) {
     session.wait_for("midwatch again", |session| session.taken() && session.text().contains(TAB));
     // And it still answers keys.
     session.keys("?");
-    session.wait_for_text("Draw everything anew");
+    session.wait_for_text(HELP);
     session.keys("Q");
-    session.wait_for("the shell", |session| session.text().contains("ready> ") && !session.taken());
+    session.wait_for("the shell", |session| session.given_back() && session.text().trim_end().ends_with(PROMPT));
     session.keys("echo code=$?\n");
     session.wait_for_text("code=0");
 }
@@ -187,7 +191,7 @@ fn any_size_is_survived() {
 fn a_terminal_that_does_not_know_its_size_gets_a_screen() {
     let home = Home::new();
     let mut session = home.open(&[], 0, 0);
-    session.wait_for("its screen", |session| session.begun());
+    session.wait_for("its screen", Session::begun);
     session.resize(80, 24);
     session.wait_for_text(TAB);
     session.keys("q");
@@ -212,4 +216,7 @@ fn read_only_it_draws_and_leaves_as_ever() {
     session.keys("q");
     assert_eq!(code(session.ended()), 0);
     assert!(session.given_back());
+    let mut written: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    written.sort();
+    assert_eq!(written, ["midwatch.toml", "state"]);
 }

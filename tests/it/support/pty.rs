@@ -206,16 +206,20 @@ impl Session {
         modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
 
+    /// Alternate screen, hidden cursor, bracketed paste; and whether the line is cooked.
+    pub(crate) fn modes(&self) -> [bool; 4] {
+        let screen = self.parser.screen();
+        [screen.alternate_screen(), screen.hide_cursor(), screen.bracketed_paste(), self.cooked()]
+    }
+
     /// Whether the program has the whole screen.
     pub(crate) fn taken(&self) -> bool {
-        let screen = self.parser.screen();
-        screen.alternate_screen() && screen.hide_cursor() && screen.bracketed_paste() && !self.cooked()
+        self.modes() == [true, true, true, false]
     }
 
     /// Whether everything is as the program found it.
     pub(crate) fn given_back(&self) -> bool {
-        let screen = self.parser.screen();
-        !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste() && self.cooked()
+        self.modes() == [false, false, false, true]
     }
 
     /// State and CPU time (user and system, in ticks) of the program, as the kernel tells them.
