@@ -10,10 +10,12 @@ pub mod report;
 mod site;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use url::Url;
 
 use crate::domain::database::Engine;
 use crate::domain::id::{HostId, SiteId};
@@ -41,8 +43,16 @@ pub struct Config {
     pub trail: Vec<Trace>,
 }
 
+/// A URL without the login that may be written in it, to be shown.
+pub fn without_login(url: &Url) -> Url {
+    let mut url = url.clone();
+    // A URL that can't carry a login has none to take away.
+    url.set_username("").ok();
+    url.set_password(None).ok();
+    url
+}
+
 /// One site.
-#[derive(Debug)]
 pub struct SiteConfig {
     /// Its unique name.
     pub id: SiteId,
@@ -53,9 +63,9 @@ pub struct SiteConfig {
     /// The application's version, where it could be found without asking it.
     pub version: Option<String>,
     /// Its public URL, without path: `https://tickets.example.org`.
-    pub url: url::Url,
+    pub url: Url,
     /// The application's own address past the proxy, where it differs from `url`: `http://127.0.0.1:8345`.
-    pub direct: Option<url::Url>,
+    pub direct: Option<Url>,
     /// Path of the healthcheck: `/healthcheck/`.
     pub health_path: String,
     /// The metrics endpoint; `Err` says why there is none.
@@ -74,6 +84,28 @@ pub struct SiteConfig {
     pub practice: bool,
 }
 
+// A URL may carry a login, so what is shown here is without it.
+impl fmt::Debug for SiteConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SiteConfig")
+            .field("id", &self.id)
+            .field("title", &self.title)
+            .field("app", &self.app)
+            .field("version", &self.version)
+            .field("url", &without_login(&self.url).as_str())
+            .field("direct", &self.direct.as_ref().map(|url| without_login(url).to_string()))
+            .field("health_path", &self.health_path)
+            .field("metrics", &self.metrics)
+            .field("database", &self.database)
+            .field("redis", &self.redis)
+            .field("broker", &self.broker)
+            .field("data_dir", &self.data_dir)
+            .field("source", &self.source)
+            .field("practice", &self.practice)
+            .finish()
+    }
+}
+
 /// Which application a site runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -87,12 +119,20 @@ pub enum AppKind {
 }
 
 /// A metrics endpoint.
-#[derive(Debug)]
 pub struct MetricsConfig {
     /// Where it is.
-    pub url: url::Url,
+    pub url: Url,
     /// User and password of its basic authentication.
     pub login: Option<(String, SecretString)>,
+}
+
+impl fmt::Debug for MetricsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricsConfig")
+            .field("url", &without_login(&self.url).as_str())
+            .field("login", &self.login)
+            .finish()
+    }
 }
 
 /// A database, as the application reaches it.

@@ -12,8 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use application::describe;
-pub use application::translated;
+pub use application::{broker_at, translated};
+use process::Process;
 pub use settings::{Settings, SettingsError};
+
+use url::Url;
 
 use crate::config::{AppKind, Found, SiteConfig, Trace};
 
@@ -73,9 +76,16 @@ struct Candidate {
     named: bool,
     env: BTreeMap<String, String>,
     cwd: PathBuf,
-    direct: Option<String>,
+    direct: Option<Url>,
     version: Option<String>,
     by: String,
+}
+
+impl Candidate {
+    /// The file that wins: the last that is there.
+    fn source(&self, around: &Surroundings) -> Option<PathBuf> {
+        self.files.iter().rfind(|f| around.at(f).exists()).cloned()
+    }
 }
 
 /// Looks for applications: the file named on the command line, those the environment and the running processes name,
@@ -83,53 +93,71 @@ struct Candidate {
 pub fn discover(around: &Surroundings, app_config: Option<&Path>) -> Discovery {
     let mut out = Discovery::default();
     let processes = process::applications(around, &mut out.trail);
-    let mut candidates = Vec::new();
-    if let Some(path) = app_config {
-        let path = around.cwd.join(path);
-        let app = if path.to_string_lossy().contains("pretalx") { AppKind::Pretalx } else { AppKind::Pretix };
-        candidates.push(candidate(around, app, vec![path], true, "--app-config"));
-    }
+    let mut candidates: Vec<Candidate> =
+        app_config.map(|path| named(around, path, None, "--app-config")).into_iter().collect();
     for app in [AppKind::Pretix, AppKind::Pretalx] {
         candidates.extend(usual(around, app));
     }
+    let looked_at: Vec<String> = candidates.iter().flat_map(|c| &c.files).map(|f| f.display().to_string()).collect();
     candidates.extend(processes.iter().filter_map(|p| p.candidate(around)));
     let mut seen = BTreeSet::new();
-    for mut candidate in candidates {
-        let existing: Vec<PathBuf> = candidate.files.iter().filter(|f| around.at(f).exists()).cloned().collect();
+    for candidate in candidates {
+        // The same file may be reached by several names.
+        let real = |f: &PathBuf| around.at(f).canonicalize().ok();
+        let existing: Vec<PathBuf> = candidate.files.iter().filter_map(real).collect();
         if existing.is_empty() && !candidate.named {
             continue;
         }
-        if !existing.is_empty() && !seen.insert(existing.clone()) {
-            continue;
+        if seen.insert(if existing.is_empty() { candidate.files.clone() } else { existing }) {
+            take(around, candidate, &processes, &mut out);
         }
-        // A process that runs with this very file knows the port past the proxy, the version and its environment.
-        if let Some(process) = processes.iter().find(|p| p.reads(around, &candidate.files)) {
-            process.lend(&mut candidate);
-        }
-        take(around, &candidate, &mut out);
     }
     if out.sites.is_empty() {
-        let where_to =
-            "neither in the environment, nor in /etc, home or working directory, nor named by a running process";
-        let what_to_do = "name one with --app-config, or describe the site in midwatch.toml";
-        let found = Found::No(format!("pretix.cfg or pretalx.cfg: {where_to}; {what_to_do}"));
+        let found = Found::No(format!(
+            "neither at {}, nor named by a running process; name one with --app-config, or describe the site in midwatch.toml",
+            looked_at.join(", ")
+        ));
         out.trail.push(Trace { what: "application".to_owned(), outcome: found });
     }
     out
 }
 
-fn take(around: &Surroundings, candidate: &Candidate, out: &mut Discovery) {
-    let shown = candidate.files.last().map(|f| f.display().to_string()).unwrap_or_default();
+/// The one application with this configuration file, whatever else there is.
+pub fn application(around: &Surroundings, app_config: &Path, app: Option<AppKind>) -> Discovery {
+    let mut out = Discovery::default();
+    let processes = process::applications(around, &mut out.trail);
+    take(around, named(around, app_config, app, "app_config"), &processes, &mut out);
+    out
+}
+
+fn take(around: &Surroundings, mut candidate: Candidate, processes: &[Process], out: &mut Discovery) {
+    // A process that runs with this very file knows the port past the proxy, the version and its environment.
+    let files = candidate.files.clone();
+    for process in processes.iter().filter(|p| p.reads(around, &files)) {
+        process.lend(around, &mut candidate);
+    }
+    let there = candidate.files.iter().filter(|f| around.at(f).exists());
+    let there: Vec<String> = there.map(|f| f.display().to_string()).collect();
+    let shown = if there.is_empty() { "its environment alone".to_owned() } else { there.join(", then ") };
     let name = if candidate.app == AppKind::Pretalx { "pretalx.cfg" } else { "pretix.cfg" };
     match Settings::read(around, &candidate.files, candidate.app, &candidate.env) {
         Ok(settings) => {
             let outcome = Found::Yes(format!("{shown} (by {})", candidate.by));
             out.trail.push(Trace { what: name.to_owned(), outcome });
             let taken = out.sites.iter().map(|s| s.id.0.clone()).collect();
-            out.sites.extend(describe(candidate, &settings, &taken, &mut out.trail));
+            out.sites.extend(describe(around, &candidate, &settings, &taken, &mut out.trail));
         }
         Err(error) => out.trail.push(Trace { what: name.to_owned(), outcome: Found::Broken(error.to_string()) }),
     }
+}
+
+/// A file that somebody named. Which application it belongs to is told, or else seen by its name.
+fn named(around: &Surroundings, path: &Path, app: Option<AppKind>, by: &str) -> Candidate {
+    let path = around.cwd.join(path);
+    let told = app.filter(|app| *app != AppKind::Web);
+    let pretalx = path.to_string_lossy().contains("pretalx");
+    let app = told.unwrap_or(if pretalx { AppKind::Pretalx } else { AppKind::Pretix });
+    candidate(around, app, vec![path], true, by)
 }
 
 fn candidate(around: &Surroundings, app: AppKind, files: Vec<PathBuf>, named: bool, by: &str) -> Candidate {

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use crate::config::file::ConfigFile;
 use crate::config::load::{Request, load};
-use crate::config::{Config, Found, SiteConfig, StateDir, paths};
+use crate::config::{Config, Found, SiteConfig, StateDir, paths, without_login};
 use crate::discovery::Surroundings;
+use crate::domain::text::plain;
 
 /// Everything is right.
 const FINE: u8 = 0;
@@ -139,8 +140,9 @@ fn effective(config: &Config) -> String {
     lines.push(toml::to_string(&config.thresholds).unwrap_or_default().trim_end().to_owned());
     let look = &config.look;
     lines.push(format!(
-        "\n[look]\ntheme = {}\nascii = {}\nframes_per_second = {}",
+        "\n[look]\ntheme = {}\ncolor = {}\nascii = {}\nframes_per_second = {}",
         quoted(&look.theme),
+        serde_json::to_string(&look.color).unwrap_or_default(),
         look.ascii,
         look.frames_per_second
     ));
@@ -164,15 +166,16 @@ fn effective(config: &Config) -> String {
 
 fn site_lines(site: &SiteConfig, quoted: impl Fn(&str) -> String) -> Vec<String> {
     let mut lines = vec![
+        format!("app = {}", serde_json::to_string(&site.app).unwrap_or_default()),
         format!("title = {}", quoted(&site.title)),
-        format!("url = {}", quoted(bare(&site.url).as_str())),
+        format!("url = {}", quoted(without_login(&site.url).as_str())),
         format!("health_path = {}", quoted(&site.health_path)),
     ];
     lines.extend(site.source.as_ref().map(|p| format!("app_config = {}", quoted(&p.display().to_string()))));
-    lines.extend(site.direct.as_ref().map(|u| format!("direct = {}", quoted(bare(u).as_str()))));
+    lines.extend(site.direct.as_ref().map(|u| format!("direct = {}", quoted(without_login(u).as_str()))));
     match &site.metrics {
         Ok(metrics) => {
-            lines.push(format!("metrics_url = {}", quoted(bare(&metrics.url).as_str())));
+            lines.push(format!("metrics_url = {}", quoted(without_login(&metrics.url).as_str())));
             if let Some((user, _)) = &metrics.login {
                 lines.push(format!("metrics_user = {}\n# metrics_password: [redacted]", quoted(user)));
             }
@@ -181,13 +184,13 @@ fn site_lines(site: &SiteConfig, quoted: impl Fn(&str) -> String) -> Vec<String>
     }
     match &site.database {
         Ok(db) => {
-            let host = if db.host.is_empty() { "the default socket" } else { &db.host };
+            let host = if db.host.is_empty() { "the default socket".to_owned() } else { plain(&db.host, 120) };
             let port = db.port.map(|p| format!(" port {p}")).unwrap_or_default();
             lines.push(format!(
                 "# database: {} {} on {host}{port} as {}, password [redacted]",
                 db.engine.name(),
-                db.name,
-                db.user
+                plain(&db.name, 200),
+                plain(&db.user, 80)
             ));
         }
         Err(why) => lines.push(format!("# no database: {why}")),
@@ -197,16 +200,11 @@ fn site_lines(site: &SiteConfig, quoted: impl Fn(&str) -> String) -> Vec<String>
         Err(why) => lines.push(format!("# no redis: {why}")),
     }
     match &site.broker {
-        Ok(broker) => lines.push(format!("# broker: [redacted], queues {}", broker.queues.join(", "))),
+        Ok(broker) => lines.push(format!("# broker: [redacted], queues {}", plain(&broker.queues.join(", "), 400))),
         Err(why) => lines.push(format!("# no broker: {why}")),
     }
+    if site.practice {
+        lines.push("practice = true".to_owned());
+    }
     lines
-}
-
-/// The URL without a login.
-fn bare(url: &url::Url) -> url::Url {
-    let mut url = url.clone();
-    url.set_username("").ok();
-    url.set_password(None).ok();
-    url
 }

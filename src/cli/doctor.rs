@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::config::{Config, Found, SiteConfig, StateDir};
+use crate::config::{Config, Found, SiteConfig, StateDir, without_login};
 use crate::domain::text;
 use crate::runtime::sandbox::Sandbox;
 
@@ -115,9 +115,9 @@ fn own(config: &Config, sandbox: &Sandbox) -> Vec<Line> {
 
 fn about(site: &SiteConfig) -> Vec<Line> {
     let id = site.id.0.as_str();
-    let mut out = vec![line(id, "url", Mark::Ok, format!("{} ({})", site.url, site.title))];
+    let mut out = vec![line(id, "url", Mark::Ok, format!("{} ({})", without_login(&site.url), site.title))];
     out.push(match &site.direct {
-        Some(direct) => line(id, "own port", Mark::Ok, direct.to_string()),
+        Some(direct) => line(id, "own port", Mark::Ok, without_login(direct).to_string()),
         None => line(id, "own port", Mark::No, "the same as the URL, or not known; set direct = \"http://127.0.0.1:PORT\" to tell a proxy's fault from the application's"),
     });
     out.push(match &site.metrics {
@@ -125,7 +125,11 @@ fn about(site: &SiteConfig) -> Vec<Line> {
             id,
             "metrics",
             Mark::Ok,
-            format!("{} {}", metrics.url, if metrics.login.is_some() { "with a login" } else { "without a login" }),
+            format!(
+                "{} {}",
+                without_login(&metrics.url),
+                if metrics.login.is_some() { "with a login" } else { "without a login" }
+            ),
         ),
         Err(why) => line(id, "metrics", Mark::No, why.clone()),
     });

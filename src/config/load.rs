@@ -1,6 +1,7 @@
 //! From files, environment, flags and discovery to one checked [`Config`].
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,10 @@ use super::site;
 use super::{Config, Found, Look, PaceConfig, Trace, paths};
 use crate::discovery::{Discovery, Surroundings, discover};
 use crate::domain::id::HostId;
+use crate::triage::Thresholds;
+
+/// A longer file is no configuration.
+const MAX: u64 = 1024 * 1024;
 
 /// What the command line asks for.
 #[derive(Debug, Clone, Default)]
@@ -70,7 +75,7 @@ pub fn load(request: &Request, around: &Surroundings) -> Result<Config, ConfigEr
         sites: Vec::new(),
         state: super::StateDir::Memory("not looked for yet".to_owned()),
         pace: PaceConfig::default(),
-        thresholds: crate::triage::Thresholds::default(),
+        thresholds: Thresholds::default(),
         look: Look { theme_dirs: paths::theme_dirs(around), ..Look::default() },
         keys: BTreeMap::new(),
         read_only: request.read_only
@@ -129,7 +134,7 @@ fn read(
 ) -> Result<Option<(ConfigFile, Source)>, ConfigError> {
     let what = "configuration".to_owned();
     let unreadable = |why: String| ConfigError::Unreadable { path: path.to_owned(), why };
-    let bytes = match std::fs::read(around.at(path)) {
+    let bytes = match bounded(&around.at(path)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => {
             trail.push(Trace { what, outcome: Found::No(format!("{} isn't there (it need not be)", path.display())) });
@@ -159,14 +164,24 @@ fn read(
     }
 }
 
+/// A file's bytes, if there are not too many of them.
+fn bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX {
+        return Err(io::Error::other("is longer than 1 MB: that is no configuration"));
+    }
+    Ok(bytes)
+}
+
 /// serde's sentence without its list of everything that would have been known, and without the value of a string, which
 /// might be a secret.
 fn plain_message(message: &str) -> String {
     let first = message.split(", expected one of").next().unwrap_or(message);
-    let first = first.split(", there are no fields").next().unwrap_or(first);
+    let first = first.split(", there are no fields").next().unwrap_or(first).trim_end();
     match first.split_once("string \"") {
         Some((before, after)) => format!("{before}string{}", after.rsplit_once('"').map_or("", |(_, rest)| rest)),
-        None => first.trim_end().to_owned(),
+        None => first.to_owned(),
     }
 }
 
@@ -183,7 +198,7 @@ fn unknown_key(message: &str) -> Option<String> {
 
 fn overlay(config: &mut Config, file: ConfigFile, source: &mut Source, around: &Surroundings) {
     config.read_only |= file.read_only.unwrap_or(false);
-    config.thresholds = file.thresholds;
+    thresholds(&mut config.thresholds, source);
     pace(&mut config.pace, &file.pace, source);
     let look = file.look;
     config.look.theme = look.theme.unwrap_or_else(|| std::mem::take(&mut config.look.theme));
@@ -207,6 +222,30 @@ fn overlay(config: &mut Config, file: ConfigFile, source: &mut Source, around: &
         let span = entry.span();
         let entry: SiteFile = entry.into_inner();
         site::overlay(config, &name, entry, span, source, around);
+    }
+}
+
+/// Key by key: what this file doesn't name stays as it is.
+fn thresholds(thresholds: &mut Thresholds, source: &mut Source) {
+    let written: Option<toml::Table> = toml::from_str::<toml::Table>(&source.text)
+        .ok()
+        .and_then(|mut file| file.remove("thresholds"))
+        .and_then(|table| table.try_into().ok());
+    let (Some(written), Ok(mut merged)) = (written, toml::Table::try_from(&*thresholds)) else { return };
+    for (key, value) in written {
+        #[expect(clippy::cast_precision_loss, reason = "only compared with 0 and 1")]
+        let number = value.as_float().or_else(|| value.as_integer().map(|n| n as f64));
+        let share = !["_s", "_ms", "_hours", "_days"].iter().any(|unit| key.ends_with(unit));
+        let most = if share { 1.0 } else { f64::MAX };
+        if !number.is_some_and(|n| (0.0..=most).contains(&n)) {
+            let what = if share { "must be a share from 0.0 to 1.0" } else { "must be 0 or more" };
+            let help = share.then(|| "90 % is 0.9".to_owned());
+            source.mistake(source.find(&key), what, help);
+        }
+        merged.insert(key, value);
+    }
+    if let Ok(merged) = merged.try_into() {
+        *thresholds = merged;
     }
 }
 
@@ -254,8 +293,14 @@ pub(super) fn url(value: &Spanned<String>, source: &mut Source) -> Option<Url> {
 /// The secret, from where it is; a sentence if it can't be had.
 pub(super) fn secret(value: &SecretFile, around: &Surroundings) -> Result<SecretString, String> {
     let line = |path: PathBuf| {
-        let text = std::fs::read_to_string(around.at(&path)).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(text.lines().next().unwrap_or_default().to_owned())
+        let bytes = bounded(&around.at(&path)).map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = String::from_utf8(bytes).map_err(|_not_text| format!("{} is not UTF-8", path.display()))?;
+        let first = text.lines().next().unwrap_or_default();
+        if first.is_empty() {
+            Err(format!("the first line of {} is empty", path.display()))
+        } else {
+            Ok(first.to_owned())
+        }
     };
     let text = match value {
         SecretFile::Literal(text) => Ok(text.clone()),

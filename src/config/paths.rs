@@ -36,7 +36,7 @@ pub fn theme_dirs(around: &Surroundings) -> Vec<PathBuf> {
 /// The state directory: the one that was named, the shared one where it can be written, or the operator's own.
 pub fn state(around: &Surroundings, named: Option<&Path>) -> StateDir {
     if let Some(dir) = named {
-        return made(&around.cwd.join(dir));
+        return made(&around.at(&around.cwd.join(dir)));
     }
     let shared = around.at(Path::new(SHARED_STATE));
     if shared.is_dir() && writable(&shared).is_ok() {
@@ -44,10 +44,10 @@ pub fn state(around: &Surroundings, named: Option<&Path>) -> StateDir {
     }
     let xdg = around.env.get("XDG_STATE_HOME").filter(|d| d.starts_with('/')).map(PathBuf::from);
     match xdg.or_else(|| Some(around.home.as_ref()?.join(".local/state"))) {
-        Some(dir) => made(&dir.join("midwatch")),
-        None => {
-            StateDir::Memory("HOME is not set, and there is no /var/lib/midwatch: history is kept in memory".to_owned())
-        }
+        Some(dir) => made(&around.at(&dir.join("midwatch"))),
+        None => StateDir::Memory(
+            "HOME is not set, and no /var/lib/midwatch can be written: history is kept in memory".to_owned(),
+        ),
     }
 }
 

@@ -68,40 +68,83 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// `text` with every value masked that stands behind a key which may hold a secret, length kept so that spans still fit.
+/// Keys whose value is surely no secret. A value behind any other key (a mistyped one may hold a password) is masked.
+const OPEN: &[&str] = &[
+    "discover",
+    "read_only",
+    "state_dir",
+    "app_config",
+    "app",
+    "title",
+    "url",
+    "direct",
+    "health_path",
+    "metrics_url",
+    "metrics_user",
+    "queues",
+    "practice",
+    "health",
+    "metrics",
+    "host",
+    "hang",
+    "theme",
+    "color",
+    "ascii",
+    "frames_per_second",
+];
+
+/// How the names of thresholds end; their values are numbers.
+const UNITS: &[&str] = &["_warning", "_critical", "_hours", "_s", "_ms", "_days"];
+
+/// `text` with everything masked that may be a secret: only section headers, and values behind keys that hold none,
+/// stay as they are. Its length in bytes is kept, so that spans still fit.
 pub fn masked(text: &str) -> String {
-    let secret = |line: &str| {
-        let key = line.split('=').next().unwrap_or_default().to_lowercase();
-        ["password", "passphrase", "secret", "token", "redis", "broker", "database", "url"]
-            .iter()
-            .any(|w| key.contains(w))
-    };
     let mut out = String::with_capacity(text.len());
+    let mut within: Option<&str> = None;
+    let mut torn = false;
     for line in text.split_inclusive('\n') {
-        match line.split_once('=') {
-            Some((key, value))
-                if secret(line)
-                    && (value.contains('@') || !key.to_lowercase().contains("url") && holds_literal(key, value)) =>
-            {
-                out.push_str(key);
-                out.push('=');
-                // Every byte but white space and quotes becomes a star.
-                out.extend(value.chars().flat_map(|c| {
-                    let kept = c.is_whitespace() || c == '"' || c == '\'';
-                    std::iter::repeat_n(if kept { c } else { '*' }, if kept { 1 } else { c.len_utf8() })
-                }));
+        let shown = if within.is_some() || torn { 0 } else { open(line) };
+        torn = line.matches('"').count() % 2 == 1;
+        let (open, hidden) = line.split_at_checked(shown).unwrap_or(("", line));
+        out.push_str(open);
+        // Every byte but white space and quotes becomes a star.
+        out.extend(hidden.chars().flat_map(|c| {
+            let kept = c.is_whitespace() || c == '"' || c == '\'';
+            std::iter::repeat_n(if kept { c } else { '*' }, if kept { 1 } else { c.len_utf8() })
+        }));
+        for quotes in ["\"\"\"", "'''"] {
+            if within.is_none_or(|w| w == quotes) && line.matches(quotes).count() % 2 == 1 {
+                within = if within.is_some() { None } else { Some(quotes) };
             }
-            _ => out.push_str(line),
         }
     }
     out
 }
 
-/// References to a secret (`{ file = … }`) are no secret, nor is a database or Redis URL without a login in it.
-fn holds_literal(key: &str, value: &str) -> bool {
-    let key = key.to_lowercase();
-    let url_key = ["redis", "broker", "database"].iter().any(|w| key.trim() == *w);
-    !value.trim_start().starts_with('{') && !url_key
+/// How many bytes of a line, from its start, may be shown.
+fn open(line: &str) -> usize {
+    let trimmed = line.trim();
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '"' | '\'' | '[' | ']' | ' ');
+    if trimmed.starts_with('[') && trimmed.ends_with(']') && trimmed.chars().all(plain) {
+        return line.len();
+    }
+    let Some((key, value)) = line.split_once('=') else { return 0 };
+    if !key.trim().chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')) {
+        return 0;
+    }
+    let last = key.trim().rsplit('.').next().unwrap_or_default();
+    let bare = value.trim().trim_matches(['"', '\'']);
+    let number = bare.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit());
+    let known = match last {
+        // In [pace] these are spans, in [sites] they may be URLs with a login.
+        "redis" | "broker" | "database" => number || bare.contains("://"),
+        _ if UNITS.iter().any(|unit| last.ends_with(unit)) => number,
+        _ => OPEN.contains(&last),
+    };
+    // A login in a URL, a second key, a comment on the same line, a string that goes on.
+    let whole = value.matches('"').count().is_multiple_of(2) || !value.contains("://");
+    let safe = whole && !value.contains(['@', '=', '#', '?']) && !["\"\"\"", "'''"].iter().any(|q| value.contains(q));
+    if known && safe { line.len() } else { line.len() - value.len() }
 }
 
 /// The nearest of `known` to `word`, if one is near.

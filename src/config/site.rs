@@ -9,10 +9,11 @@ use url::Url;
 
 use super::file::SiteFile;
 use super::load::{Source, secret, url};
-use super::{AppKind, BrokerConfig, Config, DatabaseConfig, Found, MetricsConfig, RedisConfig, SiteConfig, Trace};
-use crate::discovery::{Surroundings, discover, translated};
+use super::{AppKind, Config, DatabaseConfig, Found, MetricsConfig, RedisConfig, SiteConfig, Trace};
+use crate::discovery::{Surroundings, application, broker_at, translated};
 use crate::domain::database::Engine;
 use crate::domain::id::SiteId;
+use crate::domain::text::plain;
 
 /// Lays `file` over the site it means: one of its name, or that of the same application's configuration file.
 pub(super) fn overlay(
@@ -23,17 +24,22 @@ pub(super) fn overlay(
     source: &mut Source,
     around: &Surroundings,
 ) {
-    let id = SiteId(crate::domain::text::plain(name, 60));
+    let id = SiteId(plain(name, 60));
     let app_config = file.app_config.as_ref().map(|p| around.cwd.join(p));
     let place = config.sites.iter().position(|s| s.id == id || (app_config.is_some() && s.source == app_config));
     let base = match place {
         Some(place) => Some(config.sites.remove(place)),
         None => app_config.as_deref().and_then(|path| {
-            let mut found = discover(around, Some(path));
+            let mut found = application(around, path, file.app);
+            found.trail.retain(|t| !config.trail.contains(t));
             config.trail.append(&mut found.trail);
-            found.sites.into_iter().find(|s| s.source.as_deref() == Some(path))
+            found.sites.pop()
         }),
     };
+    // An application's configuration that can't be read is told in the trail; the other sites are watched all the same.
+    if base.is_none() && app_config.is_some() && file.url.is_none() {
+        return;
+    }
     let Some(mut site) = base.or_else(|| bare(&id, &file, source, span)) else { return };
     site.id = id;
     merge(&mut site, file, source, around, &mut config.trail);
@@ -55,7 +61,7 @@ fn bare(id: &SiteId, file: &SiteFile, source: &mut Source, span: Range<usize>) -
     let unset = |what: &str| format!("{what} is not configured for this site");
     Some(SiteConfig {
         id: id.clone(),
-        title: file.title.clone().unwrap_or_else(|| id.0.clone()),
+        title: id.0.clone(),
         app: file.app.unwrap_or(AppKind::Web),
         version: None,
         url,
@@ -72,7 +78,7 @@ fn bare(id: &SiteId, file: &SiteFile, source: &mut Source, span: Range<usize>) -
 }
 
 fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Surroundings, trail: &mut Vec<Trace>) {
-    site.title = file.title.unwrap_or_else(|| std::mem::take(&mut site.title));
+    site.title = file.title.map_or_else(|| std::mem::take(&mut site.title), |title| plain(&title, 80));
     site.app = file.app.unwrap_or(site.app);
     site.practice = file.practice.unwrap_or(site.practice);
     site.url = file.url.as_ref().and_then(|u| url(u, source)).unwrap_or_else(|| site.url.clone());
@@ -114,14 +120,7 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
         site.redis = Ok(RedisConfig { url: SecretString::from(translated(url.expose_secret())) });
     }
     if let Some(url) = file.broker.as_ref().and_then(|b| secret_of(b, "broker")) {
-        let pretix = site.app == AppKind::Pretix;
-        let queues = if pretix {
-            ["default", "checkout", "mail", "background", "notifications"].map(ToOwned::to_owned).to_vec()
-        } else {
-            vec!["celery".to_owned()]
-        };
-        let priorities = pretix && url.expose_secret().starts_with("redis://");
-        site.broker = Ok(BrokerConfig { url: SecretString::from(translated(url.expose_secret())), queues, priorities });
+        site.broker = broker_at(url.expose_secret(), site.app);
     }
     if let (Some(queues), Ok(broker)) = (file.queues, &mut site.broker) {
         broker.queues = queues;
@@ -162,7 +161,7 @@ fn database(written: &Spanned<String>, password: Option<SecretString>, source: &
     let socket = url.query_pairs().find(|(k, _)| k == "host").map(|(_, v)| v.into_owned());
     Some(DatabaseConfig {
         engine,
-        host: socket.or_else(|| url.host_str().map(ToOwned::to_owned)).unwrap_or_default(),
+        host: socket.or_else(|| url.host_str().map(decoded)).unwrap_or_default(),
         port: url.port(),
         name: decoded(url.path().trim_start_matches('/')),
         user: decoded(url.username()),

@@ -6,16 +6,20 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use url::Url;
 
-use super::{Candidate, Settings};
-use crate::config::{AppKind, BrokerConfig, DatabaseConfig, Found, MetricsConfig, RedisConfig, SiteConfig, Trace};
+use super::{Candidate, Settings, Surroundings};
+use crate::config::{
+    AppKind, BrokerConfig, DatabaseConfig, Found, MetricsConfig, RedisConfig, SiteConfig, Trace, without_login,
+};
 use crate::domain::database::Engine;
 use crate::domain::id::SiteId;
+use crate::domain::text::plain;
 
 /// pretix' queues (`settings.py`, `CELERY_TASK_QUEUES`).
 const QUEUES: [&str; 5] = ["default", "checkout", "mail", "background", "notifications"];
 
 /// The site an application's settings describe, if its URL can be asked; `taken` are the names of sites there already are.
 pub(super) fn describe(
+    around: &Surroundings,
     candidate: &Candidate,
     settings: &Settings,
     taken: &BTreeSet<String>,
@@ -23,23 +27,25 @@ pub(super) fn describe(
 ) -> Option<SiteConfig> {
     let app = candidate.app;
     let main = if app == AppKind::Pretalx { "site" } else { "pretix" };
-    let url = settings.some(main, "url").unwrap_or_else(|| "http://localhost".to_owned());
+    let url = settings.some(main, "url").unwrap_or_else(|| unset_url(app).to_owned());
     let url = Url::parse(url.trim_end_matches('/')).ok().filter(Url::has_host);
     let mut trace = |what: &str, outcome: Found| trail.push(Trace { what: what.to_owned(), outcome });
     let Some(url) = url else {
         trace("site url", Found::Broken(format!("[{main}] url is no URL: the site can't be asked")));
         return None;
     };
-    trace("site url", Found::Yes(url.to_string()));
-    let data =
-        if app == AppKind::Pretalx { settings.some("filesystem", "data") } else { settings.some("pretix", "datadir") };
-    let data_dir = candidate.cwd.join(data.unwrap_or_else(|| "data".to_owned()));
-    let direct = candidate.direct.as_deref().and_then(direct).filter(|d| !same_place(d, &url));
-    let database = database(settings, &data_dir);
-    if let Ok(found) = &database {
-        let note = if found.engine == Engine::Sqlite { ", not meant for production" } else { "" };
-        let place = if found.host.is_empty() { String::new() } else { format!(" on {}", found.host) };
-        trace("database", Found::Yes(format!("{} {}{place}{note}", found.engine.name(), found.name)));
+    trace("site url", Found::Yes(without_login(&url).to_string()));
+    let data_dir = data_dir(candidate, settings);
+    let direct = candidate.direct.clone().filter(|d| !same_place(d, &url));
+    let database = database(settings, &candidate.cwd, &data_dir);
+    match &database {
+        Ok(found) => {
+            let note = if found.engine == Engine::Sqlite { ", not meant for production" } else { "" };
+            let place = if found.host.is_empty() { String::new() } else { format!(" on {}", plain(&found.host, 80)) };
+            let name = plain(&found.name, 200);
+            trace("database", Found::Yes(format!("{} {name}{place}{note}", found.engine.name())));
+        }
+        Err(why) => trace("database", Found::Broken(why.clone())),
     }
     let (redis, broker) = (redis(settings), broker(settings, app));
     for (what, found) in [("redis", redis.as_ref().err()), ("broker", broker.as_ref().err())] {
@@ -47,15 +53,13 @@ pub(super) fn describe(
     }
     let metrics = metrics(settings, app, &url);
     match &metrics {
-        Ok(found) => trace("metrics", Found::Yes(found.url.to_string())),
+        Ok(found) => trace("metrics", Found::Yes(without_login(&found.url).to_string())),
         Err(why) => trace("metrics", Found::No(why.clone())),
     }
+    let title = settings.some(main, "instance_name").or_else(|| settings.some(main, "name"));
     Some(SiteConfig {
         id: site_id(&url, app, taken),
-        title: settings
-            .some(main, "instance_name")
-            .or_else(|| settings.some(main, "name"))
-            .unwrap_or_else(|| url.host_str().unwrap_or("site").to_owned()),
+        title: plain(title.as_deref().or(url.host_str()).unwrap_or("site"), 80),
         app,
         version: candidate.version.clone(),
         url,
@@ -66,9 +70,24 @@ pub(super) fn describe(
         redis,
         broker,
         data_dir: Some(data_dir),
-        source: candidate.files.last().cloned(),
+        source: candidate.source(around),
         practice: false,
     })
+}
+
+/// The URL an application believes in that was told none (pretix' and pretalx' `settings.py`).
+fn unset_url(app: AppKind) -> &'static str {
+    if app == AppKind::Pretalx { "http://localhost" } else { "http://localhost:8000" }
+}
+
+fn data_dir(candidate: &Candidate, settings: &Settings) -> PathBuf {
+    let named = match candidate.app {
+        AppKind::Pretalx => settings.some("filesystem", "data"),
+        AppKind::Pretix | AppKind::Web => {
+            settings.some("pretix", "datadir").or_else(|| candidate.env.get("DATA_DIR").cloned())
+        }
+    };
+    candidate.cwd.join(named.unwrap_or_else(|| "data".to_owned()))
 }
 
 /// The site's name: its host name, and the application where that is taken.
@@ -81,13 +100,22 @@ fn site_id(url: &Url, app: AppKind, taken: &BTreeSet<String>) -> SiteId {
 }
 
 /// Where gunicorn listens, as a URL; a Unix socket is none that can be asked over TCP.
-fn direct(bind: &str) -> Option<Url> {
+pub(super) fn direct(bind: &str) -> Option<Url> {
     let place = bind.strip_prefix("tcp://").unwrap_or(bind);
-    if place.starts_with("unix:") || place.starts_with("fd://") {
+    if place.starts_with("unix:") || place.starts_with("fd://") || place.contains(['/', '@']) {
         return None;
     }
-    let place = place.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
-    let place = if place.starts_with(':') { format!("127.0.0.1{place}") } else { place };
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        // gunicorn's own default.
+        Some(_) | None => (place, "8000"),
+    };
+    let host = match host {
+        "" | "0.0.0.0" => "127.0.0.1",
+        "[::]" => "[::1]",
+        named => named,
+    };
+    let place = format!("{host}:{port}");
     Url::parse(&format!("http://{place}")).ok().filter(Url::has_host)
 }
 
@@ -95,19 +123,19 @@ fn same_place(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme() && a.host_str() == b.host_str() && a.port_or_known_default() == b.port_or_known_default()
 }
 
-fn database(settings: &Settings, data_dir: &Path) -> Result<DatabaseConfig, String> {
+fn database(settings: &Settings, cwd: &Path, data_dir: &Path) -> Result<DatabaseConfig, String> {
     let backend = settings.some("database", "backend").unwrap_or_else(|| "sqlite3".to_owned());
     let engine = match backend.as_str() {
         b if b.contains("postgres") => Engine::Postgresql,
         b if b.contains("mysql") || b.contains("mariadb") => Engine::Mysql,
         b if b.contains("sqlite") => Engine::Sqlite,
-        other => return Err(format!("[database] backend `{}` is not known", crate::domain::text::plain(other, 40))),
+        other => return Err(format!("[database] backend `{}` is not known", plain(other, 40))),
     };
     let get = |option| settings.some("database", option).unwrap_or_default();
     let name = match engine {
         Engine::Sqlite => {
-            let file = settings.some("database", "name").map_or_else(|| PathBuf::from("db.sqlite3"), PathBuf::from);
-            data_dir.join(file).display().to_string()
+            let named = settings.some("database", "name").map(|name| cwd.join(name));
+            named.unwrap_or_else(|| data_dir.join("db.sqlite3")).display().to_string()
         }
         Engine::Postgresql | Engine::Mysql => get("name"),
     };
@@ -136,16 +164,26 @@ fn broker(settings: &Settings, app: AppKind) -> Result<BrokerConfig, String> {
     let Some(location) = settings.some("celery", "broker") else {
         return Err("[celery] broker is not set: tasks run within the web process".to_owned());
     };
-    let kind = location.split("://").next().unwrap_or_default();
+    broker_at(&location, app)
+}
+
+/// The broker a URL means, if it is a Redis.
+///
+/// # Errors
+/// A sentence, when it is none.
+pub fn broker_at(location: &str, app: AppKind) -> Result<BrokerConfig, String> {
+    // Without a scheme the whole text might be a secret: nothing of it is shown.
+    let (kind, _) = location.split_once("://").ok_or_else(|| "the broker's URL is not understood".to_owned())?;
     if !matches!(kind, "redis" | "rediss" | "redis+socket" | "unix" | "redis+unix") {
-        let kind = crate::domain::text::plain(kind, 20);
-        return Err(format!("the broker is `{kind}`: queues are read from the metrics only"));
+        let known = ["amqp", "amqps", "pyamqp", "sqs", "memory", "filesystem", "sentinel", "kafka"].contains(&kind);
+        let kind = if known { format!("`{kind}`") } else { "no Redis".to_owned() };
+        return Err(format!("the broker is {kind}: queues are read from the metrics only"));
     }
     let queues =
         if app == AppKind::Pretix { QUEUES.map(ToOwned::to_owned).to_vec() } else { vec!["celery".to_owned()] };
     Ok(BrokerConfig {
         priorities: app == AppKind::Pretix && kind == "redis",
-        url: SecretString::from(translated(&location)),
+        url: SecretString::from(translated(location)),
         queues,
     })
 }

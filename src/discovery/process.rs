@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use url::Url;
+
+use super::application::direct;
 use super::{Candidate, Surroundings, places};
 use crate::config::{AppKind, Found, Trace};
 
@@ -36,10 +39,12 @@ pub(super) fn applications(around: &Surroundings, trail: &mut Vec<Trace>) -> Vec
     let hidden: Vec<&Process> = out.iter().filter(|p| p.inside.is_none()).collect();
     if let Some(first) = hidden.first() {
         let why = format!(
-            "{} of another user run {} (first: pid {}); as root, or as the application's user, their configuration would be found",
-            crate::domain::text::count(u64::try_from(hidden.len()).unwrap_or(0), "process")
-                .replace("processs", "processes"),
-            name(first.app),
+            "{} of another user (the first is pid {}) can't be looked into; as root, or as the application's user, the configuration would be found",
+            crate::domain::text::count(
+                u64::try_from(hidden.len()).unwrap_or(0),
+                &format!("{} process", name(first.app))
+            )
+            .replace("processs", "processes"),
             first.pid
         );
         trail.push(Trace { what: "processes".to_owned(), outcome: Found::Broken(why) });
@@ -120,13 +125,12 @@ impl Process {
         let (files, named) = self.files()?;
         let inside = self.inside.as_ref()?;
         // Without a file it may still be configured by its environment alone.
-        let prefix = format!("{}_", name(self.app).to_uppercase());
-        let by_env = inside.env.keys().any(|k| k.starts_with(&prefix) && k.contains("DATABASE"));
-        let named = named || (by_env && files.iter().any(|f| around.at(f).exists()));
+        let prefix = format!("{}_DATABASE_", name(self.app).to_uppercase());
+        let by_env = inside.env.keys().any(|k| k.strip_prefix("FILE__").unwrap_or(k).starts_with(&prefix));
         Some(Candidate {
             app: self.app,
             files,
-            named,
+            named: named || by_env,
             env: inside.env.clone(),
             cwd: inside.cwd.clone(),
             direct: self.bind(),
@@ -136,27 +140,33 @@ impl Process {
     }
 
     /// Gives a candidate found otherwise what only the process knows.
-    pub(super) fn lend(&self, candidate: &mut Candidate) {
+    pub(super) fn lend(&self, around: &Surroundings, candidate: &mut Candidate) {
         if let Some(inside) = &self.inside {
             let prefix = format!("{}_", name(self.app).to_uppercase());
             let ours =
                 inside.env.iter().filter(|(k, _)| k.starts_with(&prefix) || k.starts_with(&format!("FILE__{prefix}")));
             candidate.env.extend(ours.map(|(k, v)| (k.clone(), v.clone())));
+            candidate.env.extend(inside.env.get("DATA_DIR").map(|dir| ("DATA_DIR".to_owned(), dir.clone())));
             candidate.cwd.clone_from(&inside.cwd);
         }
         candidate.direct = candidate.direct.take().or_else(|| self.bind());
+        candidate.version = candidate.version.take().or_else(|| self.version(around));
     }
 
-    /// The address gunicorn was told to listen on.
-    fn bind(&self) -> Option<String> {
+    /// The first address gunicorn was told to listen on that can be asked over TCP.
+    fn bind(&self) -> Option<Url> {
+        // To others `-b` means something else: to celery its broker, with the password.
+        if !self.words.iter().take(3).any(|w| Path::new(w).file_name().is_some_and(|n| n == "gunicorn")) {
+            return None;
+        }
         let mut words = self.words.iter();
         while let Some(word) = words.next() {
             let value = match word.as_str() {
                 "-b" | "--bind" => words.next().cloned(),
-                other => other.strip_prefix("--bind=").map(ToOwned::to_owned),
+                other => other.strip_prefix("--bind=").or_else(|| other.strip_prefix("-b")).map(ToOwned::to_owned),
             };
-            if let Some(value) = value {
-                return Some(value);
+            if let Some(url) = value.as_deref().and_then(direct) {
+                return Some(url);
             }
         }
         None
@@ -164,13 +174,15 @@ impl Process {
 
     /// The application's version, from the metadata beside the Python that runs it.
     fn version(&self, around: &Surroundings) -> Option<String> {
-        let python = self
+        let programs = self
             .words
             .iter()
             .map(Path::new)
-            .find(|w| w.is_absolute() && w.parent().is_some_and(|p| p.ends_with("bin")))?;
-        let lib = around.at(python).parent()?.parent()?.join("lib");
-        let mut packages = std::fs::read_dir(lib).ok()?.filter_map(Result::ok).map(|e| e.path().join("site-packages"));
+            .filter(|w| w.is_absolute() && w.parent().is_some_and(|p| p.ends_with("bin")));
+        let libs = programs.filter_map(|program| Some(around.at(program).parent()?.parent()?.join("lib")));
+        let mut packages = libs
+            .filter_map(|lib| std::fs::read_dir(lib).ok())
+            .flat_map(|dir| dir.filter_map(Result::ok).map(|e| e.path().join("site-packages")));
         let prefix = format!("{}-", name(self.app));
         let version = |dir: PathBuf| {
             let names = std::fs::read_dir(dir).ok()?.filter_map(|e| e.ok()?.file_name().into_string().ok());

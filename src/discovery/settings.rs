@@ -33,9 +33,15 @@ pub enum SettingsError {
     },
 }
 
+/// Options by section.
+type Sections = BTreeMap<String, BTreeMap<String, String>>;
+
+/// The section whose options every other one inherits.
+const DEFAULTS: &str = "DEFAULT";
+
 /// What one application is configured with. Holds secrets, so it has no `Debug`.
 pub struct Settings {
-    values: BTreeMap<(String, String), String>,
+    values: Sections,
     prefix: &'static str,
     env: BTreeMap<String, String>,
     root: Surroundings,
@@ -53,14 +59,15 @@ impl Settings {
         env: &BTreeMap<String, String>,
     ) -> Result<Self, SettingsError> {
         let prefix = if app == AppKind::Pretalx { "PRETALX" } else { "PRETIX" };
-        let mut values = BTreeMap::new();
+        let mut values = Sections::new();
         for path in files {
             let real = around.at(path);
             if files.len() > 1 && std::fs::symlink_metadata(&real).is_err() {
                 continue;
             }
-            let text = text(&real, path)?;
-            values.extend(parse(&text, path)?);
+            for (section, options) in parse(&text(&real, path)?, path)? {
+                values.entry(section).or_default().extend(options);
+            }
         }
         Ok(Self { values, prefix, env: env.clone(), root: around.clone() })
     }
@@ -74,7 +81,11 @@ impl Settings {
         {
             return Some(text.trim().to_owned());
         }
-        let own = || self.values.get(&(section.to_owned(), option.to_owned())).cloned();
+        // As Python: a default of any file reaches every section there is, and only those.
+        let own = || {
+            let options = self.values.get(section)?;
+            options.get(option).or_else(|| self.values.get(DEFAULTS)?.get(option)).cloned()
+        };
         self.env.get(&name).cloned().or_else(own)
     }
 
@@ -107,11 +118,11 @@ fn text(real: &Path, shown: &Path) -> Result<String, SettingsError> {
             error.to_string()
         })
     };
-    let file = std::fs::File::open(real).map_err(explain)?;
-    let meta = file.metadata().map_err(explain)?;
-    if !meta.is_file() {
+    // Asked before it is opened: to open a pipe would wait for somebody to write into it.
+    if !std::fs::metadata(real).map_err(explain)?.is_file() {
         return Err(fail("is no file".to_owned()));
     }
+    let file = std::fs::File::open(real).map_err(explain)?;
     let mut bytes = Vec::new();
     file.take(MAX + 1).read_to_end(&mut bytes).map_err(explain)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX {
@@ -123,7 +134,7 @@ fn text(real: &Path, shown: &Path) -> Result<String, SettingsError> {
     })
 }
 
-fn parse(text: &str, path: &Path) -> Result<BTreeMap<(String, String), String>, SettingsError> {
+fn parse(text: &str, path: &Path) -> Result<Sections, SettingsError> {
     let mut rules = IniDefault::default();
     // As RawConfigParser: a comment is a whole line, never the rest of one; a password may hold `;` and `#`.
     rules.inline_comment_symbols = Some(Vec::new());
@@ -138,18 +149,10 @@ fn parse(text: &str, path: &Path) -> Result<BTreeMap<(String, String), String>, 
             if number.is_empty() { "is no INI file".to_owned() } else { format!("line {number} is not understood") };
         SettingsError::Syntax { path: path.to_owned(), why }
     })?;
-    let defaults =
-        sections.iter().find(|(name, _)| name.as_str() == "DEFAULT").map(|(_, v)| v.clone()).unwrap_or_default();
-    let mut out = BTreeMap::new();
+    let mut out = Sections::new();
     for (section, options) in sections {
-        if section == "DEFAULT" {
-            continue;
-        }
-        for (option, value) in defaults.clone().into_iter().chain(options) {
-            if let Some(value) = value {
-                out.insert((section.clone(), option.to_lowercase()), value);
-            }
-        }
+        let options = options.into_iter().filter_map(|(option, value)| Some((option.to_lowercase(), value?)));
+        out.entry(section).or_default().extend(options);
     }
     Ok(out)
 }
