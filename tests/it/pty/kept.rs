@@ -39,7 +39,7 @@ fn doctor_says_how_far_the_sandbox_goes() {
         let text = String::from_utf8(output.stdout).unwrap();
         text.lines().find(|line| line.contains("sandbox")).unwrap().to_owned()
     };
-    assert!(doctor(&[]).contains("off: "));
+    assert!(doctor(&[]).contains("off; "));
     let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
     let line = doctor(&["--read-only"]);
     let known = ["full: ", "partial: ", "none: "].iter().any(|word| line.contains(word));

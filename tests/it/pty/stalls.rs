@@ -32,14 +32,15 @@ fn a_terminal_that_nobody_reads_does_not_keep_it_from_ending() {
     });
     session.signal(Signal::TERM);
     assert_eq!(code(session.ended_unread()), 143);
+    assert!(session.cooked(), "its settings need no output to be restored");
 }
 
-/// Whether the drawing thread of this process is held up by its terminal.
+/// Whether the drawing thread of this process is held up by its terminal: the kernel's name for that wait.
 fn waits_for_terminal(pid: Pid) -> bool {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).unwrap();
     tasks.flatten().any(|task| {
         let read = |name: &str| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
-        read("comm").trim() == "screen" && read("wchan").contains("tty")
+        read("comm").trim() == "screen" && read("wchan").trim() == "wait_woken"
     })
 }
 
