@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
-use super::terminal::{Frame, Terminal};
+use super::terminal::{self, Frame, Terminal};
 use crate::app::model::Model;
 
 /// What the drawing thread reports.
@@ -87,14 +87,15 @@ impl Screen {
         self.order(Order::Copy(text));
     }
 
-    /// Gives the terminal back, if it is still there; waits for it at most `limit` (one that takes no output can't be
-    /// given back).
+    /// Gives the terminal back, if it is still there; waits for it at most `limit`. One that takes no output gets only
+    /// its settings back.
     pub async fn leave(mut self, limit: std::time::Duration) {
         self.order(Order::Leave);
         let Some(thread) = self.thread.take() else { return };
         let joined = tokio::task::spawn_blocking(move || thread.join().is_ok());
         if tokio::time::timeout(limit, joined).await.is_err() {
-            tracing::warn!("the terminal could not be restored in time: it does not take output");
+            terminal::cook();
+            tracing::warn!("the terminal could not be restored in full: it does not take output");
         }
     }
 }

@@ -162,6 +162,12 @@ pub fn give_back() {
     }
 }
 
+/// Undoes of it what needs no output: line editing, echo and the keys that signal. For a terminal that takes none, where
+/// [`give_back`] would wait for ever.
+pub fn cook() {
+    disable_raw_mode().ok();
+}
+
 /// Standard output, a frame at a time: collected until flushed, then written past the standard library's buffer and
 /// its lock, which a thread that waits for a stalled terminal would hold.
 #[derive(Debug, Default)]

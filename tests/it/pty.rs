@@ -2,6 +2,11 @@
 //! happens to it.
 #![cfg(test)]
 
+mod calls;
+mod kept;
+mod looks;
+mod stalls;
+
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::pty::{Home, Session, code, stat};

@@ -46,6 +46,7 @@ pub(crate) struct Session {
     pty: Option<Pty>,
     child: Child,
     parser: vt100::Parser<Asked>,
+    raw: Vec<u8>,
 }
 
 /// A home directory, and a configuration that watches nothing but this host.
@@ -110,7 +111,7 @@ impl Session {
         });
         let (rows, columns) = (at_least_one(rows), at_least_one(columns));
         let parser = vt100::Parser::new_with_callbacks(rows, columns, 0, Asked::default());
-        Self { runtime, pty: Some(pty), child, parser }
+        Self { runtime, pty: Some(pty), child, parser, raw: Vec::new() }
     }
 
     /// The program's process id.
@@ -183,6 +184,7 @@ impl Session {
         // The other side closed is EIO on Linux.
         let Ok(Ok(count @ 1..)) = read else { return false };
         self.parser.process(&bytes[..count]);
+        self.raw.extend_from_slice(&bytes[..count]);
         true
     }
 
@@ -225,6 +227,20 @@ impl Session {
     /// State and CPU time (user and system, in ticks) of the program, as the kernel tells them.
     pub(crate) fn stat(&self) -> (char, u64) {
         stat(self.pid())
+    }
+}
+
+impl Session {
+    /// Everything the program has written so far.
+    pub(crate) fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// Waits until the program ends, without reading anything it still writes.
+    pub(crate) fn ended_unread(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        let status = self.runtime.block_on(async { timeout_at(deadline, self.child.wait()).await });
+        status.expect("it still runs while nobody reads").unwrap()
     }
 }
 
