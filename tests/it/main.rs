@@ -14,4 +14,5 @@ mod store;
 mod support;
 mod terminal;
 mod transitions;
+mod watch;
 mod web;

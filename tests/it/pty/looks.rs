@@ -67,7 +67,7 @@ fn styles(session: &Session) -> Vec<u16> {
     let raw = String::from_utf8_lossy(session.raw()).into_owned();
     let sequences = raw.split("\x1b[").skip(1).filter_map(|rest| {
         let end = rest.find(|c: char| c.is_ascii_alphabetic())?;
-        rest[end..].starts_with('m').then(|| &rest[..end])
+        rest.get(end..)?.starts_with('m').then(|| rest.get(..end)).flatten()
     });
     sequences.flat_map(|s| s.split([';', ':'])).filter_map(|n| n.parse().ok()).collect()
 }
