@@ -1,5 +1,6 @@
 //! What midwatch keeps where, with and without a place for it, and that it touches nothing else when it shall only look.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -50,9 +51,26 @@ fn doctor_says_how_far_the_sandbox_goes() {
     }
 }
 
-/// One line of `strace -f -y`: the call with its arguments, if it succeeded.
+/// The calls of a trace of `strace -f`, a line each: one that another thread came between is told in two.
+fn calls(trace: &str) -> Vec<String> {
+    let mut begun = BTreeMap::new();
+    let mut whole = Vec::new();
+    for line in trace.lines() {
+        let thread = line.split_whitespace().next().unwrap_or_default();
+        if let Some(start) = line.strip_suffix(" <unfinished ...>") {
+            begun.insert(thread, start);
+        } else if let Some((_, end)) = line.split_once(" resumed>") {
+            whole.push([begun.remove(thread).unwrap_or_default(), end].concat());
+        } else {
+            whole.push(line.to_owned());
+        }
+    }
+    whole
+}
+
+/// The name and the arguments of a call, if it succeeded.
 fn succeeded(line: &str) -> Option<(&str, &str)> {
-    // `1234  openat(AT_FDCWD</>, "/dev/null", O_WRONLY) = 3</dev/null>`
+    // `1234  openat(AT_FDCWD, "/dev/null", O_WRONLY) = 3`
     let (_, call) = line.split_once(char::is_whitespace)?;
     let (call, result) = call.rsplit_once(" = ")?;
     let done = !result.trim_start().starts_with(['-', '?']);
@@ -77,7 +95,7 @@ fn offences(trace: &str, state: &Path) -> Vec<String> {
         let device = ["/dev/null", "/dev/tty", "/dev/ptmx"].iter().any(|device| path == Path::new(device));
         device || path.starts_with("/dev/pts") || path.starts_with(state)
     };
-    let offends = |line: &&str| {
+    let offends = |line: &String| {
         let Some((name, arguments)) = succeeded(line) else { return false };
         match name {
             "open" | "openat" | "openat2" => for_writing(arguments) && !paths(arguments).iter().all(inside),
@@ -85,7 +103,7 @@ fn offences(trace: &str, state: &Path) -> Vec<String> {
             _ => !paths(arguments).iter().all(inside),
         }
     };
-    trace.lines().filter(offends).map(str::to_owned).collect()
+    calls(trace).into_iter().filter(offends).collect()
 }
 
 #[test]
@@ -138,6 +156,8 @@ fn a_trace_of_offences_is_recognised() {
         ("7  kill(1, SIGTERM) = 0", true),
         ("7  kill(1, SIGTERM) = -1 EPERM (Operation not permitted)", false),
         ("7  +++ exited with 0 +++", false),
+        ("7  unlink(\"/b\" <unfinished ...>\n8  kill(8, 0) = 0\n7  <... unlink resumed>) = 0", true),
+        ("7  unlink(\"/b\" <unfinished ...>\n7  <... unlink resumed>) = -1 EACCES (Permission denied)", false),
     ] {
         assert_eq!(!offences(line, state).is_empty(), offends, "{line}");
     }
