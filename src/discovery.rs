@@ -7,6 +7,7 @@
 mod application;
 mod process;
 mod settings;
+mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use super::application::direct;
+use super::trust::{Identity, bytes, contained};
 use super::{Candidate, Surroundings, places};
 use crate::config::{AppKind, Found, Trace};
 
 /// More processes than these are not looked at.
 const PROCESSES: usize = 20_000;
+/// More of a command line or an environment is not read.
+const MAX: u64 = 256 * 1024;
 
-/// A process that runs an application.
-#[derive(Debug)]
+/// A process that runs an application. Its environment may hold secrets, so it has no `Debug`.
 pub(super) struct Process {
     pid: u32,
     app: AppKind,
@@ -22,10 +24,10 @@ pub(super) struct Process {
     inside: Option<Inside>,
 }
 
-#[derive(Debug)]
 struct Inside {
     env: BTreeMap<String, String>,
     cwd: PathBuf,
+    identity: Identity,
 }
 
 /// Every process that runs pretix or pretalx, the oldest first. Those that can't be looked into are told in the trail.
@@ -35,7 +37,12 @@ pub(super) fn applications(around: &Surroundings, trail: &mut Vec<Trace>) -> Vec
         .map(|dir| dir.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).take(PROCESSES).collect())
         .unwrap_or_default();
     pids.sort_unstable();
-    let mut out: Vec<Process> = pids.into_iter().filter_map(|pid| look(&proc, pid)).collect();
+    let (inside_others, mut out): (Vec<Process>, Vec<Process>) = pids
+        .into_iter()
+        .filter_map(|pid| look(around, &proc, pid))
+        .partition(|p| contained(around, &proc.join(p.pid.to_string())));
+    tell_contained(&inside_others, trail);
+    tell_refused(&out, around, trail);
     let hidden: Vec<&Process> = out.iter().filter(|p| p.inside.is_none()).collect();
     if let Some(first) = hidden.first() {
         let why = format!(
@@ -53,6 +60,29 @@ pub(super) fn applications(around: &Surroundings, trail: &mut Vec<Trace>) -> Vec
     out
 }
 
+fn tell_contained(processes: &[Process], trail: &mut Vec<Trace>) {
+    for app in [AppKind::Pretix, AppKind::Pretalx] {
+        let Some(first) = processes.iter().find(|p| p.app == app) else { continue };
+        let (name, pid) = (name(app), first.pid);
+        let why = format!(
+            "process {pid} runs {name} in a container; name its {name}.cfg as this host sees it with --app-config, or describe the site in midwatch.toml"
+        );
+        trail.push(Trace { what: "processes".to_owned(), outcome: Found::No(why) });
+    }
+}
+
+fn tell_refused(processes: &[Process], around: &Surroundings, trail: &mut Vec<Trace>) {
+    for process in processes {
+        let Some((uid, path)) = process.refused(around) else { continue };
+        let path = crate::domain::text::plain(&path.display().to_string(), 200);
+        let why = format!(
+            "process {} of user {uid} names {path}, which that user may not read: nothing is read on its word; if it is right, name it with --app-config",
+            process.pid
+        );
+        trail.push(Trace { what: "processes".to_owned(), outcome: Found::Broken(why) });
+    }
+}
+
 fn name(app: AppKind) -> &'static str {
     match app {
         AppKind::Pretix => "pretix",
@@ -61,24 +91,34 @@ fn name(app: AppKind) -> &'static str {
     }
 }
 
-fn look(proc: &Path, pid: u32) -> Option<Process> {
+fn look(around: &Surroundings, proc: &Path, pid: u32) -> Option<Process> {
     let dir = proc.join(pid.to_string());
-    let words: Vec<String> = std::fs::read(dir.join("cmdline"))
+    let words: Vec<String> = bytes(&dir.join("cmdline"), MAX)
         .ok()?
         .split(|b| *b == 0)
         .filter(|w| !w.is_empty())
         .map(|w| String::from_utf8_lossy(w).into_owned())
         .collect();
+    let words = match words.as_slice() {
+        // With setproctitle the whole line is one word: `gunicorn: master [pretix.wsgi]`.
+        [title] => title.split([' ', '[', ']', '(', ')']).filter(|w| !w.is_empty()).map(ToOwned::to_owned).collect(),
+        _ => words,
+    };
     let app = application(&words)?;
-    let inside =
-        std::fs::read(dir.join("environ")).ok().zip(std::fs::read_link(dir.join("cwd")).ok()).map(|(env, cwd)| {
-            let pair = |entry: &[u8]| {
-                let text = String::from_utf8(entry.to_vec()).ok()?;
-                text.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()))
-            };
-            Inside { env: env.split(|b| *b == 0).filter_map(pair).collect(), cwd }
-        });
-    Some(Process { pid, app, words, inside })
+    Some(Process { pid, app, words, inside: inside(around, &dir) })
+}
+
+fn inside(around: &Surroundings, dir: &Path) -> Option<Inside> {
+    let env = bytes(&dir.join("environ"), MAX).ok()?;
+    let cwd = std::fs::read_link(dir.join("cwd")).ok()?;
+    let identity = Identity::of(dir)?;
+    let pair = |entry: &[u8]| {
+        let (key, value) = std::str::from_utf8(entry).ok()?.split_once('=')?;
+        // A secret's file that the process couldn't open isn't opened for it.
+        let refused = key.starts_with("FILE__") && !identity.may_read(around, &cwd.join(value));
+        (!refused).then(|| (key.to_owned(), value.to_owned()))
+    };
+    Some(Inside { env: env.split(|b| *b == 0).filter_map(pair).collect(), cwd, identity })
 }
 
 /// gunicorn, celery, or `python -m`, with the application as a word of its own: `pretix.wsgi`, `pretix.celery_app`, `-m pretix`.
@@ -99,8 +139,16 @@ fn application(words: &[String]) -> Option<AppKind> {
 }
 
 impl Process {
-    /// The configuration files it reads, and whether it was told which.
-    fn files(&self) -> Option<(Vec<PathBuf>, bool)> {
+    /// The configuration files it reads, and whether it was told which; never one that it may not read itself.
+    fn files(&self, around: &Surroundings) -> Option<(Vec<PathBuf>, bool)> {
+        let inside = self.inside.as_ref()?;
+        let (mut files, named) = self.claims()?;
+        files.retain(|f| !around.at(f).exists() || inside.identity.may_read(around, f));
+        (!files.is_empty()).then_some((files, named))
+    }
+
+    /// The configuration files it says it reads, and whether it was told which.
+    fn claims(&self) -> Option<(Vec<PathBuf>, bool)> {
         let inside = self.inside.as_ref()?;
         let name = name(self.app);
         let variable = format!("{}_CONFIG_FILE", name.to_uppercase());
@@ -110,19 +158,26 @@ impl Process {
         })
     }
 
+    /// The user and the file, where it was told to read one that the user may not read.
+    fn refused(&self, around: &Surroundings) -> Option<(u32, PathBuf)> {
+        let (claims, named) = self.claims()?;
+        let path = claims.into_iter().next().filter(|path| named && around.at(path).exists())?;
+        self.files(around).is_none().then_some((self.inside.as_ref()?.identity.uid, path))
+    }
+
     /// Whether it reads one of these files.
     pub(super) fn reads(&self, around: &Surroundings, files: &[PathBuf]) -> bool {
         let same = |a: &PathBuf, b: &PathBuf| {
             let (a, b) = (around.at(a), around.at(b));
             a == b || a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
         };
-        self.files()
+        self.files(around)
             .is_some_and(|(own, _)| own.iter().any(|o| around.at(o).exists() && files.iter().any(|f| same(o, f))))
     }
 
     /// As a candidate of its own.
     pub(super) fn candidate(&self, around: &Surroundings) -> Option<Candidate> {
-        let (files, named) = self.files()?;
+        let (files, named) = self.files(around)?;
         let inside = self.inside.as_ref()?;
         // Without a file it may still be configured by its environment alone.
         let prefix = format!("{}_DATABASE_", name(self.app).to_uppercase());
