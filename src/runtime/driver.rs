@@ -76,8 +76,10 @@ fn remember(memories: &watch::Sender<Memories>, model: &Model) {
     });
 }
 
-/// The signals that end or touch a program.
-struct Signals {
+/// The signals that end or touch a program. To be taken before the terminal is: one that comes in between would leave
+/// the terminal as it is then.
+#[derive(Debug)]
+pub struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
@@ -85,7 +87,11 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    /// From now on these signals are ours.
+    ///
+    /// # Errors
+    /// When they can't be received.
+    pub fn take() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
@@ -117,13 +123,12 @@ const LEAVE_LIMIT: Duration = Duration::from_millis(700);
 pub async fn screens(
     model: Model,
     mut wires: Wires,
-    terminal: Terminal,
+    (mut signals, terminal): (Signals, Terminal),
     inputs: impl Stream<Item = io::Result<Input>>,
     frame_time: Duration,
     draw: impl Fn(&Model, &mut Frame<'_>) + Send + 'static,
     plain: impl Fn(&Model) -> String,
 ) -> io::Result<End> {
-    let mut signals = Signals::new()?;
     let (screen, mut reports) = Screen::start(terminal, draw)?;
     let mut inputs = pin!(inputs);
     let mut model = Arc::new(model);
@@ -222,7 +227,7 @@ pub async fn headless(
     mut wires: Wires,
     mut each: impl FnMut(&Model) -> bool,
 ) -> io::Result<(End, Model)> {
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::take()?;
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut jumps = JumpWatch::new();

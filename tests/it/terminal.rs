@@ -13,7 +13,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use midwatch::app::model::Overlay;
-use midwatch::runtime::driver::{End, Wires, screens};
+use midwatch::runtime::driver::{End, Signals, Wires, screens};
 use midwatch::runtime::input::inputs;
 use midwatch::runtime::sandbox::{Sandbox, restrict};
 use midwatch::runtime::terminal::Terminal;
@@ -73,10 +73,10 @@ fn failing_screens(ground: &Path) -> End {
             assert!(matches!(model.overlay, Overlay::None), "the drawing gave up");
             frame.render_widget(Text::raw("all is well"), frame.area());
         };
-        let terminal = Terminal::enter().unwrap();
+        let stage = (Signals::take().unwrap(), Terminal::enter().unwrap());
         let model = fixtures::blank(Vec::new());
         let frame_time = Duration::from_millis(20);
-        screens(model, wires, terminal, inputs(), frame_time, draw, |_| String::new()).await.unwrap()
+        screens(model, wires, stage, inputs(), frame_time, draw, |_| String::new()).await.unwrap()
     })
 }
 
