@@ -138,6 +138,9 @@ fn config(ground: &Ground, port: u16) -> String {
 discover = false
 state_dir = "{dir}/state"
 
+[pace]
+metrics = "5s"
+
 [sites.practice]
 title = "Practice Tickets"
 app = "web"
