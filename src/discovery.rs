@@ -207,3 +207,6 @@ fn places(name: &str, home: Option<&Path>, cwd: &Path) -> Vec<PathBuf> {
     out.push(cwd.join(format!("{name}.cfg")));
     out
 }
+
+#[cfg(test)]
+mod tests;
