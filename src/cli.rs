@@ -32,8 +32,11 @@ pub(crate) fn request(global: &args::Global) -> Request {
 /// # Errors
 /// A report for people.
 pub(crate) fn load(global: &args::Global) -> Result<Config, String> {
-    let config = load_config(&request(global), &Surroundings::of_process()).map_err(|error| error.to_string())?;
-    crate::app::keymap::Keymap::with(&config.keys).map_err(|error| format!("[keys]: {error}"))?;
-    screens::looks(&config.look)?;
+    let (request, around) = (request(global), Surroundings::of_process());
+    let config = load_config(&request, &around).map_err(|error| error.to_string())?;
+    let complaints = config::complaints(&config, &request, &around);
+    if !complaints.is_empty() {
+        return Err(complaints.join("\n\n"));
+    }
     Ok(config)
 }

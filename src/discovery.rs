@@ -22,7 +22,7 @@ use url::Url;
 use crate::config::{AppKind, Found, SiteConfig, Trace};
 
 /// What discovery can see of the machine; a test gives it a tree and an environment of its own.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Surroundings {
     /// Put before every absolute path that is looked at (`/` on a real machine).
     pub root: PathBuf,
@@ -32,6 +32,17 @@ pub struct Surroundings {
     pub home: Option<PathBuf>,
     /// The working directory.
     pub cwd: PathBuf,
+}
+
+// The environment may hold secrets.
+impl std::fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("root", &self.root)
+            .field("home", &self.home)
+            .field("cwd", &self.cwd)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Surroundings {
@@ -68,7 +79,7 @@ pub struct Discovery {
 }
 
 /// Where one application's configuration may be, and with which environment it is read.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Candidate {
     app: AppKind,
     /// Read in this order; the last wins.
@@ -96,20 +107,22 @@ pub fn discover(around: &Surroundings, app_config: Option<&Path>) -> Discovery {
     let processes = process::applications(around, &mut out.trail);
     let mut candidates: Vec<Candidate> =
         app_config.map(|path| named(around, path, None, "--app-config")).into_iter().collect();
-    for app in [AppKind::Pretix, AppKind::Pretalx] {
-        candidates.extend(usual(around, app));
-    }
-    let looked_at: Vec<String> = candidates.iter().flat_map(|c| &c.files).map(|f| f.display().to_string()).collect();
     candidates.extend(processes.iter().filter_map(|p| p.candidate(around)));
-    let mut seen = BTreeSet::new();
+    let places: Vec<Candidate> =
+        [AppKind::Pretix, AppKind::Pretalx].into_iter().filter_map(|app| usual(around, app)).collect();
+    let looked_at: Vec<String> = places.iter().flat_map(|c| &c.files).map(|f| f.display().to_string()).collect();
+    candidates.extend(places);
+    let mut seen: Vec<BTreeSet<PathBuf>> = Vec::new();
     for candidate in candidates {
-        // The same file may be reached by several names.
-        let real = |f: &PathBuf| around.at(f).canonicalize().ok();
-        let existing: Vec<PathBuf> = candidate.files.iter().filter_map(real).collect();
-        if existing.is_empty() && !candidate.named {
+        // One that is there and can't be read is told; one that isn't there need not be.
+        if !candidate.named && candidate.files.iter().all(|f| settings::absent(&around.at(f))) {
             continue;
         }
-        if seen.insert(if existing.is_empty() { candidate.files.clone() } else { existing }) {
+        // The same file may be reached by several names, and of several files by some more than by others.
+        let real: BTreeSet<PathBuf> = candidate.files.iter().filter_map(|f| around.at(f).canonicalize().ok()).collect();
+        let files = if real.is_empty() { candidate.files.iter().cloned().collect() } else { real };
+        if !seen.iter().any(|known| known.is_subset(&files) || known.is_superset(&files)) {
+            seen.push(files);
             take(around, candidate, &processes, &mut out);
         }
     }
@@ -194,3 +207,6 @@ fn places(name: &str, home: Option<&Path>, cwd: &Path) -> Vec<PathBuf> {
     out.push(cwd.join(format!("{name}.cfg")));
     out
 }
+
+#[cfg(test)]
+mod tests;

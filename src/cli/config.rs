@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
+use crate::app::keymap::{Keymap, KeymapError};
 use crate::config::file::ConfigFile;
-use crate::config::load::{Request, load};
+use crate::config::load::{Request, load, mistake_at};
 use crate::config::{Config, Found, SiteConfig, StateDir, paths, without_login};
 use crate::discovery::Surroundings;
 use crate::domain::text::plain;
@@ -58,14 +59,10 @@ pub fn check(request: &Request, out: &mut impl Write) -> io::Result<u8> {
             return Ok(WRONG);
         }
     };
-    let mut code = FINE;
-    if let Err(error) = crate::app::keymap::Keymap::with(&config.keys) {
-        writeln!(out, "error: [keys]: {error}")?;
-        code = WRONG;
-    }
-    if let Err(error) = super::screens::looks(&config.look) {
-        writeln!(out, "error: {error}")?;
-        code = WRONG;
+    let complaints = complaints(&config, request, &Surroundings::of_process());
+    let code = if complaints.is_empty() { FINE } else { WRONG };
+    if !complaints.is_empty() {
+        writeln!(out, "{}", complaints.join("\n\n"))?;
     }
     for trace in &config.trail {
         if let Found::Broken(why) = &trace.outcome {
@@ -80,6 +77,27 @@ pub fn check(request: &Request, out: &mut impl Write) -> io::Result<u8> {
         )?;
     }
     Ok(code)
+}
+
+/// What is wrong with the keys and the look: those who know which there are say it, the file and line are found to it.
+pub(crate) fn complaints(config: &Config, request: &Request, around: &Surroundings) -> Vec<String> {
+    let keys = Keymap::with(&config.keys).err().map(|error| {
+        let key = match &error {
+            KeymapError::UnknownAction { name, .. }
+            | KeymapError::BadKey { name, .. }
+            | KeymapError::Duplicate { second: name, .. }
+            | KeymapError::Reserved { name, .. } => name.clone(),
+        };
+        mistake_at(request, around, "keys", &key, error.to_string()).to_string()
+    });
+    let look = super::screens::looks(&config.look).err().map(|error| {
+        // The role is named in the sentence; a sentence that names none is about the theme.
+        let role =
+            config.look.patch.keys().find(|role| error.starts_with("[look.roles]") && error.contains(role.as_str()));
+        let (table, key) = role.map_or(("look", "theme"), |role| ("look.roles", role.as_str()));
+        mistake_at(request, around, table, key, error).to_string()
+    });
+    keys.into_iter().chain(look).collect()
 }
 
 /// What holds in the end, as TOML, with where it came from. Secrets are not in it.

@@ -162,3 +162,6 @@ pub struct LookFile {
     /// Most frames per second (default 10).
     pub frames_per_second: Option<u32>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,8 +41,10 @@ pub struct Request {
 
 /// A file with its mistakes so far.
 pub(super) struct Source {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     text: String,
+    /// Whether every user of the machine may read it.
+    pub(super) open: bool,
     pub(super) mistakes: Vec<Mistake>,
 }
 
@@ -66,10 +68,7 @@ impl Source {
 /// # Errors
 /// Every mistake of the first file that has any; a file that can't be read.
 pub fn load(request: &Request, around: &Surroundings) -> Result<Config, ConfigError> {
-    let named = request
-        .config
-        .clone()
-        .or_else(|| around.env.get("MIDWATCH_CONFIG").filter(|p| !p.is_empty()).map(PathBuf::from));
+    let named = named(request, around);
     let mut config = Config {
         host: host(around),
         sites: Vec::new(),
@@ -154,7 +153,7 @@ fn read(
     match toml::from_str::<ConfigFile>(&text) {
         Ok(file) => {
             trail.push(Trace { what, outcome: Found::Yes(path.display().to_string()) });
-            Ok(Some((file, Source { path: path.to_owned(), text, mistakes: Vec::new() })))
+            Ok(Some((file, Source { path: path.to_owned(), text, open: open(&around.at(path)), mistakes: Vec::new() })))
         }
         Err(error) => {
             let help = unknown_key(error.message());
@@ -162,6 +161,52 @@ fn read(
             Err(ConfigError::Mistakes { path: path.to_owned(), text: masked(&text), mistakes: vec![mistake] })
         }
     }
+}
+
+/// Whether every user may read a file.
+fn open(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
+}
+
+/// A mistake in `[table]` that only others can see (they know the keys and themes there are), at its place in the file
+/// that wrote `key` last; without a place where no file did.
+pub fn mistake_at(request: &Request, around: &Surroundings, table: &str, key: &str, what: String) -> ConfigError {
+    let named = named(request, around);
+    for path in paths::files(around, named.as_deref()).into_iter().rev() {
+        let text = bounded(&around.at(&path)).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let Some((text, span)) = text.and_then(|text| Some((masked(&text), place(&text, table, key)?))) else {
+            continue;
+        };
+        return ConfigError::Mistakes { path, text, mistakes: vec![Mistake { span, what, help: None }] };
+    }
+    ConfigError::Elsewhere(what)
+}
+
+/// Where a key of a table is written, as `key = …` below `[table]` or as `table.key = …` above the first table.
+fn place(text: &str, table: &str, key: &str) -> Option<std::ops::Range<usize>> {
+    let (mut within, mut start) = (String::new(), 0);
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim();
+        if let Some(header) = trimmed.strip_prefix('[') {
+            header.split(']').next().unwrap_or_default().trim().clone_into(&mut within);
+        } else if let Some((written, _)) = trimmed.split_once('=') {
+            let written = written.trim().replace(['"', '\''], "");
+            let full = if within.is_empty() { written } else { [within.as_str(), ".", &written].concat() };
+            if full == [table, ".", key].concat() {
+                let indent = line.len() - line.trim_start().len();
+                return Some(start + indent..start + indent + trimmed.len());
+            }
+        }
+        start += line.len();
+    }
+    None
+}
+
+/// The configuration file the command line or the environment names.
+fn named(request: &Request, around: &Surroundings) -> Option<PathBuf> {
+    let by_env = || around.env.get("MIDWATCH_CONFIG").filter(|p| !p.is_empty()).map(PathBuf::from);
+    request.config.clone().or_else(by_env)
 }
 
 /// A file's bytes, if there are not too many of them.
@@ -315,3 +360,6 @@ pub(super) fn secret(value: &SecretFile, around: &Surroundings) -> Result<Secret
     };
     text.map(SecretString::from)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::Spanned;
 use url::Url;
 
-use super::file::SiteFile;
+use super::file::{SecretFile, SiteFile};
 use super::load::{Source, secret, url};
 use super::{AppKind, Config, DatabaseConfig, Found, MetricsConfig, RedisConfig, SiteConfig, Trace};
 use crate::discovery::{Surroundings, application, broker_at, translated};
@@ -89,7 +89,18 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
         }
         site.health_path = path;
     }
-    let mut secret_of = |value: &super::file::SecretFile, what: &str| match secret(value, around) {
+    let exposed = source.open.then(|| source.path.display().to_string());
+    if let (Some(path), Some(written)) = (exposed.as_deref(), &file.database)
+        && Url::parse(written.get_ref()).is_ok_and(|url| url.password().is_some_and(|p| !p.is_empty()))
+    {
+        trail.push(Trace { what: format!("{} database", site.id), outcome: Found::Broken(told_to_all(path)) });
+    }
+    let mut secret_of = |value: &SecretFile, what: &str| match secret(value, around) {
+        Ok(secret) if exposed.is_some() && holds_secret(value, what) => {
+            let path = exposed.as_deref().unwrap_or_default();
+            trail.push(Trace { what: format!("{} {what}", site.id), outcome: Found::Broken(told_to_all(path)) });
+            Some(secret)
+        }
         Ok(secret) => Some(secret),
         Err(why) => {
             trail.push(Trace { what: format!("{} {what}", site.id), outcome: Found::Broken(why) });
@@ -125,6 +136,17 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     if let (Some(queues), Ok(broker)) = (file.queues, &mut site.broker) {
         broker.queues = queues;
     }
+}
+
+/// Whether the file itself holds a secret: a password written out, or a URL with a login.
+fn holds_secret(value: &SecretFile, what: &str) -> bool {
+    matches!(value, SecretFile::Literal(text) if what.ends_with("password") || text.contains('@'))
+}
+
+fn told_to_all(path: &str) -> String {
+    format!(
+        "{path} holds this secret and every user may read it: chmod 640 it, or write {{ file = \"…\" }} or {{ credential = \"…\" }}"
+    )
 }
 
 fn login(user: Option<String>, password: Option<SecretString>) -> Option<(String, SecretString)> {

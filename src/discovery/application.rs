@@ -157,7 +157,27 @@ fn redis(settings: &Settings) -> Result<RedisConfig, String> {
     let Some(location) = settings.some("redis", "location") else {
         return Err("[redis] location is not set".to_owned());
     };
-    Ok(RedisConfig { url: SecretString::from(translated(&location)) })
+    // pretalx' own default is the word.
+    if location.eq_ignore_ascii_case("false") {
+        return Err("[redis] location is switched off".to_owned());
+    }
+    // The host in the URL is then the name of a service that only the sentinels know.
+    if settings.some("redis", "sentinels").is_some() {
+        return Err("Redis is reached through sentinels, which are not asked; set redis = \"redis://HOST:PORT\" for this site in midwatch.toml to watch one server".to_owned());
+    }
+    let url = translated(&location);
+    let password = settings.some("redis", "password");
+    Ok(RedisConfig { url: SecretString::from(password.map_or_else(|| url.clone(), |p| with_password(&url, &p))) })
+}
+
+/// The URL with pretix' `[redis] password`, which stands over one in the URL (django-redis' `OPTIONS["PASSWORD"]`).
+fn with_password(location: &str, password: &str) -> String {
+    let Ok(mut url) = Url::parse(location) else { return location.to_owned() };
+    if url.has_host() {
+        return url.set_password(Some(password)).map_or_else(|()| location.to_owned(), |()| url.to_string());
+    }
+    url.query_pairs_mut().append_pair("pass", password);
+    url.to_string()
 }
 
 fn broker(settings: &Settings, app: AppKind) -> Result<BrokerConfig, String> {
@@ -201,10 +221,9 @@ fn metrics(settings: &Settings, app: AppKind, url: &Url) -> Result<MetricsConfig
     if settings.switch("metrics", "enabled") != Some(true) {
         return Err("switched off: set enabled=true, user and passphrase in [metrics] of pretix.cfg".to_owned());
     }
-    let (Some(user), Some(passphrase)) = (settings.some("metrics", "user"), settings.some("metrics", "passphrase"))
-    else {
-        return Err("[metrics] has no user or no passphrase".to_owned());
-    };
+    // pretix' own defaults (`settings.py`); it takes an empty passphrase for one.
+    let user = settings.get("metrics", "user").unwrap_or_else(|| "metrics".to_owned());
+    let passphrase = settings.get("metrics", "passphrase").unwrap_or_default();
     let at = format!("{}/metrics", url.as_str().trim_end_matches('/'));
     let url = Url::parse(&at).map_err(|error| format!("the site's URL can't carry /metrics: {error}"))?;
     Ok(MetricsConfig { url, login: Some((user, SecretString::from(passphrase))) })

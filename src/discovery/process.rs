@@ -180,8 +180,8 @@ impl Process {
         let (files, named) = self.files(around)?;
         let inside = self.inside.as_ref()?;
         // Without a file it may still be configured by its environment alone.
-        let prefix = format!("{}_DATABASE_", name(self.app).to_uppercase());
-        let by_env = inside.env.keys().any(|k| k.strip_prefix("FILE__").unwrap_or(k).starts_with(&prefix));
+        let prefix = if self.app == AppKind::Pretalx { "PRETALX_DB_" } else { "PRETIX_DATABASE_" };
+        let by_env = inside.env.keys().any(|k| k.strip_prefix("FILE__").unwrap_or(k).starts_with(prefix));
         Some(Candidate {
             app: self.app,
             files,

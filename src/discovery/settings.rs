@@ -62,7 +62,7 @@ impl Settings {
         let mut values = Sections::new();
         for path in files {
             let real = around.at(path);
-            if files.len() > 1 && std::fs::symlink_metadata(&real).is_err() {
+            if files.len() > 1 && absent(&real) {
                 continue;
             }
             for (section, options) in parse(&text(&real, path)?, path)? {
@@ -74,8 +74,7 @@ impl Settings {
 
     /// A value: from `FILE__PREFIX_SECTION_OPTION` (a file's content), `PREFIX_SECTION_OPTION`, or the files.
     pub fn get(&self, section: &str, option: &str) -> Option<String> {
-        let key = |s: &str| s.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        let name = format!("{}_{}_{}", self.prefix, key(section), key(option));
+        let name = self.variable(section, option);
         if let Some(path) = self.env.get(&format!("FILE__{name}"))
             && let Ok(text) = text(&self.root.at(Path::new(path)), Path::new(path))
         {
@@ -87,6 +86,24 @@ impl Settings {
             options.get(option).or_else(|| self.values.get(DEFAULTS)?.get(option)).cloned()
         };
         self.env.get(&name).cloned().or_else(own)
+    }
+
+    /// The environment variable that stands over an option: pretix has a rule, pretalx a list (`common/settings/config.py`).
+    fn variable(&self, section: &str, option: &str) -> String {
+        let key = |s: &str| s.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let option = key(option);
+        match (self.prefix, section) {
+            ("PRETALX", "database") => {
+                let option = match option.as_str() {
+                    "BACKEND" => "TYPE",
+                    "PASSWORD" => "PASS",
+                    other => other,
+                };
+                format!("PRETALX_DB_{option}")
+            }
+            ("PRETALX", "redis") if option == "LOCATION" => "PRETALX_REDIS".to_owned(),
+            (prefix, section) => format!("{prefix}_{}_{option}", key(section)),
+        }
     }
 
     /// A value that isn't empty.
@@ -102,6 +119,12 @@ impl Settings {
             _ => None,
         }
     }
+}
+
+/// Whether there is surely nothing there; a dangling link or a closed directory is something.
+pub(super) fn absent(path: &Path) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    std::fs::symlink_metadata(path).is_err_and(|error| matches!(error.kind(), NotFound | NotADirectory))
 }
 
 /// A file's text, or a sentence that says why not.
