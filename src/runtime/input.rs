@@ -34,8 +34,14 @@ impl Input {
 }
 
 /// Everything that comes from the terminal, until it is gone.
-pub fn inputs() -> impl Stream<Item = io::Result<Input>> {
-    EventStream::new().filter_map(|event| async { event.map(understood).transpose() })
+///
+/// # Errors
+/// When there is no terminal to read from (any more): the library would panic then.
+pub fn inputs() -> io::Result<impl Stream<Item = io::Result<Input>>> {
+    if !rustix::termios::isatty(io::stdin()) {
+        std::fs::File::open("/dev/tty")?;
+    }
+    Ok(EventStream::new().filter_map(|event| async { event.map(understood).transpose() }))
 }
 
 fn understood(event: Term) -> Option<Input> {

@@ -76,7 +76,7 @@ fn failing_screens(ground: &Path) -> End {
         let stage = (Signals::take().unwrap(), Terminal::enter().unwrap());
         let model = fixtures::blank(Vec::new());
         let frame_time = Duration::from_millis(20);
-        screens(model, wires, stage, inputs(), frame_time, draw, |_| String::new()).await.unwrap()
+        screens(model, wires, stage, inputs().unwrap(), frame_time, draw, |_| String::new()).await.unwrap()
     })
 }
 
