@@ -1,7 +1,9 @@
 //! `midwatch doctor`: what was found, what was not, why, and what would open it, before the night comes.
 
 use serde::Serialize;
+use termprofile::TermProfile;
 
+use super::screens;
 use crate::config::{Config, Found, SiteConfig, StateDir, without_login};
 use crate::domain::text;
 use crate::runtime::sandbox::Sandbox;
@@ -109,13 +111,40 @@ fn own(config: &Config, sandbox: &Sandbox) -> Vec<Line> {
         let says = "not root: configurations and processes of other users may be unseen; try `sudo midwatch doctor`";
         line("midwatch", "user", Mark::No, says)
     });
+    lines.extend([locale(config), terminal(config)]);
     lines.push(line("midwatch", "host", Mark::Ok, config.host.0.clone()));
     lines
 }
 
+fn locale(config: &Config) -> Line {
+    match (config.look.ascii, screens::utf8()) {
+        (true, _) => line("midwatch", "locale", Mark::No, "the screens are drawn in ASCII, as was asked for"),
+        (false, true) => line("midwatch", "locale", Mark::Ok, "UTF-8"),
+        (false, false) => {
+            let says = "not UTF-8: the screens are drawn in ASCII; set LANG=C.UTF-8 if the terminal can do more";
+            line("midwatch", "locale", Mark::No, says)
+        }
+    }
+}
+
+fn terminal(config: &Config) -> Line {
+    let (mark, says) = match screens::profile(config.look.color) {
+        TermProfile::NoTty => (Mark::No, "the output is no terminal: nothing can be said of its colours"),
+        TermProfile::NoColor => (Mark::No, "no colours (NO_COLOR, TERM=dumb or the configuration)"),
+        TermProfile::Ansi16 => {
+            (Mark::Ok, "16 colours; over SSH more can't be seen: try color = \"256\" or \"truecolor\"")
+        }
+        TermProfile::Ansi256 => (Mark::Ok, "256 colours"),
+        TermProfile::TrueColor => (Mark::Ok, "all colours"),
+    };
+    line("midwatch", "terminal", mark, says)
+}
+
 fn about(site: &SiteConfig) -> Vec<Line> {
     let id = site.id.0.as_str();
-    let mut out = vec![line(id, "url", Mark::Ok, format!("{} ({})", without_login(&site.url), site.title))];
+    let version = site.version.as_ref().map(|v| format!(", version {}", text::plain(v, 40))).unwrap_or_default();
+    let url = format!("{} ({}{version})", without_login(&site.url), site.title);
+    let mut out = vec![line(id, "url", Mark::Ok, url)];
     out.push(match &site.direct {
         Some(direct) => line(id, "own port", Mark::Ok, without_login(direct).to_string()),
         None => line(id, "own port", Mark::No, "the same as the URL, or not known; set direct = \"http://127.0.0.1:PORT\" to tell a proxy's fault from the application's"),

@@ -78,7 +78,7 @@ fn own_theme(look: &LookConfig) -> Result<Theme, String> {
     Theme::parse(&look.theme, &text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn profile(choice: ColorChoice) -> TermProfile {
+pub(super) fn profile(choice: ColorChoice) -> TermProfile {
     let detected = || TermProfile::detect(&std::io::stdout(), DetectorSettings::default());
     match choice {
         ColorChoice::Auto => detected(),
@@ -94,7 +94,7 @@ fn profile(choice: ColorChoice) -> TermProfile {
 }
 
 /// Whether the locale is UTF-8: the first of `LC_ALL`, `LC_CTYPE`, `LANG` that is set decides.
-fn utf8() -> bool {
+pub(super) fn utf8() -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(|name| env::var(name).ok()).find(|v| !v.is_empty());
     locale.is_some_and(|l| {
         let l = l.to_ascii_lowercase();
