@@ -1,9 +1,11 @@
 //! What comes from the terminal, in the program's own words.
 
 use std::io;
+use std::time::Duration;
 
 use crossterm::event::{Event as Term, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use futures_util::{Stream, StreamExt};
+use futures_util::future::Either;
+use futures_util::{Stream, StreamExt, stream};
 
 use crate::app::event::Event;
 use crate::app::key::{Chord, Key};
@@ -34,14 +36,12 @@ impl Input {
 }
 
 /// Everything that comes from the terminal, until it is gone.
-///
-/// # Errors
-/// When there is no terminal to read from (any more): the library would panic then.
-pub fn inputs() -> io::Result<impl Stream<Item = io::Result<Input>>> {
-    if !rustix::termios::isatty(io::stdin()) {
-        std::fs::File::open("/dev/tty")?;
+pub fn inputs() -> impl Stream<Item = io::Result<Input>> {
+    // On a terminal that is gone already crossterm's stream panics when it is made; asked first, it only says so.
+    match crossterm::event::poll(Duration::ZERO) {
+        Ok(_) => Either::Left(EventStream::new().filter_map(|event| async { event.map(understood).transpose() })),
+        Err(error) => Either::Right(stream::iter([Err(error)])),
     }
-    Ok(EventStream::new().filter_map(|event| async { event.map(understood).transpose() }))
 }
 
 fn understood(event: Term) -> Option<Input> {

@@ -8,10 +8,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use midwatch::app::model::Overlay;
 use midwatch::runtime::driver::{End, Signals, Wires, screens};
 use midwatch::runtime::input::inputs;
@@ -76,7 +78,7 @@ fn failing_screens(ground: &Path) -> End {
         let stage = (Signals::take().unwrap(), Terminal::enter().unwrap());
         let model = fixtures::blank(Vec::new());
         let frame_time = Duration::from_millis(20);
-        screens(model, wires, stage, inputs().unwrap(), frame_time, draw, |_| String::new()).await.unwrap()
+        screens(model, wires, stage, inputs(), frame_time, draw, |_| String::new()).await.unwrap()
     })
 }
 
@@ -138,6 +140,28 @@ fn a_panic_on_a_dead_terminal_is_no_abort() {
     eventually("the end of the panic", || home.path().join("survived").exists().then_some(()));
     let log = fs::read_to_string(home.path().join("state/midwatch.log")).unwrap();
     assert!(log.contains("in the dark"), "{log}");
+}
+
+/// The terminal can go at any moment, also between being taken and being listened to.
+#[test]
+fn listening_to_a_dead_terminal_is_an_error_and_no_panic() {
+    if let Some(ground) = ground() {
+        begin(&ground).block_on(async {
+            let mut hung_up = signal(SignalKind::hangup()).unwrap();
+            let _terminal = Terminal::enter().unwrap();
+            hung_up.recv().await;
+            let mut inputs = pin!(inputs());
+            assert!(inputs.next().await.is_some_and(|input| input.is_err()));
+            assert!(Terminal::size().is_err() && Terminal::enter().is_err());
+            fs::write(ground.join("survived"), "").unwrap();
+        });
+        return;
+    }
+    let home = Home::new();
+    let mut session = play_on_a_terminal(&home, "listening_to_a_dead_terminal_is_an_error_and_no_panic");
+    session.close();
+    eventually("an error", || home.path().join("survived").exists().then_some(()));
+    assert!(!home.path().join("state/midwatch.log").metadata().is_ok_and(|log| log.len() > 0));
 }
 
 /// What a process may not do under `--read-only`, by name; each is tried.
