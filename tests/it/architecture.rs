@@ -25,7 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("ratatui", &["ui", "runtime", "cli/screens"]),
     ("crossterm", &["runtime"]),
-    ("termprofile", &["ui", "cli/screens"]),
+    ("termprofile", &["ui", "cli/screens", "cli/doctor"]),
     ("sqlx", &["backends", "demo"]),
     ("redis", &["backends/redis"]),
     ("reqwest", &["backends/http", "demo"]),
