@@ -93,13 +93,6 @@ struct Candidate {
     by: String,
 }
 
-impl Candidate {
-    /// The file that wins: the last that is there.
-    fn source(&self, around: &Surroundings) -> Option<PathBuf> {
-        self.files.iter().rfind(|f| around.at(f).exists()).cloned()
-    }
-}
-
 /// Looks for applications: the file named on the command line, those the environment and the running processes name,
 /// and the usual places.
 pub fn discover(around: &Surroundings, app_config: Option<&Path>) -> Discovery {
@@ -150,16 +143,17 @@ fn take(around: &Surroundings, mut candidate: Candidate, processes: &[Process], 
     for process in processes.iter().filter(|p| p.reads(around, &files)) {
         process.lend(around, &mut candidate);
     }
-    let there = candidate.files.iter().filter(|f| around.at(f).exists());
-    let there: Vec<String> = there.map(|f| f.display().to_string()).collect();
-    let shown = if there.is_empty() { "its environment alone".to_owned() } else { there.join(", then ") };
     let name = if candidate.app == AppKind::Pretalx { "pretalx.cfg" } else { "pretix.cfg" };
     match Settings::read(around, &candidate.files, candidate.app, &candidate.env) {
         Ok(settings) => {
+            let read: Vec<String> = settings.files().iter().map(|f| f.display().to_string()).collect();
+            let shown = if read.is_empty() { "its environment alone".to_owned() } else { read.join(", then ") };
             let outcome = Found::Yes(format!("{shown} (by {})", candidate.by));
             out.trail.push(Trace { what: name.to_owned(), outcome });
+            let passed_over = settings.passed_over().map(Found::Broken);
+            out.trail.extend(passed_over.map(|outcome| Trace { what: name.to_owned(), outcome }));
             let taken = out.sites.iter().map(|s| s.id.0.clone()).collect();
-            out.sites.extend(describe(around, &candidate, &settings, &taken, &mut out.trail));
+            out.sites.extend(describe(&candidate, &settings, &taken, &mut out.trail));
         }
         Err(error) => out.trail.push(Trace { what: name.to_owned(), outcome: Found::Broken(error.to_string()) }),
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use url::Url;
 
-use super::{Candidate, Settings, Surroundings};
+use super::{Candidate, Settings};
 use crate::config::{
     AppKind, BrokerConfig, DatabaseConfig, Found, MetricsConfig, RedisConfig, SiteConfig, Trace, without_login,
 };
@@ -19,7 +19,6 @@ const QUEUES: [&str; 5] = ["default", "checkout", "mail", "background", "notific
 
 /// The site an application's settings describe, if its URL can be asked; `taken` are the names of sites there already are.
 pub(super) fn describe(
-    around: &Surroundings,
     candidate: &Candidate,
     settings: &Settings,
     taken: &BTreeSet<String>,
@@ -70,7 +69,7 @@ pub(super) fn describe(
         redis,
         broker,
         data_dir: Some(data_dir),
-        source: candidate.source(around),
+        source: settings.files().last().cloned(),
         practice: false,
     })
 }

@@ -45,13 +45,16 @@ pub struct Settings {
     prefix: &'static str,
     env: BTreeMap<String, String>,
     root: Surroundings,
+    files: Vec<PathBuf>,
+    /// Files that are there and were passed over, as the application passes over what it can't open.
+    passed_over: Vec<SettingsError>,
 }
 
 impl Settings {
     /// Reads `files` in order, the last winning; those that aren't there are passed over unless there is only one.
     ///
     /// # Errors
-    /// The first file that is there and can't be read or understood.
+    /// A file that can't be understood; one that can't be read, if no other could.
     pub fn read(
         around: &Surroundings,
         files: &[PathBuf],
@@ -59,17 +62,36 @@ impl Settings {
         env: &BTreeMap<String, String>,
     ) -> Result<Self, SettingsError> {
         let prefix = if app == AppKind::Pretalx { "PRETALX" } else { "PRETIX" };
-        let mut values = Sections::new();
+        let (mut values, mut passed_over, mut read) = (Sections::new(), Vec::new(), Vec::new());
         for path in files {
             let real = around.at(path);
             if files.len() > 1 && absent(&real) {
                 continue;
             }
-            for (section, options) in parse(&text(&real, path)?, path)? {
-                values.entry(section).or_default().extend(options);
+            match text(&real, path) {
+                Ok(text) => {
+                    read.push(path.clone());
+                    for (section, options) in parse(&text, path)? {
+                        values.entry(section).or_default().extend(options);
+                    }
+                }
+                Err(error) => passed_over.push(error),
             }
         }
-        Ok(Self { values, prefix, env: env.clone(), root: around.clone() })
+        if read.is_empty() && !passed_over.is_empty() {
+            return Err(passed_over.remove(0));
+        }
+        Ok(Self { values, prefix, env: env.clone(), root: around.clone(), files: read, passed_over })
+    }
+
+    /// The files that were read, the one that wins last.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// Why files that are there were passed over.
+    pub fn passed_over(&self) -> impl Iterator<Item = String> {
+        self.passed_over.iter().map(ToString::to_string)
     }
 
     /// A value: from `FILE__PREFIX_SECTION_OPTION` (a file's content), `PREFIX_SECTION_OPTION`, or the files.
