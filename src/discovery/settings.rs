@@ -64,11 +64,11 @@ impl Settings {
         let prefix = if app == AppKind::Pretalx { "PRETALX" } else { "PRETIX" };
         let (mut values, mut passed_over, mut read) = (Sections::new(), Vec::new(), Vec::new());
         for path in files {
-            let real = around.at(path);
-            if files.len() > 1 && absent(&real) {
+            let path_here = around.at(path);
+            if files.len() > 1 && absent(&path_here) {
                 continue;
             }
-            match text(&real, path) {
+            match text(&path_here, path) {
                 Ok(text) => {
                     read.push(path.clone());
                     for (section, options) in parse(&text, path)? {

@@ -79,7 +79,7 @@ fn a_file_that_was_named_has_to_be_readable() {
     machine.write("/srv/long.toml", vec![b'#'; 1024 * 1024 + 1]);
     assert_eq!(load("long.toml").unwrap_err(), "/srv/long.toml: is longer than 1 MB: that is no configuration");
     machine.write("/srv/closed.toml", "discover = false\n");
-    std::fs::set_permissions(machine.at("/srv/closed.toml"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(machine.at("/srv/closed.toml"), std::fs::Permissions::from_mode(0o0)).unwrap();
     if rustix::process::geteuid().is_root() {
         assert!(load("closed.toml").is_ok());
     } else {

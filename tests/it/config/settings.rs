@@ -119,7 +119,7 @@ fn a_pipe_is_not_waited_for() {
 fn a_file_of_somebody_else() {
     let machine = Machine::new();
     machine.write("/cfg", "[pretix]\nurl = https://example.org\n");
-    std::fs::set_permissions(machine.at("/cfg"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(machine.at("/cfg"), std::fs::Permissions::from_mode(0o0)).unwrap();
     let result = read(&machine, &["/cfg"]);
     if rustix::process::geteuid().is_root() {
         assert_eq!(result.unwrap_or_else(|e| panic!("{e}")).get("pretix", "url").unwrap(), "https://example.org");
