@@ -62,7 +62,7 @@ impl Machine {
         let proc = format!("/proc/{pid}");
         self.write(&format!("{proc}/cmdline"), words.iter().flat_map(|w| [w, "\0"]).collect::<String>());
         if let Some(env) = env {
-            let text: String = env.iter().map(|(k, v)| format!("{k}={v}\0")).collect();
+            let text: String = env.iter().fold(String::new(), |all, (k, v)| all + k + "=" + v + "\0");
             self.write(&format!("{proc}/environ"), text);
             symlink("/var/pretix", self.at(&proc).join("cwd")).unwrap();
         }
