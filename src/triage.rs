@@ -21,6 +21,7 @@ use crate::domain::id::SourceKind;
 use crate::domain::level::Level;
 use crate::domain::reading::Reading;
 use crate::domain::redis::RedisReading;
+use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::Traffic;
 
@@ -75,6 +76,9 @@ pub struct Memory {
     pub marks: BTreeMap<String, Mark>,
     /// When each source first gave a value.
     pub first_looks: BTreeMap<SourceKind, Timestamp>,
+    /// When an outage of the site or of what it stands on last held.
+    #[serde(default)]
+    pub outage: Option<Timestamp>,
 }
 
 /// What is remembered of one rule and subject.
@@ -184,6 +188,10 @@ pub struct SiteFacts<'a> {
     pub asking: &'a [(SourceKind, Timestamp)],
     /// What was.
     pub history: &'a History,
+    /// When anything was last heard of it, from whoever polls.
+    pub heard: Option<Timestamp>,
+    /// How long nothing may be heard, in milliseconds.
+    pub silent_after_ms: u64,
     /// The moment.
     pub now: Timestamp,
 }
@@ -195,6 +203,10 @@ pub struct HostFacts<'a> {
     pub name: &'a str,
     /// The last reading.
     pub reading: &'a Reading<HostReading>,
+    /// When anything was last heard of it, from whoever polls.
+    pub heard: Option<Timestamp>,
+    /// How long nothing may be heard, in milliseconds.
+    pub silent_after_ms: u64,
     /// The moment.
     pub now: Timestamp,
 }
@@ -227,17 +239,46 @@ pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
     remember_look(memory, SourceKind::Traffic, facts.traffic.at());
     remember_look(memory, SourceKind::Database, facts.database.at().or(facts.database.failed_since()));
     remember_look(memory, SourceKind::Redis, facts.redis.at().or(facts.redis.failed_since()));
+    if let Some(silence) = silence(facts.heard, facts.silent_after_ms, facts.now, SourceKind::Health) {
+        return findings(vec![silence], facts.name, facts.now, memory, facts.history);
+    }
     let mut claims = web::claims(facts, limits);
     claims.extend(stack::claims(facts, limits));
     claims.extend(traffic::claims(facts, limits));
+    // Shares are taken over the last minute, which remembers an outage for as long after it.
+    if claims.iter().any(|c| fold::is_outage(c.rule)) {
+        memory.outage = Some(facts.now);
+    } else if memory.outage.is_some_and(|at| facts.now.millis_since(at) <= traffic::ECHO_MS) {
+        claims.retain(|c| !traffic::SHARES.contains(&c.rule));
+    }
     fold::fold(findings(claims, facts.name, facts.now, memory, facts.history))
 }
 
 /// What is wrong with a host, worst first.
 pub fn host(facts: &HostFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> Vec<Finding> {
     remember_look(memory, SourceKind::Host, facts.reading.at());
+    if let Some(silence) = silence(facts.heard, facts.silent_after_ms, facts.now, SourceKind::Host) {
+        return findings(vec![silence], facts.name, facts.now, memory, &History::new());
+    }
     let claims = host::claims(facts, limits);
     fold::fold(findings(claims, facts.name, facts.now, memory, &History::new()))
+}
+
+/// Old readings say nothing about now: whoever polls is stopped, or can't publish. Then nothing is known, least of all
+/// that all is well.
+fn silence(heard: Option<Timestamp>, limit_ms: u64, now: Timestamp, source: SourceKind) -> Option<Claim> {
+    let heard = heard.filter(|heard| now.millis_since(*heard) > limit_ms)?;
+    Some(Claim {
+        rule: "no-readings",
+        subject: String::new(),
+        level: Level::Unknown,
+        title: format!("Nothing was read for {}", text::span(now.millis_since(heard))),
+        evidence: "the midwatch that polls is stopped, or can't write its state; end it, and another one takes over"
+            .to_owned(),
+        source,
+        at: heard,
+        since: Some(Since { at: heard, seen: true }),
+    })
 }
 
 fn remember_look(memory: &mut Memory, source: SourceKind, at: Option<Timestamp>) {
@@ -255,7 +296,9 @@ fn findings(claims: Vec<Claim>, name: &str, now: Timestamp, memory: &mut Memory,
         let key = [claim.rule, "/", claim.subject.as_str()].concat();
         let first = memory.first_looks.get(&claim.source).copied();
         let old = memory.marks.get(&key).copied().filter(|m| now.millis_since(m.last) <= MARK_KEPT_MS);
-        let watched = || Since { at: claim.at, seen: first.is_some_and(|first| first < claim.at) };
+        // After a gap in which nobody watched, the change itself was not seen.
+        let lapsed = old.is_none() && memory.marks.contains_key(&key);
+        let watched = || Since { at: claim.at, seen: !lapsed && first.is_some_and(|first| first < claim.at) };
         let since = claim.since.or(old.map(|m| m.since)).unwrap_or_else(watched);
         let since = recalled(&claim, since, history);
         held.insert(key, Mark { since, last: now });

@@ -94,13 +94,16 @@ pub fn model(config: &Config) -> Model {
             (AppKind::Web, Some(version)) => version.clone(),
             (AppKind::Web, None) => "web application".to_owned(),
         };
-        let mut site = Site::new(s.id.clone(), s.title.clone(), app, s.url.to_string(), s.practice);
+        let mut site = Site::new(s.id.clone(), s.title.clone(), app, bare(&s.url), s.practice);
         site.sources = sources(s);
         site
     };
     let mut model = Model::new(clock::now(), config.sites.iter().map(site).collect(), config.host.clone());
     model.read_only = config.read_only;
     model.thresholds = config.thresholds.clone();
+    // The longest silence there is without a fault: a slow pace, or the pause after a hang.
+    let longest = [config.pace.health, config.pace.host].into_iter().max().unwrap_or_default();
+    model.silent_after_ms = 40_000 + 2 * u64::try_from(longest.as_millis()).unwrap_or(0);
     if config.sites.is_empty() {
         let looked = config.trail.iter().rev().find(|t| t.what == "application");
         model.no_site = Some(match looked.map(|t| &t.outcome) {
@@ -109,6 +112,14 @@ pub fn model(config: &Config) -> Model {
         });
     }
     model
+}
+
+/// A URL as it may be shown: without a login.
+fn bare(url: &url::Url) -> String {
+    let mut url = url.clone();
+    url.set_username("").ok();
+    url.set_password(None).ok();
+    url.to_string()
 }
 
 /// What there is to see of a site. What an application of its kind has and nobody told us of stays: its absence is news.

@@ -100,6 +100,8 @@ pub struct Site {
     pub database: Reading<DatabaseReading>,
     /// Redis, queues, workers.
     pub redis: Reading<RedisReading>,
+    /// When anything was last heard of it, from whoever polls.
+    pub heard: Option<Timestamp>,
     /// Questions under way without an answer: which, since when.
     pub asking: Vec<(SourceKind, Timestamp)>,
     /// What was.
@@ -125,6 +127,7 @@ impl Site {
             traffic: Reading::Never,
             database: Reading::Never,
             redis: Reading::Never,
+            heard: None,
             asking: Vec::new(),
             history: History::new(),
             storage: Storage::Starting,
@@ -148,6 +151,8 @@ impl Site {
 pub struct Host {
     /// Its name.
     pub id: HostId,
+    /// When anything was last heard of it, from whoever polls.
+    pub heard: Option<Timestamp>,
     /// The last reading.
     pub reading: Reading<HostReading>,
     /// What was.
@@ -163,6 +168,7 @@ impl Host {
     pub fn new(id: HostId) -> Self {
         Self {
             id,
+            heard: None,
             reading: Reading::Never,
             history: History::new(),
             storage: Storage::Starting,
@@ -229,6 +235,8 @@ pub struct Model {
     pub keymap: Keymap,
     /// When a number is a warning, when critical.
     pub thresholds: Thresholds,
+    /// How long nothing may be heard of a site or host, in milliseconds, before nothing is known of it.
+    pub silent_after_ms: u64,
 }
 
 /// Observations kept while the screen is held still.
@@ -264,6 +272,7 @@ impl Model {
             clock_jump: None,
             keymap: Keymap::default(),
             thresholds: Thresholds::default(),
+            silent_after_ms: 45_000,
         }
     }
 

@@ -47,6 +47,8 @@ fn tick(model: &mut Model, now: Timestamp) {
     }
     if model.paused.is_none() {
         observe::assess(model);
+    } else {
+        observe::hold(model);
     }
 }
 

@@ -169,7 +169,8 @@ fn status(global: &Global, args: &StatusArgs) -> color_eyre::Result<u8> {
 
 fn demo_part(part: DemoPart) -> color_eyre::Result<u8> {
     use crate::demo::{Ground, site, visitors, web, worker};
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
         tokio::select! {
             () = site::until_orphaned() => Ok(0),
             done = async {
@@ -180,7 +181,10 @@ fn demo_part(part: DemoPart) -> color_eyre::Result<u8> {
                 }
             } => done.map(|()| 0),
         }
-    })
+    });
+    // The thread that waits for the end of standard input is not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Writes to standard output; a reader that has gone (`| head`) is no error.

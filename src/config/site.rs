@@ -110,15 +110,17 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     let password = file.metrics_password.as_ref().and_then(|p| secret_of(p, "metrics_password"));
     let page = file.metrics_url.as_ref().and_then(|u| url(u, source));
     let old = std::mem::replace(&mut site.metrics, Err(String::new()));
-    site.metrics = match (page, old) {
-        (Some(url), old) => {
-            Ok(MetricsConfig { url, login: login(file.metrics_user, password).or_else(|| old.ok()?.login) })
-        }
-        (None, Ok(mut old)) => {
-            old.login = login(file.metrics_user, password).or(old.login);
-            Ok(old)
-        }
-        (None, Err(why)) => Err(why),
+    // A login goes only where it was meant for: another host gets what is written for it, and nothing else.
+    let (old_url, old_login) = match &old {
+        Ok(old) => (Some(old.url.clone()), old.login.clone()),
+        Err(_) => (None, None),
+    };
+    let same = page.is_none() || page.as_ref().map(Url::origin) == old_url.as_ref().map(Url::origin);
+    let (old_user, old_password) = old_login.filter(|_| same).unzip();
+    let login = file.metrics_user.or(old_user).zip(password.or(old_password));
+    site.metrics = match (page.or(old_url), old) {
+        (Some(url), _) => Ok(MetricsConfig { url, login }),
+        (None, old) => old,
     };
     let password = file.database_password.as_ref().and_then(|p| secret_of(p, "database_password"));
     if let Some(written) = &file.database {
@@ -147,10 +149,6 @@ fn told_to_all(path: &str) -> String {
     format!(
         "{path} holds this secret and every user may read it: chmod 640 it, or write {{ file = \"…\" }} or {{ credential = \"…\" }}"
     )
-}
-
-fn login(user: Option<String>, password: Option<SecretString>) -> Option<(String, SecretString)> {
-    user.zip(password)
 }
 
 /// `postgresql://user:password@host:5432/name`, `mysql://…`, `sqlite:///path`.

@@ -116,7 +116,9 @@ fn inside(around: &Surroundings, dir: &Path) -> Option<Inside> {
         let (key, value) = std::str::from_utf8(entry).ok()?.split_once('=')?;
         // A secret's file that the process couldn't open isn't opened for it.
         let refused = key.starts_with("FILE__") && !identity.may_read(around, &cwd.join(value));
-        (!refused).then(|| (key.to_owned(), value.to_owned()))
+        // What is checked is what will be opened: a relative path is that process's, not ours.
+        let value = if key.starts_with("FILE__") { cwd.join(value).display().to_string() } else { value.to_owned() };
+        (!refused).then(|| (key.to_owned(), value))
     };
     Some(Inside { env: env.split(|b| *b == 0).filter_map(pair).collect(), cwd, identity })
 }

@@ -11,6 +11,9 @@ use super::time::Timestamp;
 /// Seconds between two points of a series in memory and in the finest tier on disk.
 pub const STEP_S: i64 = 10;
 
+/// A point that comes later than this many steps means that the clock was set back.
+const LATE_STEPS: i64 = 6;
+
 /// Points kept per series in memory: three hours.
 pub const POINTS: usize = 1080;
 
@@ -92,7 +95,15 @@ impl Series {
         let (step, value) = (step_of(at), value as f32);
         match self.points.back_mut() {
             Some(last) if last.step == step => last.value = last.value.max(value),
-            Some(last) if last.step > step => {}
+            // A little late: another reading of the same source overtook it. Much: the clock was set back, and what lies
+            // in its future now would hide everything until it comes round again.
+            Some(last) if last.step > step && last.step.saturating_sub(step) <= LATE_STEPS => {}
+            Some(last) if last.step > step => {
+                while self.points.back().is_some_and(|p| p.step >= step) {
+                    self.points.pop_back();
+                }
+                self.points.push_back(Point { step, value });
+            }
             Some(_) | None => {
                 if self.points.len() == POINTS {
                     self.points.pop_front();

@@ -17,6 +17,10 @@ pub const SLOW_MS: u64 = 5_000;
 pub const CONFIRM_MS: u64 = 2_000;
 /// The metrics page is asked at most so seldom while it fails.
 pub const METRICS_BACKOFF_MAX_MS: u64 = 60_000;
+/// However slow it was, the metrics page is asked again after so long: a site that was mended shall show it.
+pub const METRICS_PAUSE_MAX_MS: u64 = 120_000;
+/// However often the operator asks, the metrics page rests for so long.
+pub const METRICS_REST_MS: u64 = 5_000;
 /// Of so many parts of the time at most one is spent in the metrics page (20: 5 %).
 pub const METRICS_SHARE: u64 = 20;
 /// The application's own port is asked every so many healthchecks while both are fine.
@@ -54,6 +58,8 @@ pub struct WebPace {
     direct_at: u64,
     metrics_at: u64,
     metrics_failures: u32,
+    metrics_earliest: u64,
+    held_until: u64,
     last: Option<HealthState>,
     confirmed: bool,
     signs_bad: bool,
@@ -72,6 +78,8 @@ impl WebPace {
             direct_at: 0,
             metrics_at: 0,
             metrics_failures: 0,
+            metrics_earliest: 0,
+            held_until: 0,
             last: None,
             confirmed: false,
             signs_bad: false,
@@ -81,6 +89,7 @@ impl WebPace {
 
     /// Asks nothing before `at`: a request of an earlier midwatch may still be under way at the server.
     pub const fn hold_until(&mut self, at: u64) {
+        self.held_until = at;
         self.health_at = at;
         self.direct_at = at;
         self.metrics_at = at;
@@ -158,8 +167,8 @@ impl WebPace {
     /// The healthcheck on the application's own port was answered.
     pub fn direct_answered(&mut self, state: HealthState, took: u64, now: u64) {
         if state == HealthState::Hanging || (state != HealthState::Ok && took >= SLOW_MS) {
-            self.last = Some(HealthState::Hanging);
-            self.hold_until(now + HANG_PAUSE_MS);
+            // The public URL is asked on: what hangs behind one way in need not hang behind the other.
+            self.direct_at = now + 2 * HANG_PAUSE_MS;
             return;
         }
         let fine = self.last == Some(HealthState::Ok) && state == HealthState::Ok;
@@ -171,7 +180,8 @@ impl WebPace {
         self.metrics_failures = if understood { 0 } else { (self.metrics_failures + 1).min(8) };
         let backoff = self.metrics_ms << self.metrics_failures.saturating_sub(1).min(4);
         let backoff = if backoff > METRICS_BACKOFF_MAX_MS { METRICS_BACKOFF_MAX_MS } else { backoff };
-        let interval = backoff.max(self.metrics_ms).max(took.saturating_mul(METRICS_SHARE));
+        let interval = backoff.max(self.metrics_ms).max(took.saturating_mul(METRICS_SHARE).min(METRICS_PAUSE_MAX_MS));
+        self.metrics_earliest = now + took.saturating_mul(METRICS_SHARE).clamp(METRICS_REST_MS, METRICS_PAUSE_MAX_MS);
         self.metrics_at = now + self.jittered(interval);
     }
 
@@ -194,8 +204,10 @@ impl WebPace {
     /// The operator asks for everything now; a pause after a hang is kept (asking again would be a second hung request
     /// as soon as the server's own limit is longer than ours).
     pub fn poll_now(&mut self, now: u64) {
-        if self.last != Some(HealthState::Hanging) {
-            self.hold_until(now);
+        if self.last != Some(HealthState::Hanging) && self.held_until <= now {
+            self.health_at = now;
+            self.direct_at = now;
+            self.metrics_at = self.metrics_at.min(now.max(self.metrics_earliest));
         }
     }
 

@@ -34,8 +34,12 @@ impl Traffic {
         sum(self.routes.iter().map(|r| r.rate.map(|_| r.class_rate(5))))
     }
 
-    /// Share of requests answered 5xx within the window; `None` if there were none.
+    /// Share of requests answered 5xx within the window; `None` if there were none, or there is no window yet: what went
+    /// wrong since the counters began says nothing about tonight.
     pub fn error_share(&self) -> Option<f64> {
+        if self.window == Window::SinceStart {
+            return None;
+        }
         share(self.routes.iter().map(|r| r.in_window(5)).sum(), self.routes.iter().map(Route::all_in_window).sum())
     }
 
@@ -44,8 +48,11 @@ impl Traffic {
         sum(self.tasks.iter().map(|t| t.rate))
     }
 
-    /// Share of tasks that ended in `error` (not `expected-error`) within the window.
+    /// Share of tasks that ended in `error` (not `expected-error`) within the window; `None` as for requests.
     pub fn task_error_share(&self) -> Option<f64> {
+        if self.window == Window::SinceStart {
+            return None;
+        }
         share(self.tasks.iter().map(|t| t.error.in_window).sum(), self.tasks.iter().map(Task::all_in_window).sum())
     }
 

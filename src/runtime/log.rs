@@ -27,7 +27,8 @@ pub fn start(state: Option<&Path>) {
     let Some(log) = state.and_then(|dir| LogFile::open(dir.join("midwatch.log")).ok()) else { return };
     let path = log.path.clone();
     let filter = EnvFilter::try_from_env("MIDWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("warn,midwatch=info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(log);
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).log_internal_errors(false).with_writer(log);
     if subscriber.try_init().is_ok() {
         PATH.set(path).ok();
     }

@@ -33,6 +33,12 @@ const WEB: &[&str] = &[
     "database-connections",
 ];
 
+/// Whether a rule says that requests fail for a reason that is known.
+pub fn is_outage(rule: &str) -> bool {
+    CAUSES.iter().any(|(cause, symptoms)| *cause == rule && symptoms.contains(&"requests-fail"))
+        || rule == "web-unreachable"
+}
+
 /// Folds symptoms under their cause and sorts: worst first, then the longest standing.
 pub fn fold(mut findings: Vec<Finding>) -> Vec<Finding> {
     for (cause, symptoms) in CAUSES {

@@ -17,6 +17,7 @@ struct World {
     database: Reading<DatabaseReading>,
     redis: Reading<RedisReading>,
     asking: Vec<(SourceKind, Timestamp)>,
+    history: History,
     memory: Memory,
     now: Timestamp,
 }
@@ -74,6 +75,7 @@ impl World {
             database: fresh(postgres()),
             redis: fresh(redis(broker(0, None, 2, Some(0)))),
             asking: Vec::new(),
+            history: History::new(),
             memory: Memory::default(),
             now: T0.plus_secs(4),
         }
@@ -88,7 +90,9 @@ impl World {
             database: &self.database,
             redis: &self.redis,
             asking: &self.asking,
-            history: &History::new(),
+            history: &self.history,
+            heard: Some(self.now),
+            silent_after_ms: 45_000,
             now: self.now,
         };
         site(&facts, &Thresholds::default(), &mut self.memory)
@@ -285,6 +289,42 @@ fn what_was_already_so_when_watching_began_says_at_least() {
 }
 
 #[test]
+fn the_errors_of_an_outage_are_not_told_again_when_it_is_over() {
+    let mut w = World::healthy();
+    let mut route = Route { url_name: "index".to_owned(), method: "GET".to_owned(), ..Route::default() };
+    route.classes[4] = Count { total: 40.0, in_window: 40.0 };
+    w.traffic = fresh(Traffic { routes: vec![route], window: Window::Seconds(60.0), ..Traffic::default() });
+    w.database = failed("connection refused");
+    assert_eq!(w.rules(), ["database-down[requests-fail]"]);
+    w.database = fresh(postgres());
+    w.now = T0.plus_secs(20);
+    assert_eq!(w.rules(), [""; 0]);
+    w.now = T0.plus_secs(120);
+    assert_eq!(w.rules(), ["requests-fail"], "what goes on failing is told");
+}
+
+#[test]
+fn readings_that_nobody_renews_are_not_fine_but_unknown() {
+    let w = World::healthy();
+    let facts = |heard| SiteFacts {
+        name: "tickets",
+        health: &w.health,
+        direct: &w.direct,
+        traffic: &w.traffic,
+        database: &w.database,
+        redis: &w.redis,
+        asking: &[],
+        history: &w.history,
+        heard: Some(heard),
+        silent_after_ms: 45_000,
+        now: T0.plus_secs(60),
+    };
+    assert_eq!(site(&facts(T0.plus_secs(30)), &Thresholds::default(), &mut Memory::default()), []);
+    let found = site(&facts(T0), &Thresholds::default(), &mut Memory::default());
+    assert_eq!((found[0].rule.as_str(), found[0].level), ("no-readings", Level::Unknown));
+}
+
+#[test]
 fn a_number_that_cannot_be_had_is_unknown_not_critical() {
     let mut w = World::healthy();
     w.traffic = failed("metrics answered 401: switched off or wrong password");
@@ -295,7 +335,11 @@ fn a_number_that_cannot_be_had_is_unknown_not_critical() {
 fn host_with(disks: Vec<Disk>) -> Vec<Finding> {
     let reading =
         fresh(HostReading { memory_total: 8 << 30, memory_available: 4 << 30, disks, ..HostReading::default() });
-    host(&HostFacts { name: "web1", reading: &reading, now: T0 }, &Thresholds::default(), &mut Memory::default())
+    host(
+        &HostFacts { name: "web1", reading: &reading, heard: Some(T0), silent_after_ms: 45_000, now: T0 },
+        &Thresholds::default(),
+        &mut Memory::default(),
+    )
 }
 
 fn disk(space: Result<DiskSpace, String>) -> Disk {

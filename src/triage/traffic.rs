@@ -11,6 +11,12 @@ use crate::domain::traffic::{Traffic, Window};
 /// A share of errors among fewer requests or tasks than this says nothing.
 pub const ENOUGH: f64 = 20.0;
 
+/// The rules about shares of the last minute.
+pub const SHARES: [&str; 2] = ["requests-fail", "tasks-fail"];
+
+/// For so long after an outage the shares still hold its errors: the window of a minute, and two looks.
+pub const ECHO_MS: u64 = 95_000;
+
 /// What the metrics claim.
 pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
     let mut out = Vec::new();

@@ -106,6 +106,10 @@ fn own_port(facts: &SiteFacts<'_>) -> Option<Claim> {
     let (Reading::Fresh { value: direct, at, .. }, Some(public)) = (facts.direct, facts.health.value()) else {
         return None;
     };
+    // The own port isn't asked while the site hangs: what it said before says nothing about now.
+    if public.state == HealthState::Hanging || (public.state != HealthState::Ok && Some(*at) < facts.health.at()) {
+        return None;
+    }
     let (rule, title) = match (public.state == HealthState::Ok, direct.state == HealthState::Ok) {
         (true, true) | (false, false) => return None,
         (false, true) => (

@@ -20,6 +20,9 @@ use crate::triage::{MARK_KEPT_MS, Memory};
 /// How often a reader looks for news, and whether the poller is gone.
 const READ_EVERY: Duration = Duration::from_secs(1);
 
+/// So many failures in a row, and what the poller publishes can't be read for good.
+const READ_FAILURES: u32 = 15;
+
 /// What every scope's task needs.
 #[derive(Debug, Clone)]
 pub struct Post {
@@ -138,6 +141,7 @@ impl Post {
         let mut reader = Reader::new(dir, &self.scope);
         let mut told = None;
         let mut recalled = false;
+        let mut failures = 0;
         loop {
             let storage = Storage::Reader { pid: holder(dir, &self.scope).unwrap_or(0) };
             if told.as_ref() != Some(&storage) {
@@ -153,16 +157,19 @@ impl Post {
             }
             match reader.poll().await {
                 Ok(news) => {
+                    failures = 0;
                     for observed in news {
                         emit.event(Event::Observed(Box::new(observed)));
                     }
                 }
-                // Its files can't be read: then this process would see nothing at all; it polls for itself.
+                // Its files can't be read: then this process would see nothing at all; after a while it polls for itself.
+                // At once would be wrong: a poller that was just killed leaves a file that only the next one can mend.
                 Err(error) => {
-                    return Err(format!(
-                        "what midwatch {} publishes can't be read ({error})",
-                        holder(dir, &self.scope).unwrap_or(0)
-                    ));
+                    failures += 1;
+                    if failures >= READ_FAILURES {
+                        let pid = holder(dir, &self.scope).unwrap_or(0);
+                        return Err(format!("what midwatch {pid} publishes can't be read ({error})"));
+                    }
                 }
             }
             tokio::select! {

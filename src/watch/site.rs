@@ -103,24 +103,24 @@ pub async fn web<W: Web>(
                 }
             }
             Next::Ask(Question::Health) => {
-                let check = health(&emit, plan.pace.hang, SourceKind::Health, web.health()).await;
+                let check = asked(&emit, plan.pace.hang, SourceKind::Health, web.health()).await;
                 pace.health_answered(check.state, latency(&check), steady.millis());
                 emit.seen(Observation::Health(Seen::Value(check.clone())), latency(&check));
             }
             Next::Ask(Question::Direct) => {
-                let asked = async {
+                let own_port = async {
                     match web.direct().await {
                         Some(check) => check,
                         None => std::future::pending().await,
                     }
                 };
-                let check = health(&emit, plan.pace.hang, SourceKind::Direct, asked).await;
+                let check = asked(&emit, plan.pace.hang, SourceKind::Direct, own_port).await;
                 pace.direct_answered(check.state, latency(&check), steady.millis());
                 emit.seen(Observation::Direct(Seen::Value(check.clone())), latency(&check));
             }
             Next::Ask(Question::Metrics) => {
                 let begun = steady.millis();
-                let answer = web.metrics().await;
+                let answer = asked(&emit, plan.pace.hang, SourceKind::Traffic, web.metrics()).await;
                 let took = steady.millis().saturating_sub(begun);
                 pace.metrics_answered(matches!(answer, Seen::Value(_)), took, steady.millis());
                 let reading = match answer {
@@ -148,25 +148,25 @@ pub async fn web<W: Web>(
 
 /// Waits for an answer however long it takes; says after a second that it is being waited for, and keeps on disk that
 /// a question is under way, so that no other midwatch puts a second one.
-async fn health(
-    emit: &Emitter,
-    hang: Duration,
-    kind: SourceKind,
-    question: impl Future<Output = HealthCheck>,
-) -> HealthCheck {
-    let asked = clock::now();
+async fn asked<T>(emit: &Emitter, hang: Duration, kind: SourceKind, question: impl Future<Output = T>) -> T {
+    let since = clock::now();
     let mut question = pin!(question);
     tokio::select! {
         check = &mut question => return check,
         () = sleep(ASKING_AFTER) => {}
     }
-    let until = asked.plus_millis(i64::try_from(millis(hang)).unwrap_or(i64::MAX));
+    let until = since.plus_millis(i64::try_from(millis(hang)).unwrap_or(i64::MAX));
     if let Some(recorder) = emit.recorder() {
-        recorder.begin_request(kind, asked, until);
+        recorder.begin_request(kind, since, until);
     }
-    let asking =
-        if kind == SourceKind::Direct { Observation::Direct(Seen::Asking) } else { Observation::Health(Seen::Asking) };
-    emit.at(asking, asked, 0);
+    let asking = match kind {
+        SourceKind::Direct => Observation::Direct(Seen::Asking),
+        SourceKind::Traffic => Observation::Traffic(Seen::Asking),
+        SourceKind::Health | SourceKind::Database | SourceKind::Redis | SourceKind::Host => {
+            Observation::Health(Seen::Asking)
+        }
+    };
+    emit.at(asking, since, 0);
     let check = question.await;
     if let Some(recorder) = emit.recorder() {
         recorder.end_request(kind);

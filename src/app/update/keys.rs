@@ -3,6 +3,7 @@
 use super::{observe, toast};
 use crate::app::action::{ACTIONS, Action};
 use crate::app::effect::Effect;
+use crate::app::event::Storage;
 use crate::app::key::{Chord, Key};
 use crate::app::model::{Model, Overlay, Screen, ZOOMS};
 use crate::app::view;
@@ -163,7 +164,13 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::Pause => pause(model),
         Action::PollNow => {
-            toast(model, "looking now".to_owned());
+            let text = match model.site().map(|s| &s.storage).or_else(|| model.host().map(|h| &h.storage)) {
+                Some(Storage::Reader { pid }) => format!("midwatch {pid} polls; what it sees comes within seconds"),
+                Some(Storage::Starting | Storage::Poller | Storage::Memory(_)) | None => {
+                    "looking now, as far as that does no harm".to_owned()
+                }
+            };
+            toast(model, text);
             return vec![Effect::PollNow];
         }
         Action::ZoomOut => model.zoom = (model.zoom + 1).min(ZOOMS.len() - 1),

@@ -5,6 +5,7 @@ use crate::domain::history::{self, History, Point, SeriesKey};
 use crate::domain::id::{Scope, SourceKind};
 use crate::domain::observation::{Observation, Observed};
 use crate::domain::reading::{Reading, Seen};
+use crate::domain::time::Timestamp;
 use crate::triage::{self, HostFacts, Memory, SiteFacts};
 
 /// Takes in one observation, or keeps it while the screen is held still.
@@ -35,6 +36,7 @@ fn apply(model: &mut Model, observed: Observed) {
         Scope::Site(id) => {
             let Some(site) = model.sites.iter_mut().find(|s| s.id == id) else { return };
             let kind = what.kind();
+            site.heard = site.heard.max(Some(at));
             site.asking.retain(|(k, _)| *k != kind);
             if what.is_asking() {
                 site.asking.push((kind, at));
@@ -52,6 +54,7 @@ fn apply(model: &mut Model, observed: Observed) {
         }
         Scope::Host(id) => {
             let Some(host) = model.hosts.iter_mut().find(|h| h.id == id) else { return };
+            host.heard = host.heard.max(Some(at));
             push(&mut host.history, points, at);
             if let Observation::Host(seen) = what {
                 absorb_boxed(&mut host.reading, *seen, at, took_ms);
@@ -60,11 +63,11 @@ fn apply(model: &mut Model, observed: Observed) {
     }
 }
 
-fn absorb_boxed<T>(reading: &mut Reading<T>, seen: Seen<T>, at: crate::domain::time::Timestamp, took_ms: u32) {
+fn absorb_boxed<T>(reading: &mut Reading<T>, seen: Seen<T>, at: Timestamp, took_ms: u32) {
     reading.absorb(seen, at, took_ms);
 }
 
-fn push(history: &mut History, points: Vec<(SeriesKey, f64)>, at: crate::domain::time::Timestamp) {
+fn push(history: &mut History, points: Vec<(SeriesKey, f64)>, at: Timestamp) {
     for (key, value) in points {
         // A queue known from Redis and from the metrics is one series; both are right to within a scrape.
         history.entry(key).or_default().push(at, value);
@@ -106,6 +109,15 @@ pub(super) fn remember(model: &mut Model, scope: &Scope, memory: Memory) {
     assess(model);
 }
 
+/// While the screen is held still nothing is judged; what held then is taken to hold on.
+pub(super) fn hold(model: &mut Model) {
+    let now = model.now;
+    let marks = model.sites.iter_mut().flat_map(|s| s.memory.marks.values_mut());
+    for mark in marks.chain(model.hosts.iter_mut().flat_map(|h| h.memory.marks.values_mut())) {
+        mark.last = now;
+    }
+}
+
 /// Runs the rules over everything.
 pub(super) fn assess(model: &mut Model) {
     let now = model.now;
@@ -120,12 +132,20 @@ pub(super) fn assess(model: &mut Model) {
             redis: &site.redis,
             asking: &site.asking,
             history: &site.history,
+            heard: site.heard,
+            silent_after_ms: model.silent_after_ms,
             now,
         };
         findings.extend(triage::site(&facts, &model.thresholds, &mut site.memory));
     }
     for host in &mut model.hosts {
-        let facts = HostFacts { name: &host.id.0, reading: &host.reading, now };
+        let facts = HostFacts {
+            name: &host.id.0,
+            reading: &host.reading,
+            heard: host.heard,
+            silent_after_ms: model.silent_after_ms,
+            now,
+        };
         findings.extend(triage::host(&facts, &model.thresholds, &mut host.memory));
     }
     triage::fold::sort(&mut findings);
@@ -137,7 +157,8 @@ impl Model {
     pub fn seen_enough(&self) -> bool {
         let unanswered =
             |s: &Site| s.asking_since(SourceKind::Health).is_some_and(|t| self.now.millis_since(t) > 3_000);
-        self.sites.iter().all(|s| s.health.fresh().is_some() && !unanswered(s))
-            && self.hosts.iter().all(|h| h.reading.fresh().is_some())
+        let heard = |at: Option<Timestamp>| at.is_some_and(|at| self.now.millis_since(at) <= self.silent_after_ms);
+        self.sites.iter().all(|s| s.health.fresh().is_some() && heard(s.heard) && !unanswered(s))
+            && self.hosts.iter().all(|h| h.reading.fresh().is_some() && heard(h.heard))
     }
 }

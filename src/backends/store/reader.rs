@@ -107,8 +107,10 @@ impl Reader {
     }
 }
 
+/// Whether it may be better the next time: SQLite's ERROR 1 (a table that the poller is just making), BUSY 5, LOCKED 6,
+/// READONLY 8 (a journal that the next poller will roll back), CANTOPEN 14; the extended codes hold these in their low byte.
 fn busy(error: &sqlx::Error) -> bool {
-    // SQLITE_BUSY 5, SQLITE_LOCKED 6, and SQLITE_ERROR 1: a table that the poller is just making.
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|c| matches!(c.as_ref(), "1" | "5" | "6"))
+    let code = code.and_then(|c| c.parse::<u32>().ok());
+    code.is_some_and(|c| matches!(c & 0xff, 1 | 5 | 6 | 8 | 14))
 }

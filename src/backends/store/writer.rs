@@ -143,7 +143,7 @@ impl Writer {
                 }
             }
         }
-        if newest - self.pruned_at >= PRUNE_EVERY_S {
+        if (newest - self.pruned_at).abs() >= PRUNE_EVERY_S {
             for (step, kept) in TIERS {
                 sqlx::query("delete from history where tier = ? and step < ?")
                     .bind(step)
@@ -222,7 +222,7 @@ impl Writer {
             .await;
         let pending: Option<i64> = pending.ok().and_then(|row| row.try_get(0).ok().flatten());
         let pending_until =
-            pending.map(Timestamp::from_millis).filter(|until| *until > now && until.secs_since(now) <= 120);
+            pending.map(Timestamp::from_millis).filter(|until| *until > now && until.secs_since(now) <= 3600);
         Past { series, counters, memory, pending_until }
     }
 

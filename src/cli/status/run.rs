@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::domain::id::SourceKind;
 use crate::domain::reading::Reading;
 use crate::runtime::driver::{End, headless};
+use crate::triage::web::{CONFIRMED_MS, STATES};
 use crate::watch::{self, Watch};
 
 /// An answer that has not come by then is "no answer yet".
@@ -68,7 +69,15 @@ fn settled(model: &Model) -> bool {
         SourceKind::Host => true,
     };
     let sites = model.sites.iter().all(|s| known(&s.storage) && s.sources.iter().all(|kind| answered(s, kind)));
-    sites && model.hosts.iter().all(|h| known(&h.storage) && h.reading.value().is_some_and(|v| v.cpu.is_some()))
+    // A bad answer is asked about again after two seconds: until then it is a warning, and that would be the exit code.
+    let unconfirmed =
+        model.findings.iter().any(|f| f.is_any(&STATES) && model.now.millis_since(f.since.at) < CONFIRMED_MS);
+    let heard =
+        model.sites.iter().all(|s| s.heard.is_some_and(|at| model.now.millis_since(at) <= model.silent_after_ms));
+    !unconfirmed
+        && heard
+        && sites
+        && model.hosts.iter().all(|h| known(&h.storage) && h.reading.value().is_some_and(|v| v.cpu.is_some()))
 }
 
 /// What must change for `--watch` to say something again: levels and findings, not every number's last digit.

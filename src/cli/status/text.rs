@@ -81,8 +81,8 @@ fn traffic(site: &Site, now: Timestamp) -> String {
         let errors = t.error_share().map(|s| format!(", {} errors", text::percent(s))).unwrap_or_default();
         match (t.request_rate(), t.task_rate()) {
             (None, None) => {
-                let requests: f64 = t.routes.iter().map(Route::total).sum();
-                let tasks: f64 = t.tasks.iter().map(Task::total).sum();
+                let requests: f64 = t.routes.iter().map(Route::total).fold(0.0, |a, b| a + b);
+                let tasks: f64 = t.tasks.iter().map(Task::total).fold(0.0, |a, b| a + b);
                 format!("{requests:.0} requests, {tasks:.0} tasks since the counters began{errors}; no rates yet")
             }
             (requests, tasks) => {

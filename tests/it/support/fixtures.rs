@@ -106,6 +106,7 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         clock_jump: None,
         keymap: Keymap::default(),
         thresholds: Thresholds::default(),
+        silent_after_ms: 45_000,
     }
 }
 

@@ -32,7 +32,7 @@ fn the_first_page_counts_since_the_start_and_has_no_rates() {
     assert_eq!(route.classes[1], Count { total: 8.0, in_window: 8.0 });
     assert_eq!((route.rate, traffic.request_rate(), route.spark.len()), (None, None, 0));
     assert_eq!(route.latency.p50, Quantile::Seconds(0.05));
-    assert_eq!(traffic.error_share(), Some(0.2));
+    assert_eq!((route.error_share(), traffic.error_share()), (Some(0.2), None));
 }
 
 #[test]
