@@ -27,6 +27,7 @@ pub async fn open(config: Arc<Config>) -> color_eyre::Result<End> {
     model.theme = looks.iter().position(|l| l.theme.name() == config.look.theme).unwrap_or(0);
     model.size = Terminal::size().wrap_err("the terminal's size can't be read")?;
     let signals = Signals::take().wrap_err("signals can't be received")?;
+    let inputs = inputs().wrap_err("there is no terminal to read keys from")?;
     let terminal =
         Terminal::enter().wrap_err("the terminal can't be used: midwatch needs one on its standard output")?;
     let frame_time = Duration::from_millis(1000 / u64::from(config.look.frames_per_second.clamp(1, 60)));
@@ -41,7 +42,7 @@ pub async fn open(config: Arc<Config>) -> color_eyre::Result<End> {
         Some(look) => ui::plain(model, look, model.size.0, model.size.1),
         None => String::new(),
     };
-    let end = driver::screens(model, wires, (signals, terminal), inputs(), frame_time, draw, plain).await;
+    let end = driver::screens(model, wires, (signals, terminal), inputs, frame_time, draw, plain).await;
     watch.end().await;
     end.wrap_err("the event loop could not be started")
 }

@@ -1,17 +1,21 @@
 //! What comes from the terminal, in the program's own words.
 
 use std::io;
-use std::time::Duration;
+use std::thread;
 
-use crossterm::event::{Event as Term, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use futures_util::future::Either;
-use futures_util::{Stream, StreamExt, stream};
+use crossterm::event::{Event as Term, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use futures_util::stream::{self, Stream};
+use tokio::sync::mpsc;
 
+use super::terminal::Terminal;
 use crate::app::event::Event;
 use crate::app::key::{Chord, Key};
 
 /// A longer paste (bytes) is cut: nothing here takes more than a line.
 const PASTE_MAX: usize = 64 * 1024;
+
+/// So many inputs wait for the event loop; the next one waits in the terminal.
+const WAITING: usize = 64;
 
 /// Something that came from the terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,12 +40,29 @@ impl Input {
 }
 
 /// Everything that comes from the terminal, until it is gone.
-pub fn inputs() -> impl Stream<Item = io::Result<Input>> {
-    // On a terminal that is gone already crossterm's stream panics when it is made; asked first, it only says so.
-    match crossterm::event::poll(Duration::ZERO) {
-        Ok(_) => Either::Left(EventStream::new().filter_map(|event| async { event.map(understood).transpose() })),
-        Err(error) => Either::Right(stream::iter([Err(error)])),
+///
+/// Read on a thread of its own, and not by crossterm's own stream: that reads in whoever polls it, waits there for the
+/// rest of a key of which only the beginning has come, and on a terminal that is gone it turns round for ever (or
+/// panics, if it went before). Here only the thread does, and ends with the process.
+///
+/// # Errors
+/// When there is no terminal to read from.
+pub fn inputs() -> io::Result<impl Stream<Item = io::Result<Input>>> {
+    if !rustix::termios::isatty(io::stdin()) {
+        std::fs::File::open("/dev/tty")?;
     }
+    let (sender, mut receiver) = mpsc::channel(WAITING);
+    thread::Builder::new().name("keys".to_owned()).spawn(move || {
+        loop {
+            let read = crossterm::event::read();
+            let lost = read.is_err();
+            let sent = read.map(understood).transpose().map(|input| sender.blocking_send(input));
+            if lost || sent.is_some_and(|sent| sent.is_err()) {
+                return;
+            }
+        }
+    })?;
+    Ok(stream::poll_fn(move |context| receiver.poll_recv(context)))
 }
 
 fn understood(event: Term) -> Option<Input> {
@@ -51,7 +72,8 @@ fn understood(event: Term) -> Option<Input> {
             text.truncate(text.floor_char_boundary(PASTE_MAX));
             Some(Input::Paste(text))
         }
-        Term::Resize(columns, rows) => Some(Input::Resized(columns, rows)),
+        // What the drawing takes it for, which may differ from what the terminal says.
+        Term::Resize(..) => Terminal::size().ok().map(|(columns, rows)| Input::Resized(columns, rows)),
         Term::FocusGained | Term::FocusLost | Term::Mouse(_) => None,
     }
 }

@@ -58,6 +58,21 @@ fn signals_end_it_with_their_code() {
     }
 }
 
+/// The rest of a key may hang in a slow line; nothing waits for it.
+#[test]
+fn half_a_key_holds_nothing_up() {
+    let home = Home::new();
+    let mut session = opened(&home, &[]);
+    session.keys("\x1b[");
+    session.wipe();
+    session.resize(100, 30);
+    session.keys("A?");
+    session.wait_for_text(HELP);
+    session.keys("\x1b[");
+    session.signal(Signal::TERM);
+    assert_eq!(code(session.ended()), 143);
+}
+
 /// A connection that drops: exit code 0 or 129, no abort, and no thread that spins on the dead terminal.
 #[test]
 fn a_closed_terminal_ends_it_ten_times_out_of_ten() {
