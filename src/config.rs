@@ -43,12 +43,17 @@ pub struct Config {
     pub trail: Vec<Trace>,
 }
 
-/// A URL without the login that may be written in it, to be shown.
+/// A URL as it may be shown: without a login, a query (it may hold a token), or a path that looks like a login gone astray.
 pub fn without_login(url: &Url) -> Url {
     let mut url = url.clone();
     // A URL that can't carry a login has none to take away.
     url.set_username("").ok();
     url.set_password(None).ok();
+    url.set_query(None);
+    url.set_fragment(None);
+    if url.path().contains('@') {
+        url.set_path("");
+    }
     url
 }
 

@@ -93,6 +93,9 @@ const OPEN: &[&str] = &[
     "frames_per_second",
 ];
 
+/// Keys whose value is a secret, or may hold one.
+const HIDDEN: &[&str] = &["metrics_password", "database_password", "database", "redis", "broker"];
+
 /// How the names of thresholds end; their values are numbers.
 const UNITS: &[&str] = &["_warning", "_critical", "_hours", "_s", "_ms", "_days"];
 
@@ -128,7 +131,12 @@ fn open(line: &str) -> usize {
     if trimmed.starts_with('[') && trimmed.ends_with(']') && trimmed.chars().all(plain) {
         return line.len();
     }
-    let Some((key, value)) = line.split_once('=') else { return 0 };
+    let Some((key, value)) = line.split_once('=') else {
+        // A key whose equals sign was forgotten is shown, if it is one for sure.
+        let indent = line.len() - line.trim_start().len();
+        let word = trimmed.split_whitespace().next().filter(|w| OPEN.contains(w) || HIDDEN.contains(w));
+        return word.map_or(0, |word| indent + word.len());
+    };
     if !key.trim().chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')) {
         return 0;
     }
