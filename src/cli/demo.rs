@@ -13,19 +13,22 @@ pub fn demo(global: &Global, fault: Option<Fault>, headless: bool) -> color_eyre
     let runtime = super::run::runtime()?;
     let code = runtime.block_on(async {
         let mut site = PracticeSite::start(fault).await.wrap_err("the practice site could not be brought up")?;
-        if headless {
-            return alone(&mut site).await;
-        }
-        let mut global = global.clone();
-        global.config = Some(site.ground().config());
-        let config = super::load(&global).map_err(|report| color_eyre::eyre::eyre!(report))?;
-        tokio::select! {
-            end = super::screens::open(Arc::new(config)) => Ok(end?.code()),
-            kept = site.keep() => kept.map(|()| 0),
-        }
+        let ended = if headless { alone(&mut site).await } else { watched(global, &mut site).await };
+        site.end().await;
+        ended
     });
     runtime.shutdown_timeout(std::time::Duration::from_millis(100));
     code
+}
+
+async fn watched(global: &Global, site: &mut PracticeSite) -> color_eyre::Result<u8> {
+    let mut global = global.clone();
+    global.config = Some(site.ground().config());
+    let config = super::load(&global).map_err(|report| color_eyre::eyre::eyre!(report))?;
+    tokio::select! {
+        end = super::screens::open(Arc::new(config)) => Ok(end?.code()),
+        kept = site.keep() => kept.map(|()| 0),
+    }
 }
 
 async fn alone(site: &mut PracticeSite) -> color_eyre::Result<u8> {

@@ -111,12 +111,16 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     let password = file.metrics_password.as_ref().and_then(|p| secret_of(p, "metrics_password"));
     let page = file.metrics_url.as_ref().and_then(|u| url(u, source));
     let old = std::mem::replace(&mut site.metrics, Err(String::new()));
-    // A login goes only where it was meant for: another host gets what is written for it, and nothing else.
+    // A login that was found goes only where it was meant for, or to the application's own port on this host; another
+    // host gets what is written for it.
     let (old_url, old_login) = match &old {
         Ok(old) => (Some(old.url.clone()), old.login.clone()),
         Err(_) => (None, None),
     };
-    let same = page.is_none() || page.as_ref().map(Url::origin) == old_url.as_ref().map(Url::origin);
+    let same = page.as_ref().is_none_or(|page| {
+        let here = page.host_str().is_some_and(|h| matches!(h, "localhost" | "127.0.0.1" | "[::1]"));
+        here || old_url.as_ref().is_some_and(|old| old.origin() == page.origin())
+    });
     let (old_user, old_password) = old_login.filter(|_| same).unzip();
     let login = file.metrics_user.or(old_user).zip(password.or(old_password));
     site.metrics = match (page.or(old_url), old) {

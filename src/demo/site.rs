@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub struct PracticeSite {
     ground: Ground,
-    _dir: TempDir,
+    dir: TempDir,
     binary: PathBuf,
     web: Option<Child>,
     worker: Option<Child>,
@@ -42,7 +42,7 @@ impl PracticeSite {
         std::fs::write(ground.fault_file(), fault.map(Fault::name).unwrap_or_default())?;
         drop(database::open(&ground.database()).await?);
         let binary = std::env::current_exe()?;
-        let mut site = Self { ground, _dir: dir, binary, web: None, worker: None, visitors: None, lock: None };
+        let mut site = Self { ground, dir, binary, web: None, worker: None, visitors: None, lock: None };
         site.visitors = Some(site.spawn("visitors")?);
         site.tend().await?;
         Ok(site)
@@ -51,6 +51,15 @@ impl PracticeSite {
     /// Where everything is.
     pub fn ground(&self) -> &Ground {
         &self.ground
+    }
+
+    /// Ends every part, then removes the directory: a part that still runs would write into it again.
+    pub async fn end(mut self) {
+        for part in [&mut self.visitors, &mut self.web, &mut self.worker] {
+            end(part).await;
+        }
+        drop(self.lock.take());
+        self.dir.close().ok();
     }
 
     /// Keeps the processes as the fault file says; never ends by itself.
