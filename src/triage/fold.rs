@@ -26,6 +26,7 @@ const WEB: &[&str] = &[
     "web-error",
     "web-slow",
     "own-port-fault",
+    "proxy-fault",
     "metrics-blind",
     "requests-fail",
     "tasks-fail",

@@ -11,6 +11,9 @@ use crate::domain::traffic::{Traffic, Window};
 /// A share of errors among fewer requests or tasks than this says nothing.
 pub const ENOUGH: f64 = 20.0;
 
+/// A share over a shorter time (seconds) swings with every request.
+pub const LONG_ENOUGH_S: f64 = 28.0;
+
 /// The rules about shares of the last minute.
 pub const SHARES: [&str; 2] = ["requests-fail", "tasks-fail"];
 
@@ -61,9 +64,16 @@ fn silent_worker(traffic: &Traffic, at: Timestamp) -> Option<Claim> {
     Some(claim("worker-silent", Level::Critical, title, "as the application's own metrics say".to_owned(), at))
 }
 
+fn long_enough(traffic: &Traffic) -> Option<f64> {
+    match traffic.window {
+        Window::Seconds(window) if window >= LONG_ENOUGH_S => Some(window),
+        Window::Seconds(_) | Window::SinceStart => None,
+    }
+}
+
 /// `GET presale:event.index 12 of 40` for the worst of them.
 fn requests(traffic: &Traffic, at: Timestamp, limits: &Thresholds, out: &mut Vec<Claim>) {
-    let Window::Seconds(window) = traffic.window else { return };
+    let Some(window) = long_enough(traffic) else { return };
     let all: f64 = traffic.routes.iter().map(crate::domain::traffic::Route::all_in_window).sum();
     let Some(part) = traffic.error_share().filter(|_| all >= ENOUGH) else { return };
     let level = if part >= limits.request_errors_critical {
@@ -81,7 +91,7 @@ fn requests(traffic: &Traffic, at: Timestamp, limits: &Thresholds, out: &mut Vec
 }
 
 fn tasks(traffic: &Traffic, at: Timestamp, limits: &Thresholds, out: &mut Vec<Claim>) {
-    let Window::Seconds(window) = traffic.window else { return };
+    let Some(window) = long_enough(traffic) else { return };
     let all: f64 = traffic.tasks.iter().map(crate::domain::traffic::Task::all_in_window).sum();
     let Some(part) = traffic.task_error_share().filter(|s| all >= ENOUGH && *s >= limits.task_errors_warning) else {
         return;
