@@ -57,6 +57,8 @@ impl PollLock {
 /// The process id the lock's holder noted.
 pub fn holder(dir: &Path, scope: &Scope) -> Option<u32> {
     let mut text = String::new();
-    File::open(lock_file(dir, scope)).ok()?.take(32).read_to_string(&mut text).ok()?;
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(lock_file(dir, scope)).ok()?;
+    file.take(32).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }
