@@ -154,7 +154,9 @@ impl WebPace {
                 self.metrics_at = now;
                 self.direct_at = now;
             }
-            self.health_at = now + self.jittered(self.health_ms);
+            // The first answer after a start is slow; whether all is well again shows in the next.
+            let interval = if turned { CONFIRM_MS.min(self.health_ms) } else { self.health_ms };
+            self.health_at = now + self.jittered(interval);
         } else if self.confirmed {
             self.health_at = now + self.jittered(self.health_ms);
         } else {
