@@ -3,27 +3,38 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
+mod paths;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A layer, and the layers of this crate it may name.
+use paths::{Named, Names, names};
+
+/// A layer, and the layers of this crate it may name besides itself. A module at the top that is missing here is an
+/// offence; `*` is every layer.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("domain", &["domain"]),
-    ("triage", &["triage", "domain"]),
-    ("app", &["app", "triage", "domain"]),
-    ("ports", &["ports", "domain"]),
-    ("config", &["config", "discovery", "triage", "domain"]),
-    ("discovery", &["discovery", "config", "domain"]),
-    ("backends", &["backends", "ports", "config", "triage", "domain"]),
-    ("runtime", &["runtime", "app", "triage", "domain"]),
-    ("ui", &["ui", "app", "triage", "domain"]),
-    ("watch", &["watch", "runtime", "backends", "ports", "config", "discovery", "app", "triage", "domain"]),
-    ("demo", &["demo"]),
+    ("domain", &[]),
+    ("triage", &["domain"]),
+    ("app", &["triage", "domain"]),
+    ("ports", &["domain"]),
+    ("config", &["discovery", "triage", "domain"]),
+    ("discovery", &["config", "triage", "domain"]),
+    ("backends", &["ports", "config", "triage", "domain"]),
+    ("runtime", &["app", "triage", "domain"]),
+    ("ui", &["app", "triage", "domain"]),
+    ("watch", &["runtime", "backends", "ports", "config", "discovery", "app", "triage", "domain"]),
+    ("demo", &[]),
+    ("cli", &["*"]),
+    ("lib", &["*"]),
+    ("main", &["*"]),
 ];
 
-/// A crate, and the files (by their beginning) that may name it.
+/// Of a layer, all that another may name.
+const ONLY: &[(&str, &str, &[&str])] = &[("backends", "triage", &["Memory"])];
+
+/// A crate, and the modules that may name it, with those below them.
 const CRATES: &[(&str, &[&str])] = &[
-    ("ratatui", &["ui", "runtime", "cli/screens"]),
+    ("ratatui", &["ui", "runtime/terminal", "runtime/screen", "runtime/driver", "cli/screens"]),
     ("crossterm", &["runtime"]),
     ("termprofile", &["ui", "cli/screens", "cli/doctor"]),
     ("sqlx", &["backends", "demo"]),
@@ -32,17 +43,32 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sysinfo", &["backends/host"]),
     // Of hyper, the HTTP source only tells errors apart.
     ("hyper", &["demo", "backends/http/trouble"]),
+    ("hyper_util", &["demo"]),
+    ("http_body_util", &["demo"]),
     ("landlock", &["runtime/sandbox"]),
     ("tokio", &["backends", "runtime", "watch", "demo", "cli"]),
     ("clap", &["cli", "config", "demo"]),
 ];
 
-/// Layers that take everything in as values, and what they must not name.
+/// Layers that take everything in as values.
 const PURE: &[&str] = &["domain", "triage", "app", "ui"];
-const WORLD: &[&str] =
-    &["std::fs", "std::env", "std::net", "std::process", "std::thread", "Instant::now", "SystemTime::now"];
+/// What those must not name: the end of a path, or what it goes through.
+const WORLD: &[&str] = &[
+    "std::fs",
+    "std::env",
+    "std::net",
+    "std::process",
+    "std::thread",
+    "Instant::now",
+    "SystemTime::now",
+    "Timestamp::now",
+    "Zoned::now",
+];
+/// The layers that decide, and the crates they may name at all.
+const DECIDING: &[&str] = &["domain", "triage", "app"];
+const THEIR_CRATES: &[&str] = &["memchr", "schemars", "serde", "serde_json", "strsim", "thiserror"];
 
-/// Lines of a file that is not a test.
+/// Lines of a file, its tests left out.
 const LONGEST: usize = 500;
 
 fn files(dir: &Path, out: &mut Vec<PathBuf>) {
@@ -56,81 +82,184 @@ fn files(dir: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
+/// The crates that Cargo.toml lets the program name.
+fn dependencies() -> Vec<String> {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = toml::from_str(&manifest).unwrap();
+    let listed = manifest.get("dependencies").and_then(toml::Value::as_table).unwrap();
+    listed.keys().map(|name| name.replace('-', "_")).collect()
+}
+
 /// The offences of one file: `name` is its path below `src` without `.rs`.
-fn offences(name: &str, text: &str) -> Vec<String> {
-    let layer = name.split('/').next().unwrap_or_default();
-    // Tests may look at whatever they like.
-    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+fn offences(name: &str, text: &str, dependencies: &[String]) -> Vec<String> {
     let mut out = Vec::new();
-    for (number, line) in code.lines().enumerate() {
-        let line = line.trim();
-        if line.starts_with("//") {
-            continue;
-        }
-        let mut offence = |what: String| out.push(format!("src/{name}.rs:{}: {what}", number + 1));
-        if let Some((_, allowed)) = LAYERS.iter().find(|(l, _)| *l == layer) {
-            for used in line.split("crate::").skip(1) {
-                let used: String = used.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-                if LAYERS.iter().any(|(l, _)| *l == used) && !allowed.contains(&used.as_str()) || used == "cli" {
-                    offence(format!("{layer} must not know {used}"));
-                }
-            }
-        }
-        for (krate, allowed) in CRATES {
-            let named = line.starts_with(&format!("use {krate}::")) || names(line, &format!("{krate}::"));
-            if named && !allowed.iter().any(|beginning| name.starts_with(beginning)) {
-                offence(format!("{krate} has no business in {layer}"));
-            }
-        }
-        if PURE.contains(&layer) {
-            for world in WORLD.iter().filter(|w| line.contains(**w)) {
-                offence(format!("{layer} is pure and must not use {world}"));
-            }
-        }
-    }
-    if !name.ends_with("tests") && code.lines().count() > LONGEST {
-        out.push(format!("src/{name}.rs: longer than {LONGEST} lines"));
-    }
     if name.ends_with("/mod") {
         out.push(format!("src/{name}.rs: write foo.rs beside foo/, not foo/mod.rs"));
+    }
+    // Tests may look at whatever they like, and be as long as they like.
+    if name.ends_with("/tests") {
+        return out;
+    }
+    let layer = name.split('/').next().unwrap_or_default();
+    let Some((_, allowed)) = LAYERS.iter().find(|(known, _)| *known == layer) else {
+        out.push(format!("src/{name}.rs: {layer} is no layer: give it its place in the architecture test"));
+        return out;
+    };
+    let file = names(text);
+    if file.lines > LONGEST {
+        out.push(format!("src/{name}.rs: longer than {LONGEST} lines"));
+    }
+    for named in &file.paths {
+        let whats = [
+            inside(name, named).and_then(|path| wrong_layer(layer, allowed, &path)),
+            outside(&file, named, dependencies).and_then(|krate| wrong_crate(name, layer, krate)),
+            world(layer, &file, named),
+        ];
+        out.extend(whats.into_iter().flatten().map(|what| format!("src/{name}.rs:{}: {what}", named.line)));
     }
     out
 }
 
-/// Whether `path` (as `tokio::`) stands in the line as a path of its own, not at the end of a longer one.
-fn names(line: &str, path: &str) -> bool {
-    line.match_indices(path).any(|(at, _)| {
-        let before = line.get(..at).unwrap_or_default().chars().next_back();
-        !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
-    })
+/// The path from the root of this crate, if it begins with `crate`, `self` or `super`.
+fn inside(name: &str, named: &Named) -> Option<Vec<String>> {
+    let mut module: Vec<String> = name.split('/').map(str::to_owned).collect();
+    if matches!(name, "lib" | "main") {
+        module.clear();
+    }
+    let mut rest = named.segments.as_slice();
+    match rest.split_first()? {
+        (first, tail) if first == "crate" => (module, rest) = (Vec::new(), tail),
+        (first, tail) if first == "self" => rest = tail,
+        (first, _) if first == "super" => {}
+        _ => return None,
+    }
+    while let Some(("super", tail)) = rest.split_first().map(|(first, tail)| (first.as_str(), tail)) {
+        module.pop();
+        rest = tail;
+    }
+    module.extend_from_slice(rest);
+    Some(module)
+}
+
+fn wrong_layer(layer: &str, allowed: &[&str], path: &[String]) -> Option<String> {
+    let used = path.first().map_or("*", String::as_str);
+    if used == layer || allowed.contains(&"*") {
+        return None;
+    }
+    if !allowed.contains(&used) {
+        return Some(format!("{layer} must not know {}", if used == "*" { "everything" } else { used }));
+    }
+    let (_, _, only) = ONLY.iter().find(|(from, to, _)| *from == layer && *to == used)?;
+    let part = path.get(1).map_or("*", String::as_str);
+    (!only.contains(&part)).then(|| format!("{layer} may use only {} of {used}", only.join(", ")))
+}
+
+/// The crate that a path begins with, unless that is a name of the file's own.
+fn outside<'a>(file: &Names, named: &'a Named, dependencies: &[String]) -> Option<&'a str> {
+    let first = named.segments.first()?;
+    let own = file.local.get(first).is_some_and(|path| path.len() > 1);
+    (dependencies.contains(first) && !own).then_some(first)
+}
+
+fn wrong_crate(name: &str, layer: &str, krate: &str) -> Option<String> {
+    let below = |module: &&str| name.strip_prefix(*module).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let listed = CRATES.iter().find(|(known, _)| *known == krate);
+    let misplaced = listed.is_some_and(|(_, modules)| !modules.iter().any(below));
+    let unwanted = DECIDING.contains(&layer) && !THEIR_CRATES.contains(&krate);
+    (misplaced || unwanted).then(|| format!("{krate} has no business in {}", name.replace('/', "::")))
+}
+
+/// What a pure layer names of the world, its imports seen through.
+fn world(layer: &str, file: &Names, named: &Named) -> Option<String> {
+    let imported = named.segments.first().filter(|_| !named.import).and_then(|first| file.local.get(first));
+    let path = match imported {
+        Some(path) => path.iter().chain(named.segments.iter().skip(1)).cloned().collect::<Vec<_>>().join("::"),
+        None => named.segments.join("::"),
+    };
+    let path = format!("::{path}::");
+    let world = WORLD.iter().find(|world| path.contains(&format!("::{world}::")))?;
+    PURE.contains(&layer).then(|| format!("{layer} is pure and must not use {world}"))
 }
 
 #[test]
 fn the_layers_hold() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut all = Vec::new();
+    let (mut all, dependencies) = (Vec::new(), dependencies());
     files(&src, &mut all);
     assert!(all.len() > 100, "the tree was not found");
     let name = |path: &PathBuf| path.strip_prefix(&src).unwrap().with_extension("").display().to_string();
     let found: Vec<String> =
-        all.iter().flat_map(|path| offences(&name(path), &fs::read_to_string(path).unwrap())).collect();
+        all.iter().flat_map(|path| offences(&name(path), &fs::read_to_string(path).unwrap(), &dependencies)).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]
+fn every_rule_is_about_a_crate_there_is() {
+    let known = dependencies();
+    let named = CRATES.iter().map(|(krate, _)| *krate).chain(THEIR_CRATES.iter().copied());
+    let gone: Vec<&str> = named.filter(|krate| !known.iter().any(|name| name == krate)).collect();
+    assert_eq!(gone, [""; 0], "not in Cargo.toml");
+}
+
+#[test]
 fn an_offence_is_told_with_its_place() {
+    let told = |name: &str, text: &str| offences(name, text, &dependencies());
     let bad =
         "use crate::runtime::clock;\nuse sqlx::Row;\n// use crate::ui::Look;\nlet t = std::time::Instant::now();\n";
     assert_eq!(
-        offences("domain/health", bad),
+        told("domain/health", bad),
         [
             "src/domain/health.rs:1: domain must not know runtime",
-            "src/domain/health.rs:2: sqlx has no business in domain",
+            "src/domain/health.rs:2: sqlx has no business in domain::health",
             "src/domain/health.rs:4: domain is pure and must not use Instant::now",
         ]
     );
-    assert_eq!(offences("cli/run", "use crate::ui;\nuse tokio::time;\n"), [""; 0]);
-    assert_eq!(offences("domain/x", "#[cfg(test)]\nuse crate::runtime::clock;\n"), [""; 0]);
-    assert_eq!(offences("ui/now", "let x = crate::backends::store;\n"), ["src/ui/now.rs:1: ui must not know backends"]);
-    assert_eq!(offences("domain/redis", "use super::redis::Broker;\n"), [""; 0]);
+    assert_eq!(told("watch/site", "\nuse crate::cli::run;\n"), ["src/watch/site.rs:2: watch must not know cli"]);
+    assert_eq!(told("domain/mod", ""), ["src/domain/mod.rs: write foo.rs beside foo/, not foo/mod.rs"]);
+    assert_eq!(told("ui/long", &"\n".repeat(501)), ["src/ui/long.rs: longer than 500 lines"]);
+    let unknown = "src/runner/pace.rs: runner is no layer: give it its place in the architecture test";
+    assert_eq!(told("runner/pace", ""), [unknown]);
+}
+
+#[test]
+fn an_offence_is_found_however_it_is_written() {
+    for (name, text) in [
+        ("domain/x", "use crate::{runtime::clock};"),
+        ("ui/x", "use crate::{\n    app::Model,\n    backends::{self, store},\n};"),
+        ("domain/x", "use crate::*;"),
+        ("ui", "use super::backends::store;"),
+        ("ui/x", "use super::super::backends::store;"),
+        ("ui/x", "fn f(x: &[crate::backends::store::Row]) {}"),
+        ("demo/x", "use crate::domain::text;"),
+        ("backends/x", "use crate::triage::{Memory, Finding};"),
+        ("domain/x", "#[cfg(test)]\nmod tests;\nuse crate::ui::Look;"),
+        ("domain/x", "use std::{fmt, fs};"),
+        ("app/x", "use std::time::Instant as Watch;\nlet t = Watch::now();"),
+        ("app/x", "let t = jiff::Timestamp::now;"),
+        ("app/x", "use rustix::fs::stat;"),
+        ("ui/x", "use tokio;"),
+        ("ui/x", "#[tokio::test]\nasync fn f() {}"),
+        ("runtime/log", "use ratatui::Frame;"),
+        ("runtime/screenshot", "use ratatui::Frame;"),
+        ("cli/x", "use ::hyper_util::rt::TokioIo;"),
+    ] {
+        assert!(!offences(name, text, &dependencies()).is_empty(), "not found in {name}: {text}");
+    }
+}
+
+#[test]
+fn what_is_allowed_is_no_offence() {
+    for (name, text) in [
+        ("cli/run", "use crate::ui;\nuse tokio::time;"),
+        ("domain/x", "#[cfg(test)]\nmod tests {\n    use crate::runtime::clock;\n}"),
+        ("domain/counters/tests", "use crate::runtime::clock;"),
+        ("domain/x", "let s = \"crate::ui\"; // crate::ui\n/* crate::ui */"),
+        ("domain/x", "use super::redis::Broker;"),
+        ("triage/x", "use crate::domain::redis;\nfn f(b: redis::Broker) {}"),
+        ("app/x", "use std::time::Duration;\nuse serde::Serialize;"),
+        ("backends/x", "use crate::triage::Memory;\nuse super::super::ports::Probe;"),
+        ("lib", "pub mod app;\npub use cli::run;"),
+    ] {
+        assert_eq!(offences(name, text, &dependencies()), [""; 0], "in {name}: {text}");
+    }
 }
