@@ -44,9 +44,10 @@ async fn alone(site: &mut PracticeSite) -> color_eyre::Result<u8> {
         format!("PID={}", std::process::id()),
         String::new(),
     ];
-    super::run::say(lines.join("\n").as_bytes())?;
+    // Signals first: who has read where everything is may end it at once.
     let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut hung_up = signal(SignalKind::hangup())?;
+    super::run::say(lines.join("\n").as_bytes())?;
     tokio::select! {
         _ = interrupted.recv() => Ok(0),
         _ = terminated.recv() => Ok(0),
