@@ -43,7 +43,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::traffic::Traffic;
 use crate::domain::updates::UpdatesReading;
 
-pub use self::rule::{Rule, rules};
+pub use self::rule::{Rule, rule, rules};
 pub use self::thresholds::Thresholds;
 
 /// Something that is wrong, with its evidence.
@@ -345,7 +345,7 @@ fn findings(claims: Vec<Claim>, name: &str, now: Timestamp, memory: &mut Memory,
         let since = recalled(&claim, since, history);
         held.insert(key, Mark { since, last: now });
         let unconfirmed = web::STATES.contains(&claim.rule) && now.millis_since(since.at) < web::CONFIRMED_MS;
-        debug_assert!(rule::rule(claim.rule).is_some(), "{} is not in the catalogue", claim.rule);
+        debug_assert!(rule(claim.rule).is_some(), "{} is not in the catalogue", claim.rule);
         out.push(Finding {
             rule: claim.rule.to_owned(),
             subject: claim.subject,
