@@ -7,7 +7,10 @@ pub mod database;
 pub mod host;
 pub mod http;
 pub mod redis;
+pub mod services;
 pub mod store;
 
+mod command_line;
+mod errand;
 mod place;
 mod session;

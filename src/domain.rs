@@ -15,6 +15,7 @@ pub mod level;
 pub mod observation;
 pub mod pace;
 pub mod reading;
+pub mod service;
 pub mod redis;
 pub mod text;
 pub mod time;
