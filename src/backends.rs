@@ -3,14 +3,21 @@
 //!
 //! Invariant: nothing here changes anything outside midwatch's own state directory; sources are asked, never told.
 
+pub mod access;
+pub mod app_state;
+pub mod backups;
+pub mod changes;
+mod command_line;
 pub mod database;
+mod errand;
 pub mod host;
 pub mod http;
-pub mod redis;
-pub mod services;
-pub mod store;
-
-mod command_line;
-mod errand;
+pub mod logs;
+pub mod people;
 mod place;
+pub mod redis;
+pub mod schedule;
+pub mod services;
 mod session;
+pub mod store;
+pub mod updates;

@@ -21,7 +21,7 @@ use self::processes::Processes;
 use self::starts::Starts;
 use self::systemd::{Unit, Whose};
 use super::errand::{Answer, Errand};
-use crate::config::{ServiceConfig, ServicePlace};
+use crate::config::{Config, ServiceConfig, ServicePlace, SiteConfig};
 use crate::domain::reading::Seen;
 use crate::domain::service::{Service, ServicesReading, State, Stuck};
 use crate::domain::time::Timestamp;
@@ -49,14 +49,20 @@ pub struct ServicesProbe {
 }
 
 impl ServicesProbe {
+    /// Of the services of this site.
+    pub fn new(site: &SiteConfig) -> Self {
+        Self::of(site.services.clone())
+    }
+
     /// Of these services.
-    pub fn new(services: Vec<ServiceConfig>) -> Self {
+    pub fn of(services: Vec<ServiceConfig>) -> Self {
         Self { services, others: false, proc: PathBuf::from("/proc"), starts: Starts::default(), asking: Errand::default() }
     }
 
-    /// Of the host: only its failed units.
-    pub fn of_host() -> Self {
-        Self { others: true, ..Self::new(Vec::new()) }
+    /// Of the host: only those of its failed units that are no site's.
+    pub fn of_host(config: &Config) -> Self {
+        let services = config.sites.iter().flat_map(|site| site.services.iter().cloned()).collect();
+        Self { others: true, ..Self::of(services) }
     }
 
     /// What systemd says of the units among the services.
@@ -129,6 +135,10 @@ impl Observe for ServicesProbe {
             if let Some(trouble) = self.failed(&mut reading).await {
                 return trouble.seen();
             }
+            let known = |unit: &str| {
+                self.services.iter().any(|s| matches!(&s.place, ServicePlace::Unit { unit: own, .. } if own == unit))
+            };
+            reading.others.retain(|failed| !known(&failed.unit));
             reading.tidy();
             return Seen::Value(reading);
         }
@@ -152,7 +162,10 @@ impl Observe for ServicesProbe {
             match look(config, &mut service, &units, &asked, now) {
                 Ok(group) => {
                     tree(&mut service, &asked.processes, now);
-                    let kills = group.and_then(|group| memory::oom_kills(&group));
+                    let kills = group.as_deref().and_then(memory::oom_kills);
+                    if service.state.is_up() {
+                        service.memory = group.as_deref().and_then(memory::used).or(service.memory);
+                    }
                     self.starts.note(&mut service, kills, now);
                 }
                 Err(trouble) => {
@@ -221,12 +234,14 @@ fn look(
             let mine: Vec<_> = programs.iter().filter(|p| p.is(program)).collect();
             supervisor::service(&mine, service);
             service.command = service.pid.map(|pid| asked.shown(pid)).unwrap_or_default();
-            Ok(group_of(service))
+            // Its control group is that of whoever started it.
+            Ok(None)
         }
         ServicePlace::Process { words, uid } => {
             processes::service(&asked.processes, &asked.processes.masters(words, *uid), service);
             service.command = service.pid.map(|pid| asked.shown(pid)).unwrap_or_default();
-            Ok(group_of(service))
+            // Its control group is that of whoever started it.
+            Ok(None)
         }
     }
 }

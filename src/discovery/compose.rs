@@ -155,7 +155,8 @@ impl Project {
                 project: self.name.clone(),
                 service: container.service.clone(),
             };
-            add(&container.service, container.role, place, format!("compose project {}", self.name));
+            let files = crate::domain::text::plain(&container.config_files, 120);
+            add(&container.service, container.role, place, format!("compose project {}, {files}", self.name));
         }
     }
 

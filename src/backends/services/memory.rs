@@ -18,6 +18,27 @@ pub(super) fn oom_kills(group: &str) -> Option<u64> {
     places.iter().find_map(|(root, file)| count(&fs::read_to_string(Path::new(root).join(group).join(file)).ok()?))
 }
 
+/// The memory of a control group without what the kernel would give up at once: the rest of what is charged, less the
+/// file pages nobody has used for a while (as Kubernetes counts it).
+pub(super) fn used(group: &str) -> Option<u64> {
+    let group = group.trim_start_matches('/');
+    if group.is_empty() || group.split('/').any(|part| part == "..") {
+        return None;
+    }
+    let places = [
+        ("/sys/fs/cgroup", "memory.current", "inactive_file "),
+        ("/sys/fs/cgroup/unified", "memory.current", "inactive_file "),
+        ("/sys/fs/cgroup/memory", "memory.usage_in_bytes", "total_inactive_file "),
+    ];
+    places.iter().find_map(|(root, file, idle)| {
+        let dir = Path::new(root).join(group);
+        let used: u64 = fs::read_to_string(dir.join(file)).ok()?.trim().parse().ok()?;
+        let stat = fs::read_to_string(dir.join("memory.stat")).ok()?;
+        let idle: u64 = stat.lines().find_map(|line| line.strip_prefix(idle)?.trim().parse().ok())?;
+        Some(used.saturating_sub(idle))
+    })
+}
+
 fn count(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::service::{Manager, OOM_TOLD_MS, RECENT_MS, Service, StuckHow};
+use crate::domain::service::{Manager, OOM_TOLD_MS, RECENT_MS, Service, State, StuckHow};
 use crate::domain::time::Timestamp;
 
 /// Starts that are remembered of each service.
@@ -25,6 +25,7 @@ struct Past {
     restarts: Option<u32>,
     crashed: Vec<Timestamp>,
     restarted: Option<Timestamp>,
+    gone: Option<Timestamp>,
     exit: Option<(String, Timestamp)>,
     stuck: Option<(StuckHow, Timestamp)>,
     oom_kills: Option<u64>,
@@ -78,6 +79,9 @@ impl Past {
         if begun_again || counted > 0 {
             self.restarted = Some(at);
         }
+        // Of processes that are gone nobody else knows since when.
+        self.gone = (service.state == State::Missing).then(|| self.gone.unwrap_or(now));
+        service.since = service.since.or(self.gone);
         self.pid = service.pid.or(self.pid);
         self.started = service.started.or(self.started);
         self.restarts = service.restarts.or(self.restarts);
