@@ -213,3 +213,56 @@ fn failed_units_of_the_host_weigh_by_who_counts_on_them() {
     ];
     assert_eq!(all, expected);
 }
+
+mod folding {
+    use super::{NOW, at};
+    use crate::domain::id::SourceKind;
+    use crate::domain::level::Level;
+    use crate::triage::{Finding, Since, fold};
+
+    fn finding(rule: &str, subject: &str, level: Level) -> Finding {
+        Finding {
+            rule: rule.to_owned(),
+            subject: subject.to_owned(),
+            level,
+            title: String::new(),
+            evidence: String::new(),
+            details: Vec::new(),
+            suspected: false,
+            source: SourceKind::Services,
+            since: Since { at: at(NOW), seen: true },
+            symptoms: Vec::new(),
+            site: "shop".to_owned(),
+        }
+    }
+
+    fn tree(findings: &[Finding]) -> Vec<String> {
+        let below = |f: &Finding| format!("{}({})", f.rule, tree(&f.symptoms).join(" "));
+        findings.iter().map(below).collect()
+    }
+
+    #[test]
+    fn what_follows_from_a_service_stands_under_it() {
+        let folded = fold::fold(vec![
+            finding("web-error", "", Level::Critical),
+            finding("database-down", "", Level::Critical),
+            finding("service-failed", "database postgresql", Level::Critical),
+            finding("service-disabled", "web pretix-web", Level::Note),
+        ]);
+        assert_eq!(tree(&folded), ["service-failed(database-down(web-error()))", "service-disabled()"]);
+        let folded = fold::fold(vec![
+            finding("queue-late", "mail", Level::Warning),
+            finding("worker-gone", "", Level::Critical),
+            finding("service-crash-loop", "worker pretix-worker", Level::Warning),
+            finding("web-unreachable", "", Level::Critical),
+        ]);
+        assert_eq!(tree(&folded), ["service-crash-loop(worker-gone(queue-late()))", "web-unreachable()"]);
+        assert_eq!(folded[0].level, Level::Critical);
+        let folded = fold::fold(vec![
+            finding("service-stopped", "web a", Level::Note),
+            finding("service-oom", "web a", Level::Warning),
+            finding("service-failed", "worker b", Level::Critical),
+        ]);
+        assert_eq!(tree(&folded), ["service-failed()", "service-oom(service-stopped())"]);
+    }
+}
