@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use role::Role;
 pub use state::{Manager, State};
 
+use super::level::Level;
 use super::time::Timestamp;
 
 /// Most services of one site that are told.
@@ -178,5 +179,26 @@ impl ServicesReading {
         let more = self.others.len().saturating_sub(MOST_OTHERS);
         self.others_more = self.others_more.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
         self.others.truncate(MOST_OTHERS);
+    }
+}
+
+impl Service {
+    /// How bad its state looks by itself; what else is seen may weigh less or more (the rules).
+    pub const fn level(&self) -> Level {
+        if let Some(Stuck { how: StuckHow::Stopped | StuckHow::Paused, main: true, .. }) = self.stuck {
+            return self.down();
+        }
+        match self.state {
+            State::Running | State::Waiting => Level::Ok,
+            State::Starting | State::Stopping => Level::Note,
+            State::Unhealthy | State::Restarting => Level::Warning,
+            State::Stopped if matches!(self.role, Role::Other | Role::Periodic) => Level::Note,
+            State::Frozen | State::Stopped | State::Failed | State::GaveUp | State::Missing => self.down(),
+            State::Unknown => Level::Unknown,
+        }
+    }
+
+    const fn down(&self) -> Level {
+        if self.role.is_vital() && !self.shared { Level::Critical } else { Level::Warning }
     }
 }
