@@ -2,6 +2,8 @@
 //!
 //! Findings of one site fold under causes of the same site, and under causes of the host it runs on.
 
+use std::collections::BTreeSet;
+
 use super::Finding;
 use crate::domain::level::Level;
 
@@ -68,6 +70,10 @@ const CAUSES: &[Edge] = &[
     edge("name-resolution", &["web-error", "requests-fail", "tasks-fail", "errors-new"]),
     edge_when("dns-fails", &["database-down", "redis-down", "web-unreachable", "name-resolution"], names_a_host),
     edge("certificate-not-loaded", &["certificate"]),
+];
+
+/// What a host does to the sites on it; looked at last.
+const BELOW: &[Edge] = &[
     edge("oom-kills", &["service-oom"]),
     edge("memory-short", &["oom-kills"]),
     edge_when("disk-full", FULL, lacks_space),
@@ -75,6 +81,46 @@ const CAUSES: &[Edge] = &[
     edge_when("disk-read-only", FULL, is_read_only),
     edge_when("deleted-open", &["disk-full", "disk-filling"], same_mount),
     edge_when("log-flood", &["disk-filling"], always),
+];
+
+/// The rules that say that a service is down; their subject begins with its role. Looked at after [`CAUSES`]: under a
+/// database service that is down stands the database that doesn't answer, with what follows from that.
+const SERVICE_DOWN: &[&str] = &[
+    "service-oom",
+    "service-crash-loop",
+    "service-failed",
+    "service-stopped",
+    "service-missing",
+    "process-stopped-state",
+    "service-slow-start",
+    "service-unhealthy",
+];
+
+/// What follows from a service of a role that is down.
+const BY_ROLE: &[(&str, &[&str])] = &[
+    ("database", &["database-down", "database-recovering"]),
+    ("redis", &["redis-down", "redis-stale-socket"]),
+    (
+        "worker",
+        &["worker-gone", "worker-hung", "worker-silent", "queue-late", "queue-growing", "tasks-unacked", "tasks-fail"],
+    ),
+    ("proxy", &["web-unreachable", "proxy-fault"]),
+    (
+        "web",
+        &[
+            "web-unreachable",
+            "web-hangs",
+            "web-error",
+            "web-slow",
+            "own-port-fault",
+            "proxy-fault",
+            "proxy-upstream-errors",
+            "metrics-blind",
+            "requests-fail",
+            "accept-queue",
+            "worker-timeouts",
+        ],
+    ),
 ];
 
 /// What the visitor sees when something below the application is gone.
@@ -155,21 +201,47 @@ pub fn is_outage(rule: &str) -> bool {
 /// what is wrong with them can be the cause of what is wrong with any site.
 pub fn fold(mut findings: Vec<Finding>, hosts: &[&str]) -> Vec<Finding> {
     for edge in CAUSES {
-        let mut causes = Vec::new();
-        while let Some(at) = findings.iter().position(|f| f.rule == edge.cause) {
-            causes.push(findings.remove(at));
-        }
-        for cause in &mut causes {
-            let of_host = hosts.contains(&cause.site.as_str());
-            let under =
-                |f: &Finding| f.is_any(edge.symptoms) && (of_host || f.site == cause.site) && (edge.when)(cause, f);
-            let (under, rest): (Vec<_>, Vec<_>) = findings.into_iter().partition(under);
-            findings = rest;
-            take(cause, under);
-        }
-        findings.append(&mut causes);
+        findings = along(edge, findings, hosts);
+    }
+    findings = by_role(findings);
+    for edge in BELOW {
+        findings = along(edge, findings, hosts);
     }
     sort(&mut findings);
+    findings
+}
+
+fn along(edge: &Edge, mut findings: Vec<Finding>, hosts: &[&str]) -> Vec<Finding> {
+    let mut causes: Vec<Finding> = findings.extract_if(.., |f| f.rule == edge.cause).collect();
+    for cause in &mut causes {
+        let of_host = hosts.contains(&cause.site.as_str());
+        let under =
+            |f: &mut Finding| f.is_any(edge.symptoms) && (of_host || f.site == cause.site) && (edge.when)(cause, f);
+        let under = findings.extract_if(.., under).collect();
+        take(cause, under);
+    }
+    findings.append(&mut causes);
+    findings
+}
+
+/// Of several services of one role that are down (and several rules about one) the first cause takes the others of the
+/// same service, and what follows from the role.
+fn by_role(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let role_of = |f: &Finding| f.subject.split(' ').next().unwrap_or_default().to_owned();
+    for (role, symptoms) in BY_ROLE {
+        let sites: BTreeSet<String> = findings.iter().map(|f| f.site.clone()).collect();
+        for site in sites {
+            let down = |f: &Finding| f.site == site && f.is_any(SERVICE_DOWN) && role_of(f) == *role;
+            let rank = |f: &Finding| SERVICE_DOWN.iter().position(|rule| *rule == f.rule);
+            let found = findings.iter().enumerate().filter(|(_, f)| down(f)).min_by_key(|(_, f)| rank(f));
+            let Some((at, _)) = found else { continue };
+            let mut cause = findings.remove(at);
+            let same = |f: &Finding| down(f) && f.subject == cause.subject;
+            let under = findings.extract_if(.., |f| f.site == site && (f.is_any(symptoms) || same(f))).collect();
+            take(&mut cause, under);
+            findings.push(cause);
+        }
+    }
     findings
 }
 

@@ -355,6 +355,7 @@ fn host_with(disks: Vec<Disk>) -> Vec<Finding> {
             reading: &reading,
             changes: &Reading::Never,
             schedule: &Reading::Never,
+            units: &Reading::Never,
             updates: &Reading::Never,
             people: &Reading::Never,
             heard: Some(T0),
