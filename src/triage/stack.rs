@@ -141,7 +141,7 @@ fn redis(redis: &RedisReading, at: Timestamp, limits: &Thresholds, out: &mut Vec
             SourceKind::Redis,
             at,
         ));
-    } else if let (Some(used), Some(max)) = (redis.used_memory, redis.max_memory.filter(|m| *m > 0))
+    } else if let (Some(used), Some(max)) = (redis.server.used_memory, redis.server.max_memory.filter(|m| *m > 0))
         && share(used as f64, max as f64).is_some_and(|s| s >= limits.redis_memory_warning)
     {
         let title = format!("Redis has {} of {} in use", text::bytes(used), text::bytes(max));
@@ -174,13 +174,13 @@ fn redis(redis: &RedisReading, at: Timestamp, limits: &Thresholds, out: &mut Vec
 }
 
 fn memory(redis: &RedisReading) -> String {
-    let limit = match redis.max_memory {
+    let limit = match redis.server.max_memory {
         Some(0) => "no limit".to_owned(),
         Some(max) => format!("of {}", text::bytes(max)),
         None => String::new(),
     };
-    let used = redis.used_memory.map(text::bytes).unwrap_or_default();
-    [used, limit, redis.policy.clone().unwrap_or_default()]
+    let used = redis.server.used_memory.map(text::bytes).unwrap_or_default();
+    [used, limit, redis.server.policy.clone().unwrap_or_default()]
         .into_iter()
         .filter(|s| !s.is_empty())
         .collect::<Vec<_>>()
