@@ -195,6 +195,8 @@ pub struct Broker {
     pub unacked_oldest_s: Option<u64>,
     /// Clients of the broker's database that take tasks (`cmd=brpop`), one per worker; `None`: that may not be asked.
     pub consumers: Option<u32>,
+    /// How long the one that has been connected longest has been, in seconds.
+    pub consumer_age_s: Option<u64>,
     /// The longest time any of them has not asked again, in seconds; 0 while all wait for tasks.
     pub consumer_idle_s: Option<u64>,
     /// How many of them have not asked for longer than [`QUIET_S`]: each is busy, or hung.
@@ -220,6 +222,9 @@ pub enum Labour {
     Busy(u32),
     /// So many neither ask for tasks nor send heartbeats, for so many seconds.
     Hung(u32, u64),
+    /// So many were told to stop and end their last tasks, for so many seconds: they have taken back their subscriptions
+    /// and their heartbeat, and ask for no more.
+    Leaving(u32, u64),
     /// So many don't ask, hold tasks, and have never sent heartbeats: busy or hung, for so many seconds.
     Unsure(u32, u64),
 }
@@ -228,6 +233,17 @@ impl Broker {
     /// Tasks that wait in all queues together.
     pub fn waiting(&self) -> u64 {
         self.queues.iter().fold(0, |sum, q| sum.saturating_add(q.waiting))
+    }
+
+    /// For how long the oldest task in hand has been held, where no worker of now can have taken it: it was taken
+    /// before the first of them connected. A margin of `skew_s` is for clocks that differ.
+    pub fn orphaned_s(&self, skew_s: u64) -> Option<u64> {
+        let held = self.unacked_oldest_s.filter(|_| self.unacked.is_some_and(|n| n > 0))?;
+        let oldest = match self.consumers? {
+            0 => 0,
+            _ => self.consumer_age_s?,
+        };
+        (held > oldest.saturating_add(skew_s)).then_some(held)
     }
 
     /// What the workers are doing. A worker that has all it can hold does not ask for more (FIELD R-WORK), so silence
@@ -245,6 +261,8 @@ impl Broker {
             Labour::Asking
         } else if self.beating >= consumers {
             Labour::Busy(self.quiet)
+        } else if self.silent > 0 && self.subscriptions == Some(0) {
+            Labour::Leaving(self.quiet, idle)
         } else if self.silent > 0 || !holds {
             Labour::Hung(self.quiet.min(consumers - self.beating), idle)
         } else {
@@ -296,11 +314,24 @@ mod tests {
     fn a_frozen_worker_is_hung_and_a_dead_one_gone() {
         assert_eq!(worker(1, 0, 1, 8).labour(), Labour::Hung(1, 40), "its heartbeat stopped");
         assert_eq!(worker(1, 0, 0, 0).labour(), Labour::Hung(1, 40), "it holds nothing and asks for nothing");
+        let stopping = Broker { subscriptions: Some(0), ..worker(1, 0, 1, 8) };
+        assert_eq!(stopping.labour(), Labour::Leaving(1, 40), "a worker that stops ends its tasks first");
         let dead = Broker { consumers: Some(0), subscriptions: Some(0), ..worker(0, 0, 0, 8) };
         assert_eq!(dead.labour(), Labour::Gone);
         let monitor = Broker { consumers: Some(0), subscriptions: Some(1), ..worker(0, 1, 0, 8) };
         assert_eq!(monitor.labour(), Labour::Gone, "a monitor takes no tasks");
         assert_eq!(Broker::default().labour(), Labour::Unknown);
+    }
+
+    #[test]
+    fn a_task_taken_before_any_worker_of_now_came_belongs_to_none_of_them() {
+        let held = |age, held| Broker { consumer_age_s: Some(age), unacked_oldest_s: Some(held), ..worker(0, 1, 0, 3) };
+        assert_eq!(held(300, 1500).orphaned_s(20), Some(1500));
+        assert_eq!(held(3000, 1500).orphaned_s(20), None, "the worker may hold it for its hour");
+        assert_eq!(held(300, 310).orphaned_s(20), None, "clocks differ");
+        assert_eq!(Broker { unacked: Some(0), ..held(300, 1500) }.orphaned_s(20), None);
+        assert_eq!(Broker { consumers: Some(0), ..held(0, 60) }.orphaned_s(20), Some(60));
+        assert_eq!(Broker { consumers: None, ..held(300, 1500) }.orphaned_s(20), None);
     }
 
     #[test]

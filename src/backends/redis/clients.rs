@@ -16,6 +16,8 @@ const REPEATED_S: u64 = 10;
 pub(super) struct Clients {
     /// Takers of tasks.
     pub(super) takers: u32,
+    /// How long the first of them has been connected, in seconds.
+    pub(super) age_s: Option<u64>,
     /// The longest time one that does not wait for a task has not asked for one, in seconds.
     pub(super) idle_s: Option<u64>,
     /// Takers that have not asked for longer than [`QUIET_S`].
@@ -52,6 +54,7 @@ impl Clients {
         let (command, idle) = (field("cmd").unwrap_or_default(), number("idle"));
         if TAKING.contains(&command) {
             self.takers = self.takers.saturating_add(1);
+            self.age_s = self.age_s.max(number("age"));
             // Blocked: it is asking right now, whatever its time limit.
             let idle = if field("flags").is_some_and(|flags| flags.contains('b')) { Some(0) } else { idle };
             self.idle_s = self.idle_s.max(idle);
@@ -90,7 +93,7 @@ mod tests {
     fn a_waiting_a_busy_and_a_frozen_worker_differ() {
         let seen = |brpop, beat| Clients::parse(worker(brpop, beat).as_bytes(), 2);
         let waiting = seen("idle=1 flags=b", 1);
-        assert_eq!((waiting.takers, waiting.idle_s, waiting.quiet), (1, Some(0), 0));
+        assert_eq!((waiting.takers, waiting.idle_s, waiting.quiet, waiting.age_s), (1, Some(0), 0, Some(2375)));
         assert_eq!((waiting.beating, waiting.silent, waiting.subscriptions), (1, 0, 2));
         let busy = seen("idle=40 flags=N", 2);
         assert_eq!((busy.idle_s, busy.quiet, busy.beating, busy.silent), (Some(40), 1, 1, 0));

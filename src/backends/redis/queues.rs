@@ -133,6 +133,7 @@ impl Tails {
             unacked: waiting.unacked,
             unacked_oldest_s: waiting.unacked_oldest_s,
             consumers: waiting.clients.map(|clients| clients.takers),
+            consumer_age_s: clients.age_s,
             consumer_idle_s: clients.idle_s,
             quiet: clients.quiet,
             beating: clients.beating,
