@@ -7,8 +7,11 @@ use crate::domain::level::Level;
 /// Within one site a database or Redis that is gone explains the healthcheck (pretix asks both there), the errors of
 /// requests and tasks, blind metrics, and workers that can't reach their broker.
 const CAUSES: &[(&str, &[&str])] = &[
-    ("worker-gone", &["queue-late"]),
-    ("worker-hung", &["queue-late"]),
+    ("worker-gone", WORKER),
+    ("worker-hung", WORKER),
+    ("queue-growing", &["queue-late"]),
+    ("redis-wrong-role", WEB),
+    ("redis-stale-socket", WEB),
     ("database-down", WEB),
     ("redis-down", WEB),
     ("database-lock", WEB),
@@ -20,6 +23,8 @@ const CAUSES: &[(&str, &[&str])] = &[
     ("web-error", &["metrics-blind", "requests-fail", "proxy-fault"]),
     ("web-misdirected", &["metrics-blind", "proxy-fault"]),
 ];
+
+const WORKER: &[&str] = &["queue-late", "queue-growing", "tasks-unacked", "worker-silent"];
 
 const WEB: &[&str] = &[
     "web-hangs",
