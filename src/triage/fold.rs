@@ -33,11 +33,29 @@ const fn edge_when(
 /// later line finds its cause. Within one site a database or Redis that is gone explains the healthcheck (pretix asks
 /// both there), the errors of requests and tasks, blind metrics, and workers that can't reach their broker.
 const CAUSES: &[Edge] = &[
-    edge("web-unreachable", &["metrics-blind", "proxy-fault", "proxy-upstream-errors", "accept-queue"]),
-    edge("web-hangs", &["metrics-blind", "requests-fail", "proxy-fault", "worker-timeouts", "accept-queue"]),
-    edge("web-error", &["metrics-blind", "requests-fail", "proxy-fault", "errors-new"]),
+    edge(
+        "web-unreachable",
+        &["metrics-blind", "gateway-errors", "requests-fail", "proxy-fault", "proxy-upstream-errors", "accept-queue"],
+    ),
+    edge(
+        "web-hangs",
+        &[
+            "metrics-blind",
+            "requests-fail",
+            "requests-slow",
+            "gateway-errors",
+            "proxy-fault",
+            "worker-timeouts",
+            "accept-queue",
+        ],
+    ),
+    edge(
+        "web-error",
+        &["metrics-blind", "requests-fail", "requests-slow", "gateway-errors", "proxy-fault", "errors-new"],
+    ),
     edge("web-misdirected", &["metrics-blind", "proxy-fault"]),
-    edge("proxy-fault", &["proxy-upstream-errors"]),
+    edge("proxy-fault", &["proxy-upstream-errors", "gateway-errors"]),
+    edge("gateway-errors", &["requests-fail", "proxy-upstream-errors"]),
     edge("queue-growing", &["queue-late"]),
     edge("worker-gone", &["queue-late", "queue-growing", "tasks-unacked", "mail-stuck", "worker-silent"]),
     edge("worker-hung", &["queue-late", "queue-growing", "tasks-unacked", "mail-stuck", "worker-silent"]),
@@ -66,7 +84,9 @@ const CAUSES: &[Edge] = &[
     edge("redis-memory", &["redis-refuses-writes", "redis-evicts"]),
     edge("redis-evicts", &["queue-late"]),
     edge("redis-wrong-role", &["redis-refuses-writes"]),
-    edge("redis-stale-socket", &["redis-down", "web-error"]),
+    edge("redis-wrong-role", WEB),
+    edge("redis-stale-socket", &["redis-down"]),
+    edge("redis-stale-socket", WEB),
     edge("name-resolution", &["web-error", "requests-fail", "tasks-fail", "errors-new"]),
     edge_when("dns-fails", &["database-down", "redis-down", "web-unreachable", "name-resolution"], names_a_host),
     edge("certificate-not-loaded", &["certificate"]),
@@ -117,6 +137,8 @@ const BY_ROLE: &[(&str, &[&str])] = &[
             "proxy-upstream-errors",
             "metrics-blind",
             "requests-fail",
+            "requests-slow",
+            "gateway-errors",
             "accept-queue",
             "worker-timeouts",
         ],
@@ -133,6 +155,8 @@ const WEB: &[&str] = &[
     "proxy-upstream-errors",
     "metrics-blind",
     "requests-fail",
+    "requests-slow",
+    "gateway-errors",
     "tasks-fail",
     "queue-late",
     "queue-growing",
@@ -194,7 +218,9 @@ fn same_mount(cause: &Finding, symptom: &Finding) -> bool {
 
 /// Whether a rule says that requests fail for a reason that is known.
 pub fn is_outage(rule: &str) -> bool {
-    CAUSES.iter().any(|e| e.cause == rule && e.symptoms.contains(&"requests-fail")) || rule == "web-unreachable"
+    // A symptom among others is none: it says that requests fail, not why.
+    const NONE: [&str; 3] = ["gateway-errors", "worker-timeouts", "locks-time-out"];
+    !NONE.contains(&rule) && CAUSES.iter().any(|e| e.cause == rule && e.symptoms.contains(&"requests-fail"))
 }
 
 /// Folds symptoms under their cause and sorts: worst first, then the longest standing. `hosts` are the names of hosts:
