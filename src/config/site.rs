@@ -73,6 +73,9 @@ fn bare(id: &SiteId, file: &SiteFile, source: &mut Source, span: Range<usize>) -
         redis: Err(unset("Redis")),
         broker: Err(unset("a broker")),
         data_dir: None,
+        access_logs: Vec::new(),
+        certificate_file: None,
+        mail_host: None,
         source: None,
         practice: false,
     })
@@ -81,6 +84,8 @@ fn bare(id: &SiteId, file: &SiteFile, source: &mut Source, span: Range<usize>) -
 fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Surroundings, trail: &mut Vec<Trace>) {
     site.title = file.title.map_or_else(|| std::mem::take(&mut site.title), |title| plain(&title, 80));
     site.app = file.app.unwrap_or(site.app);
+    site.access_logs.extend(file.access_logs.iter().flatten().map(|path| around.cwd.join(path)));
+    site.certificate_file = file.certificate_file.map(|path| around.cwd.join(path)).or(site.certificate_file.take());
     site.practice = file.practice.unwrap_or(site.practice);
     site.url = file.url.as_ref().and_then(|u| url(u, source)).unwrap_or_else(|| site.url.clone());
     site.direct = file.direct.as_ref().and_then(|u| url(u, source)).or_else(|| site.direct.take());

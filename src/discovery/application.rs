@@ -69,6 +69,9 @@ pub(super) fn describe(
         redis,
         broker,
         data_dir: Some(data_dir),
+        access_logs: Vec::new(),
+        certificate_file: None,
+        mail_host: settings.some("mail", "host"),
         source: settings.files().last().cloned(),
         practice: false,
     })

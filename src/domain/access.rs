@@ -24,10 +24,12 @@ pub struct AccessReading {
     pub traffic: Traffic,
     /// The logs read.
     pub logs: Vec<LogFile>,
-    /// Answers of a proxy that had none from the application (502, 504), over the last [`tally::SHARE_S`] seconds.
+    /// Answers of a proxy that had none from the application (502, 504), over the last five minutes.
     pub gateway: Part,
     /// Requests below `/static/` answered 404, of all below it, over the same time.
     pub statics: Part,
+    /// Requests answered 5xx, over the same time.
+    pub errors: Part,
     /// The last request of anybody but a monitor.
     pub last_request: Option<Timestamp>,
     /// Since when at least a twentieth of the requests end in a server error, without a break of two minutes.
@@ -56,9 +58,26 @@ pub struct Part {
     pub bad: u64,
     /// All.
     pub all: u64,
+    /// When the last of those meant was.
+    pub last_bad: Option<Timestamp>,
 }
 
 impl Part {
+    /// Counts one more.
+    pub(super) fn note(&mut self, bad: bool, at: Timestamp) {
+        self.all += 1;
+        if bad {
+            self.bad += 1;
+            self.last_bad = self.last_bad.max(Some(at));
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self { bad: self.bad + other.bad, all: self.all + other.all, last_bad: self.last_bad.max(other.last_bad) }
+    }
+
     /// Their share; `None` if there are none at all.
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
     pub fn share(self) -> Option<f64> {

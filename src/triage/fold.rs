@@ -15,10 +15,11 @@ const CAUSES: &[(&str, &[&str])] = &[
     ("database-connections", WEB),
     ("database-read-only", WEB),
     ("redis-refuses-writes", WEB),
-    ("web-unreachable", &["metrics-blind", "proxy-fault"]),
-    ("web-hangs", &["metrics-blind", "requests-fail", "proxy-fault"]),
-    ("web-error", &["metrics-blind", "requests-fail", "proxy-fault"]),
+    ("web-unreachable", &["metrics-blind", "gateway-errors", "requests-fail", "proxy-fault"]),
+    ("web-hangs", &["metrics-blind", "requests-fail", "requests-slow", "gateway-errors", "proxy-fault"]),
+    ("web-error", &["metrics-blind", "requests-fail", "requests-slow", "gateway-errors", "proxy-fault"]),
     ("web-misdirected", &["metrics-blind", "proxy-fault"]),
+    ("gateway-errors", &["requests-fail"]),
 ];
 
 const WEB: &[&str] = &[
@@ -29,6 +30,8 @@ const WEB: &[&str] = &[
     "proxy-fault",
     "metrics-blind",
     "requests-fail",
+    "requests-slow",
+    "gateway-errors",
     "tasks-fail",
     "queue-late",
     "database-connections",
@@ -36,7 +39,9 @@ const WEB: &[&str] = &[
 
 /// Whether a rule says that requests fail for a reason that is known.
 pub fn is_outage(rule: &str) -> bool {
-    CAUSES.iter().any(|(cause, symptoms)| *cause == rule && symptoms.contains(&"requests-fail"))
+    CAUSES.iter().any(|(cause, symptoms)| {
+        *cause == rule && *cause != "gateway-errors" && symptoms.contains(&"requests-fail")
+    })
         || rule == "web-unreachable"
 }
 

@@ -44,6 +44,9 @@ fn site(url: &str) -> SiteConfig {
         redis: Err("none".to_owned()),
         broker: Err("none".to_owned()),
         data_dir: None,
+        access_logs: Vec::new(),
+        certificate_file: None,
+        mail_host: None,
         source: None,
         practice: false,
     }

@@ -16,8 +16,6 @@ use crate::domain::traffic::{Count, Route, Traffic, Window};
 const WINDOW_STEPS: i64 = 6;
 /// Shares of few requests are taken over so many steps: five minutes (FIELD INC-07: 502 above 1 % for 5 min).
 const KEPT_STEPS: i64 = 30;
-/// [`KEPT_STEPS`] in seconds.
-pub const SHARE_S: i64 = KEPT_STEPS * STEP_S;
 /// Routes told apart; further ones are counted as [`OTHER`].
 const ROUTES: usize = 200;
 /// What routes beyond the bound are counted as.
@@ -59,6 +57,7 @@ struct Cell {
     routes: BTreeMap<Key, Counted>,
     gateway: Part,
     statics: Part,
+    errors: Part,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -105,11 +104,10 @@ impl Tally {
             *count = count.saturating_add(1);
         }
         let Some(cell) = cell_at(&mut self.cells, step) else { return };
-        cell.gateway.all += 1;
-        cell.gateway.bad += u64::from(gateway);
+        cell.gateway.note(gateway, entry.at);
+        cell.errors.note(failed, entry.at);
         if key.0.starts_with("/static/") {
-            cell.statics.all += 1;
-            cell.statics.bad += u64::from(entry.status == 404);
+            cell.statics.note(entry.status == 404, entry.at);
         }
         let counted = cell.routes.entry(key).or_default();
         if let Some(count) = counted.classes.get_mut(class) {
@@ -186,22 +184,24 @@ impl Tally {
         Traffic { routes, window: Window::Seconds(window_s), left_out: self.left_out, ..Traffic::default() }
     }
 
-    /// Proxies' 502 and 504 within the last [`SHARE_S`] seconds.
+    /// Requests answered 5xx within the last five minutes.
+    pub fn errors(&self, now: Timestamp) -> Part {
+        self.part(now, |cell| cell.errors)
+    }
+
+    /// Proxies' 502 and 504 within the last five minutes.
     pub fn gateway(&self, now: Timestamp) -> Part {
         self.part(now, |cell| cell.gateway)
     }
 
-    /// 404 below `/static/` within the last [`SHARE_S`] seconds.
+    /// 404 below `/static/` within the last five minutes.
     pub fn statics(&self, now: Timestamp) -> Part {
         self.part(now, |cell| cell.statics)
     }
 
     fn part(&self, now: Timestamp, of: impl Fn(&Cell) -> Part) -> Part {
         let first = step_of(now) - KEPT_STEPS + 1;
-        self.cells.iter().filter(|c| c.step >= first).map(of).fold(Part::default(), |sum, part| Part {
-            bad: sum.bad + part.bad,
-            all: sum.all + part.all,
-        })
+        self.cells.iter().filter(|c| c.step >= first).map(of).fold(Part::default(), Part::plus)
     }
 
     /// The last request of a visitor.

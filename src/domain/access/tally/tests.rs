@@ -52,9 +52,10 @@ fn what_is_older_than_the_window_no_longer_counts() {
     for secs in 0..30 {
         tally.note(&entry(secs, "/org/ev/", 502));
     }
-    assert_eq!(tally.gateway(at(30)), Part { bad: 30, all: 30 });
+    let all = Part { bad: 30, all: 30, last_bad: Some(at(29)) };
+    assert_eq!(tally.gateway(at(30)), all);
     assert_eq!(tally.traffic(at(100), None).error_share(), None);
-    assert_eq!(tally.gateway(at(100)), Part { bad: 30, all: 30 });
+    assert_eq!(tally.gateway(at(100)), all);
     assert_eq!(tally.gateway(at(400)), Part::default());
 }
 
@@ -92,7 +93,7 @@ fn missing_static_files_are_told_from_scanners() {
         tally.note(&entry(n, &format!("/static/app.{n}.css"), 404));
         tally.note(&entry(n, &format!("/wp-{n}/x.php"), 404));
     }
-    assert_eq!(tally.statics(at(50)), Part { bad: 50, all: 50 });
+    assert_eq!(tally.statics(at(50)), Part { bad: 50, all: 50, last_bad: Some(at(49)) });
     let names: Vec<String> = tally.traffic(at(50), None).routes.into_iter().map(|r| r.url_name).collect();
     assert_eq!(names, [NOWHERE, "/static/*"]);
 }
