@@ -253,7 +253,7 @@ fn disk(mount: &str, kind: &str, total: u64, used: f64, full_in_s: Option<u64>) 
         read_only: false,
         full_in_s,
     };
-    Disk { mount: mount.into(), device: "/dev/vda1".into(), kind: kind.into(), space: Ok(space) }
+    Disk { mount: mount.into(), device: "/dev/vda1".into(), kind: kind.into(), turned_read_only: None, space: Ok(space) }
 }
 
 fn process(pid: u32, user: &str, command: &str, cpu: f64, memory: u64) -> Process {
@@ -282,7 +282,7 @@ pub(crate) fn host_reading() -> HostReading {
         swap_total: 2 * GIB,
         swap_used: 120 * MIB,
         oom_kills: Some(0),
-        pressure: Some(Pressure { cpu: 0.021, memory: 0.0, io: 0.004 }),
+        pressure: Some(Pressure { cpu: 0.021, memory: 0.0, io: 0.004, ..Pressure::default() }),
         disks: vec![
             disk("/", "ext4", 40 * GIB, 0.61, None),
             disk("/var", "ext4", 80 * GIB, 0.48, Some(1_728_000)),
@@ -547,7 +547,7 @@ pub(crate) fn hung_mount() -> Model {
     reading.cores = vec![0.97, 1.0, 0.91, 0.88, 0.99, 0.42, 0.03, 0.0];
     (reading.cpu, reading.steal, reading.load) = (Some(0.65), Some(0.12), Some([11.2, 8.4, 3.9]));
     reading.oom_kills = Some(2);
-    reading.pressure = Some(Pressure { cpu: 0.31, memory: 0.02, io: 0.64 });
+    reading.pressure = Some(Pressure { cpu: 0.31, memory: 0.02, io: 0.64, ..Pressure::default() });
     reading.networks[0].errors_per_s = 3.2;
     reading.unseen = vec!["/proc/PID/io of other users: midwatch runs under Landlock".into()];
     model.hosts[0].reading = fresh(reading, 1);
