@@ -128,7 +128,16 @@ pub enum Packing {
     Xz,
     /// bzip2.
     Bzip2,
+    /// lz4.
+    Lz4,
+    /// age or OpenPGP: nobody without the key looks inside.
+    Encrypted,
 }
+
+/// Endings of packed files.
+const PACKED: [&str; 5] = [".gz", ".zst", ".xz", ".bz2", ".lz4"];
+/// Endings of encrypted files.
+const ENCRYPTED: [&str; 4] = [".gpg", ".age", ".asc", ".enc"];
 
 /// How many bytes from the beginning tell a kind.
 pub const HEAD: usize = 4096;
@@ -140,6 +149,11 @@ pub fn packing(head: &[u8]) -> Option<Packing> {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packing::Zstd),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Packing::Xz),
         [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Packing::Bzip2),
+        [0x04, 0x22, 0x4d, 0x18, ..] => Some(Packing::Lz4),
+        // A public-key or symmetric session key packet comes first in OpenPGP.
+        [0x84 | 0x85 | 0x8c | 0xc1 | 0xc3, ..] => Some(Packing::Encrypted),
+        _ if head.starts_with(b"age-encryption.org/") || head.starts_with(b"-----BEGIN PGP") => Some(Packing::Encrypted),
+        _ if head.starts_with(b"Salted__") => Some(Packing::Encrypted),
         _ => None,
     }
 }
@@ -191,8 +205,11 @@ pub fn of_name(name: &str) -> Option<Kind> {
     for unfinished in UNFINISHED {
         stem = stem.strip_suffix(unfinished).unwrap_or(stem);
     }
+    for suffix in ENCRYPTED {
+        stem = stem.strip_suffix(suffix).unwrap_or(stem);
+    }
     let mut packed = false;
-    for suffix in [".gz", ".zst", ".xz", ".bz2"] {
+    for suffix in PACKED {
         if let Some(rest) = stem.strip_suffix(suffix) {
             (stem, packed) = (rest, true);
             break;
@@ -205,7 +222,7 @@ pub fn of_name(name: &str) -> Option<Kind> {
     {
         stem = rest;
     }
-    for suffix in [".gz", ".zst", ".xz", ".bz2"] {
+    for suffix in PACKED {
         stem = stem.strip_suffix(suffix).unwrap_or(stem);
     }
     let ends = |suffixes: &[&str]| suffixes.iter().any(|s| stem.len() > s.len() && stem.ends_with(s));
