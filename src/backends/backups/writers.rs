@@ -67,13 +67,13 @@ impl Writers {
         out
     }
 
-    /// How it is known that a file is being written, if it is. `fresh`: its last change is less than a minute ago.
-    pub(super) fn of(&self, device: u64, inode: u64, changed: Timestamp, fresh: bool) -> Option<String> {
+    /// How it is known that a file is being written, if it is. `recent`: it was changed within the last minutes.
+    pub(super) fn of(&self, device: u64, inode: u64, changed: Timestamp, recent: bool) -> Option<String> {
         if self.open.contains(&(device, inode)) {
-            return Some("a program holds it open and writes".to_owned());
+            return Some("a program holds it open for writing".to_owned());
         }
-        let by = self.blind.iter().find(|(_, since)| fresh || *since <= changed)?;
-        Some(format!("{} is running, and it was changed since that began", by.0)).filter(|_| by.1 <= changed)
+        let by = self.blind.iter().find(|(_, since)| recent && *since <= changed)?;
+        Some(format!("{} is running, and the file was changed since that began", by.0))
     }
 }
 
