@@ -2,6 +2,7 @@
 //!
 //! [`mod@file`] is the raw shape of the file, [`load`] turns it (with what [`crate::discovery`] found) into a [`Config`].
 
+pub mod backups;
 pub mod file;
 pub mod load;
 pub mod paths;
@@ -83,6 +84,8 @@ pub struct SiteConfig {
     pub broker: Result<BrokerConfig, String>,
     /// The application's data directory.
     pub data_dir: Option<PathBuf>,
+    /// Where its backups lie, how old they may be, what makes them.
+    pub backups: backups::BackupsConfig,
     /// The application's configuration file this came from.
     pub source: Option<PathBuf>,
     /// A practice site: labelled so on every screen.
@@ -105,6 +108,7 @@ impl fmt::Debug for SiteConfig {
             .field("redis", &self.redis)
             .field("broker", &self.broker)
             .field("data_dir", &self.data_dir)
+            .field("backups", &self.backups)
             .field("source", &self.source)
             .field("practice", &self.practice)
             .finish()

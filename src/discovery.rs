@@ -5,6 +5,7 @@
 //! gets into a trace.
 
 mod application;
+pub mod backups;
 mod process;
 mod settings;
 mod trust;

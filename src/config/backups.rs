@@ -85,6 +85,8 @@ pub struct BackupsConfig {
     pub files_max_age: Option<Duration>,
     /// Whether the application's configuration has a secret of its own, so that `.secret` is not needed.
     pub secret_in_config: Option<bool>,
+    /// Directories that may lie in a checkout of the site's code.
+    pub code: Vec<PathBuf>,
     /// What could not be looked at, with what would open it.
     pub unseen: Vec<String>,
 }

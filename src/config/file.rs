@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::backups::BackupFile;
 use super::{AppKind, ColorChoice};
 use crate::triage::Thresholds;
 
@@ -84,6 +85,11 @@ pub struct SiteFile {
     pub broker: Option<SecretFile>,
     /// The broker's queues.
     pub queues: Option<Vec<String>>,
+    /// Its data directory: uploads, secret, generated files.
+    pub data_dir: Option<String>,
+    /// Places where its backups lie: `[[sites.NAME.backups]]`.
+    #[serde(default)]
+    pub backups: Vec<BackupFile>,
     /// A practice site: labelled so on every screen.
     pub practice: Option<bool>,
 }

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::Spanned;
 use url::Url;
 
+use super::backups::BackupsConfig;
 use super::file::{SecretFile, SiteFile};
 use super::load::{Source, secret, url};
 use super::{AppKind, Config, DatabaseConfig, Found, MetricsConfig, RedisConfig, SiteConfig, Trace};
@@ -73,6 +74,7 @@ fn bare(id: &SiteId, file: &SiteFile, source: &mut Source, span: Range<usize>) -
         redis: Err(unset("Redis")),
         broker: Err(unset("a broker")),
         data_dir: None,
+        backups: BackupsConfig::default(),
         source: None,
         practice: false,
     })
@@ -82,6 +84,8 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     site.title = file.title.map_or_else(|| std::mem::take(&mut site.title), |title| plain(&title, 80));
     site.app = file.app.unwrap_or(site.app);
     site.practice = file.practice.unwrap_or(site.practice);
+    site.data_dir = file.data_dir.map(|dir| around.cwd.join(dir)).or_else(|| site.data_dir.take());
+    site.backups.lay(file.backups, source, around);
     site.url = file.url.as_ref().and_then(|u| url(u, source)).unwrap_or_else(|| site.url.clone());
     site.direct = file.direct.as_ref().and_then(|u| url(u, source)).or_else(|| site.direct.take());
     if let Some(path) = file.health_path {

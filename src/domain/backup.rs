@@ -33,6 +33,10 @@ pub struct BackupsReading {
     pub jobs: Vec<Job>,
     /// What has to be saved.
     pub needs: Needs,
+    /// Dumps that lie about in a code checkout.
+    pub strays: Vec<Stray>,
+    /// What could not be looked at, with what would open it.
+    pub unseen: Vec<String>,
     /// What is being read from end to end at this moment.
     pub checking: Option<Checking>,
     /// How many are still to be read.
@@ -156,6 +160,19 @@ pub struct Place {
     pub unseen: Option<String>,
     /// Why asking failed.
     pub failed: Option<String>,
+}
+
+/// A dump that lies about in a code checkout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stray {
+    /// Where.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last changed.
+    pub changed: Timestamp,
+    /// The checkout.
+    pub checkout: String,
 }
 
 /// A cron line or a timer that makes backups.

@@ -44,6 +44,7 @@ fn site(url: &str) -> SiteConfig {
         redis: Err("none".to_owned()),
         broker: Err("none".to_owned()),
         data_dir: None,
+        backups: midwatch::config::backups::BackupsConfig::default(),
         source: None,
         practice: false,
     }

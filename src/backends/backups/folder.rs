@@ -15,6 +15,8 @@ use crate::domain::time::Timestamp;
 
 /// Files looked at in each of the two.
 const MOST: u64 = 500_000;
+/// What was changed so shortly before the copy ended may have come after its turn, in seconds.
+const SLACK_S: i64 = 3600;
 /// What an application makes again by itself.
 const REGENERABLE: [&str; 5] = ["logs", "cache", "static", "static.dist", "tmp"];
 
@@ -58,7 +60,7 @@ pub(super) fn check(copy: &Path, live: Option<&Path>, control: &Control) -> Verd
                 let made_again =
                     relative.components().next().is_some_and(|c| REGENERABLE.iter().any(|r| c.as_os_str() == *r));
                 // What came after the copy can't be in it.
-                if made_again || changed(meta) > touched || live_database(relative) {
+                if made_again || changed(meta).plus_secs(SLACK_S) > touched || live_database(relative) {
                     return;
                 }
                 match fs::symlink_metadata(copy.join(relative)) {

@@ -17,7 +17,9 @@ const STEPS: i32 = 100_000;
 
 /// Runs `pragma integrity_check`.
 pub(super) fn check(path: &Path, control: &Control) -> Outcome {
-    let wal = path.with_file_name([path.file_name().unwrap_or_default(), "-wal".as_ref()].concat());
+    let mut wal = path.file_name().unwrap_or_default().to_owned();
+    wal.push("-wal");
+    let wal = path.with_file_name(wal);
     if wal.metadata().is_ok_and(|meta| meta.len() > 0) {
         return Outcome::Unproven(format!(
             "{} lies beside it: it was copied while in use, and what is in there counts too",
@@ -52,7 +54,7 @@ async fn ask(path: &Path, control: &Control) -> sqlx::Result<Vec<String>> {
         .filename(path)
         .read_only(true)
         .immutable(true)
-        .log_statements(log::LevelFilter::Off);
+        .disable_statement_logging();
     let mut db = SqliteConnection::connect_with(&options).await?;
     let told = control.clone();
     db.lock_handle().await?.set_progress_handler(STEPS, move || !told.stopped());

@@ -55,8 +55,8 @@ pub(super) struct Looked {
 }
 
 /// Looks through `root`, which may be a file, for names that fit `pattern`, or for those of backups. `spared` is never
-/// looked into: the live data.
-pub(super) fn look(root: &Path, pattern: Option<&str>, told: Option<Subject>, spared: &[PathBuf]) -> Looked {
+/// looked into: the live data. At most `most` are kept.
+pub(super) fn look(root: &Path, pattern: Option<&str>, told: Option<Subject>, spared: &[PathBuf], most: usize) -> Looked {
     let mut out = Looked::default();
     let mut names: Vec<(PathBuf, String, Kind, Option<Civil>)> = Vec::new();
     match fs::metadata(root) {
@@ -112,7 +112,7 @@ pub(super) fn look(root: &Path, pattern: Option<&str>, told: Option<Subject>, sp
         seen.insert((c.meta.dev(), c.meta.ino()))
     });
     out.found.sort_by_key(|c| std::cmp::Reverse(c.meta.modified().ok()));
-    out.found.truncate(KEPT);
+    out.found.truncate(most);
     out
 }
 
@@ -211,14 +211,14 @@ mod tests {
         }
         fs::create_dir_all(at("copy/media")).unwrap();
         std::os::unix::fs::symlink(at("a/pretix.dump"), at("latest.dump")).unwrap();
-        let looked = look(dir.path(), None, None, &[at("live")]);
+        let looked = look(dir.path(), None, None, &[at("live")], KEPT);
         let mut found: Vec<(String, Kind)> = looked.found.iter().map(|c| (c.name.clone(), c.expected)).collect();
         found.sort();
         let expected =
             [("copy", Kind::Folder), ("data.tar.gz", Kind::Tar), ("fd", Kind::PgDirectory), ("pretix.dump", Kind::PgCustom)];
         assert_eq!(found, expected.map(|(n, k)| (n.to_owned(), k)));
-        assert!(look(dir.path(), Some("*.txt"), None, &[]).found.iter().all(|c| c.name == "notes.txt"));
-        assert!(look(&at("gone"), None, None, &[]).trouble.is_some());
+        assert!(look(dir.path(), Some("*.txt"), None, &[], KEPT).found.iter().all(|c| c.name == "notes.txt"));
+        assert!(look(&at("gone"), None, None, &[], KEPT).trouble.is_some());
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         for n in 0..KEPT + 30 {
             fs::write(dir.path().join(format!("pretix-{n:04}.sql")), "x").unwrap();
         }
-        let looked = look(dir.path(), None, None, &[]);
+        let looked = look(dir.path(), None, None, &[], KEPT);
         assert_eq!((looked.found.len(), looked.candidates), (KEPT, u64::try_from(KEPT + 30).unwrap()));
         assert!(looked.found.is_sorted_by_key(|c| std::cmp::Reverse(c.meta.modified().unwrap())));
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::domain::database::Engine;
 use crate::domain::time::Timestamp;
 
 /// Programs that write backups.
@@ -26,7 +27,12 @@ pub(super) struct Writers {
     open: BTreeSet<(u64, u64)>,
     /// Dumping programs whose files can't be seen: name, and since when they run.
     blind: Vec<(String, Timestamp)>,
+    /// Data directories of database servers, by the server's program.
+    data: Vec<(String, PathBuf)>,
 }
+
+/// Database servers.
+const SERVERS: [&str; 4] = ["postgres", "postmaster", "mysqld", "mariadbd"];
 
 impl Writers {
     /// Looks through `/proc` once.
@@ -41,6 +47,9 @@ impl Writers {
             let dir = entry.path();
             let Ok(name) = fs::read_to_string(dir.join("comm")) else { continue };
             let name = name.trim_end();
+            if SERVERS.contains(&name) {
+                out.data.extend(data_directory(&dir).map(|path| (name.to_owned(), path)));
+            }
             if !TOOLS.contains(&name) {
                 continue;
             }
@@ -67,6 +76,13 @@ impl Writers {
         out
     }
 
+    /// The data directories of the servers of an engine that run here.
+    pub(super) fn data_directories(&self, engine: Engine) -> Vec<PathBuf> {
+        let postgresql = engine == Engine::Postgresql;
+        let of = |(name, _): &&(String, PathBuf)| name.starts_with("post") == postgresql;
+        self.data.iter().filter(of).map(|(_, path)| path.clone()).collect()
+    }
+
     /// How it is known that a file is being written, if it is. `recent`: it was changed within the last minutes.
     pub(super) fn of(&self, device: u64, inode: u64, changed: Timestamp, recent: bool) -> Option<String> {
         if self.open.contains(&(device, inode)) {
@@ -75,6 +91,15 @@ impl Writers {
         let by = self.blind.iter().find(|(_, since)| recent && *since <= changed)?;
         Some(format!("{} is running, and the file was changed since that began", by.0))
     }
+}
+
+/// `-D DIR` or `--datadir=DIR` of a server's command line; its children have none.
+fn data_directory(process: &Path) -> Option<PathBuf> {
+    let line = fs::read(process.join("cmdline")).ok()?;
+    let words: Vec<String> = line.split(|b| *b == 0).map(|w| String::from_utf8_lossy(w).into_owned()).collect();
+    let after = words.iter().position(|w| w == "-D").and_then(|at| words.get(at + 1)).cloned();
+    let joined = || words.iter().find_map(|w| w.strip_prefix("--datadir=")).map(str::to_owned);
+    after.or_else(joined).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// Whether a descriptor is open for writing: the access mode is in the lowest two bits of the octal flags.
