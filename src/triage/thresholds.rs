@@ -48,6 +48,8 @@ pub struct Thresholds {
     pub health_slow_ms: f64,
     /// Used share of Redis' memory limit: warning (awesome-prometheus-alerts: 90 %).
     pub redis_memory_warning: f64,
+    /// Share of its series' median below which a backup is suspiciously small: warning (FIELD INC-36: a drop of 50 %).
+    pub backup_small_share: f64,
 }
 
 impl Default for Thresholds {
@@ -74,6 +76,7 @@ impl Default for Thresholds {
             certificate_critical_days: 3,
             health_slow_ms: 1000.0,
             redis_memory_warning: 0.90,
+            backup_small_share: 0.50,
         }
     }
 }

@@ -100,6 +100,9 @@ fn read(around: &Surroundings, text: &str) -> Understood {
         for (at, token) in tokens.iter().enumerate() {
             let before = at.checked_sub(1).and_then(|at| tokens.get(at)).map_or("", String::as_str);
             let value = token.split_once('=').map_or(token.as_str(), |(_, value)| value);
+            // sqlite3's own command, within quotes of its own.
+            let saved = [".backup ", ".dump ", ".output "].iter().find_map(|word| token.strip_prefix(word));
+            let (before, value) = saved.map_or((before, value), |path| ("-o", path.trim().trim_matches(['\'', '"'])));
             if before == ">>" || (before == ">" && value.ends_with(".log")) {
                 out.log = out.log.take().or_else(|| Some(PathBuf::from(value)).filter(|p| p.is_absolute()));
                 continue;
