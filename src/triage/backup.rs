@@ -154,7 +154,8 @@ pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
     judged(reading, at, facts.now, limits)
 }
 
-fn judged(reading: &BackupsReading, at: Timestamp, now: Timestamp, limits: &Thresholds) -> Vec<Claim> {
+/// What is claimed of one reading, seen at `at`.
+pub fn judged(reading: &BackupsReading, at: Timestamp, now: Timestamp, limits: &Thresholds) -> Vec<Claim> {
     // A practice site has no backups but those that somebody named.
     if reading.needs.practice && !reading.places.iter().any(|place| place.named) {
         return Vec::new();
