@@ -3,11 +3,19 @@
 //!
 //! Invariant: nothing here changes anything outside midwatch's own state directory; sources are asked, never told.
 
+pub mod access;
+pub mod app_state;
+pub mod backups;
+pub mod changes;
 pub mod database;
 pub mod host;
 pub mod http;
-pub mod redis;
-pub mod store;
-
+pub mod logs;
+pub mod people;
 mod place;
+pub mod redis;
+pub mod schedule;
+pub mod services;
 mod session;
+pub mod store;
+pub mod updates;

@@ -197,6 +197,14 @@ pub struct PaceConfig {
     pub database: Duration,
     /// Redis; default 5 s.
     pub redis: Duration,
+    /// Services; default 5 s.
+    pub services: Duration,
+    /// Logs and access logs; default 2 s.
+    pub logs: Duration,
+    /// Backups, and the application on disk; default 60 s.
+    pub backups: Duration,
+    /// Changes, schedule and people; default 30 s.
+    pub changes: Duration,
     /// How long an unanswered request is waited for; default 35 s (gunicorn gives up at 30).
     pub hang: Duration,
 }
@@ -209,6 +217,10 @@ impl Default for PaceConfig {
             host: Duration::from_secs(2),
             database: Duration::from_secs(5),
             redis: Duration::from_secs(5),
+            services: Duration::from_secs(5),
+            logs: Duration::from_secs(2),
+            backups: Duration::from_secs(60),
+            changes: Duration::from_secs(30),
             hang: Duration::from_secs(35),
         }
     }

@@ -3,9 +3,18 @@
 //!
 //! Invariants: a rule claims no more than was seen; unknown is never green; a rule id never changes its meaning.
 
+pub mod access;
+pub mod app_state;
+pub mod backup;
+pub mod database;
 pub mod fold;
 pub mod host;
-pub mod stack;
+pub mod logs;
+pub mod redis;
+pub mod rule;
+pub mod schedule;
+pub mod service;
+mod thresholds;
 pub mod traffic;
 pub mod web;
 
@@ -13,17 +22,29 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::access::AccessReading;
+use crate::domain::app_state::AppReading;
+use crate::domain::backup::BackupsReading;
+use crate::domain::change::ChangesReading;
 use crate::domain::database::DatabaseReading;
 use crate::domain::health::HealthCheck;
 use crate::domain::history::{self, History, SeriesKey};
 use crate::domain::host::HostReading;
 use crate::domain::id::SourceKind;
 use crate::domain::level::Level;
+use crate::domain::log::LogReading;
+use crate::domain::people::PeopleReading;
 use crate::domain::reading::Reading;
 use crate::domain::redis::RedisReading;
+use crate::domain::schedule::ScheduleReading;
+use crate::domain::service::ServicesReading;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::Traffic;
+use crate::domain::updates::UpdatesReading;
+
+pub use self::rule::{Rule, rules};
+pub use self::thresholds::Thresholds;
 
 /// Something that is wrong, with its evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +59,12 @@ pub struct Finding {
     pub title: String,
     /// The numbers behind it.
     pub evidence: String,
+    /// More of them, line by line, for who opens it: the last lines of a log, a tree of sessions.
+    #[serde(default)]
+    pub details: Vec<String>,
+    /// Whether it was concluded rather than seen.
+    #[serde(default)]
+    pub suspected: bool,
     /// The source that shows it.
     pub source: SourceKind,
     /// Since when.
@@ -93,82 +120,6 @@ pub struct Mark {
 /// A mark that nobody has confirmed for so long says nothing about now any more, in milliseconds.
 pub const MARK_KEPT_MS: u64 = 90_000;
 
-/// When a number is a warning, when critical. Shares are 0.0 to 1.0.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Thresholds {
-    /// Used share of a file system: warning (node-mixin and awesome-prometheus-alerts agree on about 10 % free).
-    pub disk_warning: f64,
-    /// Used share of a file system: critical (node-mixin: 5 % and 3 % free).
-    pub disk_critical: f64,
-    /// Hours until a file system is full at the present pace: warning (node-mixin: 24 h).
-    pub disk_full_within_hours: f64,
-    /// Used share of inodes: warning.
-    pub inodes_warning: f64,
-    /// Used share of inodes: critical.
-    pub inodes_critical: f64,
-    /// Share of memory that is available: warning below (awesome-prometheus-alerts: 10 %).
-    pub memory_available_warning: f64,
-    /// Share of memory that is available: critical below.
-    pub memory_available_critical: f64,
-    /// Used share of the usable database connections: warning (awesome-prometheus-alerts: 80 %).
-    pub connections_warning: f64,
-    /// Used share of the usable database connections: critical (`check_postgres`: 95 %).
-    pub connections_critical: f64,
-    /// Seconds a transaction may block others: warning (pgEdge: 30 s idle in transaction).
-    pub blocked_s: f64,
-    /// Share of requests answered 5xx: warning.
-    pub request_errors_warning: f64,
-    /// Share of requests answered 5xx: critical.
-    pub request_errors_critical: f64,
-    /// Share of tasks ended in an unforeseen error: warning (pretix post-mortem of 2026-06-27: 25 % went unnoticed).
-    pub task_errors_warning: f64,
-    /// Seconds the oldest task of the money queue (`checkout`) may wait: warning (pretix' own limit: 15 s).
-    pub checkout_wait_warning_s: u64,
-    /// Seconds the oldest task of the money queue may wait: critical (pretix' own limit: 60 s).
-    pub checkout_wait_critical_s: u64,
-    /// Seconds the oldest task of any other queue may wait: warning (pretix' own limit: 5 min).
-    pub queue_wait_warning_s: u64,
-    /// Seconds the oldest task of any other queue may wait: critical (pretix' own limit: 30 min).
-    pub queue_wait_critical_s: u64,
-    /// Days a certificate is still valid: warning (awesome-prometheus-alerts: 20 d).
-    pub certificate_warning_days: u64,
-    /// Days a certificate is still valid: critical (awesome-prometheus-alerts: 3 d).
-    pub certificate_critical_days: u64,
-    /// Milliseconds a healthcheck may take: warning.
-    pub health_slow_ms: f64,
-    /// Used share of Redis' memory limit: warning (awesome-prometheus-alerts: 90 %).
-    pub redis_memory_warning: f64,
-}
-
-impl Default for Thresholds {
-    fn default() -> Self {
-        Self {
-            disk_warning: 0.90,
-            disk_critical: 0.97,
-            disk_full_within_hours: 24.0,
-            inodes_warning: 0.90,
-            inodes_critical: 0.97,
-            memory_available_warning: 0.10,
-            memory_available_critical: 0.04,
-            connections_warning: 0.80,
-            connections_critical: 0.95,
-            blocked_s: 30.0,
-            request_errors_warning: 0.05,
-            request_errors_critical: 0.25,
-            task_errors_warning: 0.05,
-            checkout_wait_warning_s: 15,
-            checkout_wait_critical_s: 60,
-            queue_wait_warning_s: 300,
-            queue_wait_critical_s: 1800,
-            certificate_warning_days: 20,
-            certificate_critical_days: 3,
-            health_slow_ms: 1000.0,
-            redis_memory_warning: 0.90,
-        }
-    }
-}
-
 /// What is known of a site at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct SiteFacts<'a> {
@@ -184,6 +135,20 @@ pub struct SiteFacts<'a> {
     pub database: &'a Reading<DatabaseReading>,
     /// Redis, queues, workers.
     pub redis: &'a Reading<RedisReading>,
+    /// Its access logs.
+    pub access: &'a Reading<AccessReading>,
+    /// The services it consists of.
+    pub services: &'a Reading<ServicesReading>,
+    /// Its logs.
+    pub logs: &'a Reading<LogReading>,
+    /// Its backups.
+    pub backups: &'a Reading<BackupsReading>,
+    /// The application on disk.
+    pub on_disk: &'a Reading<AppReading>,
+    /// Which application: `pretix 2026.8.0`.
+    pub app_name: &'a str,
+    /// A practice site.
+    pub practice: bool,
     /// Questions under way without an answer: which, since when.
     pub asking: &'a [(SourceKind, Timestamp)],
     /// What was.
@@ -203,6 +168,14 @@ pub struct HostFacts<'a> {
     pub name: &'a str,
     /// The last reading.
     pub reading: &'a Reading<HostReading>,
+    /// What changed.
+    pub changes: &'a Reading<ChangesReading>,
+    /// What runs by the clock.
+    pub schedule: &'a Reading<ScheduleReading>,
+    /// Pending updates.
+    pub updates: &'a Reading<UpdatesReading>,
+    /// Who else is here.
+    pub people: &'a Reading<PeopleReading>,
     /// When anything was last heard of it, from whoever polls.
     pub heard: Option<Timestamp>,
     /// How long nothing may be heard, in milliseconds.
@@ -224,12 +197,72 @@ pub struct Claim {
     pub title: String,
     /// The numbers behind it.
     pub evidence: String,
+    /// More of them, line by line, for who opens it; redacted, at most [`DETAILS`] are kept.
+    pub details: Vec<String>,
+    /// Whether it was concluded rather than seen; the title then begins with "Suspected: ".
+    pub suspected: bool,
     /// The source that shows it.
     pub source: SourceKind,
     /// When the source showed it: the time of the reading, or since when it fails.
     pub at: Timestamp,
     /// Since when, where the source itself knows better than watching does.
     pub since: Option<Since>,
+}
+
+/// Most lines of [`Claim::details`].
+pub const DETAILS: usize = 40;
+
+impl Claim {
+    /// A claim about the whole site or host, seen and not concluded.
+    pub fn new(
+        rule: &'static str,
+        level: Level,
+        title: impl Into<String>,
+        evidence: impl Into<String>,
+        source: SourceKind,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            rule,
+            subject: String::new(),
+            level,
+            title: title.into(),
+            evidence: evidence.into(),
+            details: Vec::new(),
+            suspected: false,
+            source,
+            at,
+            since: None,
+        }
+    }
+
+    /// The same about one thing: a mount point, a queue.
+    #[must_use]
+    pub fn of(mut self, subject: impl Into<String>) -> Self {
+        self.subject = subject.into();
+        self
+    }
+
+    /// The same, holding since a time that its source knows.
+    #[must_use]
+    pub fn since(mut self, at: Timestamp, seen: bool) -> Self {
+        self.since = Some(Since { at, seen });
+        self
+    }
+
+    /// The same with lines for who opens it.
+    #[must_use]
+    pub fn with(mut self, details: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(details);
+        self
+    }
+
+    /// The same, concluded and not seen.
+    #[must_use]
+    pub const fn suspected(mut self) -> Self {
+        self.suspected = true;
+        self
+    }
 }
 
 /// What is wrong with a site, causes first, worst first.
@@ -243,8 +276,14 @@ pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
         return findings(vec![silence], facts.name, facts.now, memory, facts.history);
     }
     let mut claims = web::claims(facts, limits);
-    claims.extend(stack::claims(facts, limits));
+    claims.extend(database::claims(facts, limits));
+    claims.extend(redis::claims(facts, limits));
     claims.extend(traffic::claims(facts, limits));
+    claims.extend(access::claims(facts, limits));
+    claims.extend(service::claims(facts, limits));
+    claims.extend(logs::claims(facts, limits));
+    claims.extend(app_state::claims(facts, limits));
+    claims.extend(backup::claims(facts, limits));
     // Shares are taken over the last minute, which remembers an outage for as long after it.
     if claims.iter().any(|c| fold::is_outage(c.rule)) {
         memory.outage = Some(facts.now);
@@ -260,7 +299,8 @@ pub fn host(facts: &HostFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
     if let Some(silence) = silence(facts.heard, facts.silent_after_ms, facts.now, SourceKind::Host) {
         return findings(vec![silence], facts.name, facts.now, memory, &History::new());
     }
-    let claims = host::claims(facts, limits);
+    let mut claims = host::claims(facts, limits);
+    claims.extend(schedule::claims(facts, limits));
     fold::fold(findings(claims, facts.name, facts.now, memory, &History::new()))
 }
 
@@ -275,6 +315,8 @@ fn silence(heard: Option<Timestamp>, limit_ms: u64, now: Timestamp, source: Sour
         title: format!("Nothing was read for {}", text::span(now.millis_since(heard))),
         evidence: "the midwatch that polls is stopped, or can't write its state; end it, and another one takes over"
             .to_owned(),
+        details: Vec::new(),
+        suspected: false,
         source,
         at: heard,
         since: Some(Since { at: heard, seen: true }),
@@ -307,8 +349,10 @@ fn findings(claims: Vec<Claim>, name: &str, now: Timestamp, memory: &mut Memory,
             rule: claim.rule.to_owned(),
             subject: claim.subject,
             level: if unconfirmed { claim.level.min(Level::Warning) } else { claim.level },
-            title: claim.title,
+            title: if claim.suspected { ["Suspected: ", &claim.title].concat() } else { claim.title },
             evidence: claim.evidence,
+            details: claim.details.into_iter().take(DETAILS).collect(),
+            suspected: claim.suspected,
             source: claim.source,
             since,
             symptoms: Vec::new(),

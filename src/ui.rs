@@ -4,8 +4,10 @@
 //! without its age; a level is always a glyph and a word; only visible rows of a table are built. Nothing here reads a
 //! clock, a file or the environment.
 
+mod backups;
 mod canvas;
 mod clock;
+mod data;
 mod detail;
 mod disks;
 mod finding;
@@ -16,9 +18,11 @@ mod grid;
 mod header;
 mod host;
 mod hoststrips;
+mod logs;
 mod now;
 mod overlay;
 mod requests;
+mod services;
 mod source;
 mod sources;
 mod strip;
@@ -118,6 +122,10 @@ fn everything(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
         Screen::Requests => requests::draw(canvas, body, model, &clock),
         Screen::Tasks => tasks::draw(canvas, body, model, &clock),
         Screen::Host => host::draw(canvas, body, model, &clock),
+        Screen::Data => data::draw(canvas, body, model, &clock),
+        Screen::Services => services::draw(canvas, body, model, &clock),
+        Screen::Logs => logs::draw(canvas, body, model, &clock),
+        Screen::Backups => backups::draw(canvas, body, model, &clock),
     }
     header::foot(canvas, foot, model, &notes);
     overlay::draw(canvas, area, model);

@@ -2,6 +2,7 @@
 //! polls. The only layer besides [`crate::cli`] that knows backends and runtime at once.
 
 pub mod emit;
+mod host;
 pub mod scope;
 pub mod site;
 
@@ -12,13 +13,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use self::emit::Emitter;
 use self::scope::{Post, Turn};
 use self::site::{Signs, WebPlan};
 use crate::app::model::{Model, Site};
+use crate::backends::access::AccessProbe;
+use crate::backends::app_state::AppProbe;
+use crate::backends::backups::BackupsProbe;
 use crate::backends::database::DatabaseProbe;
-use crate::backends::host::HostProbe;
 use crate::backends::http::{Limits, WebProbe};
+use crate::backends::logs::LogProbe;
 use crate::backends::redis::RedisProbe;
+use crate::backends::services::ServicesProbe;
 use crate::config::{AppKind, Config, Found, PaceConfig, SiteConfig, StateDir};
 use crate::domain::counters::TrafficWindow;
 use crate::domain::id::{Scope, SourceKind};
@@ -31,8 +37,6 @@ use crate::runtime::driver::Wires;
 const EVENTS: usize = 512;
 /// How long what waits to be written is waited for at the end.
 const END_LIMIT: Duration = Duration::from_millis(1_500);
-/// The host's CPU shares need two looks; the second follows the first this soon.
-const SECOND_LOOK: Duration = Duration::from_millis(100);
 
 /// Everything that watches; dropping it ends all of it.
 #[derive(Debug)]
@@ -58,17 +62,30 @@ impl Watch {
         };
         let mut tasks = JoinSet::new();
         let host = post(Scope::Host(config.host.clone()), &config.state);
-        let (poll_now_host, every) = (poll_now_receiver.clone(), config.pace.host);
-        tasks.spawn(host.watch(move |turn| poll_host(turn, every, poll_now_host)));
+        let (poll_now_host, of_host) = (poll_now_receiver.clone(), Arc::clone(config));
+        tasks.spawn(host.watch(move |turn| async move { host::poll(&of_host, turn, poll_now_host).await }));
         for index in 0..config.sites.len() {
             let Some(site) = config.sites.get(index) else { continue };
             let post = post(Scope::Site(site.id.clone()), &config.state);
+            let of_logs = Arc::clone(config);
             let (config, poll_now) = (Arc::clone(config), poll_now_receiver.clone());
             tasks.spawn(post.watch(move |turn| async move {
                 if let Some(site) = config.sites.get(index) {
                     poll_site(site, &config.pace, turn, poll_now).await;
                 }
             }));
+            // Logs cost their writer nothing and are too much for the store: each midwatch reads them for itself.
+            let logs = LogProbe::new(site);
+            let emit = Emitter::new(Scope::Site(site.id.clone()), events.clone(), None);
+            let (every, poll_now) = (of_logs.pace.logs, poll_now_receiver.clone());
+            let mut ending = ending_receiver.clone();
+            tasks.spawn(async move {
+                let wrap = |seen| Observation::Logs(Box::new(seen));
+                tokio::select! {
+                    () = site::observe(logs, every, emit, poll_now, wrap, |_| {}) => {}
+                    _ = ending.wait_for(|ending| *ending) => {}
+                }
+            });
         }
         (Self { tasks, ending }, Wires { events: receiver, poll_now, memories })
     }
@@ -131,18 +148,13 @@ fn sources(site: &SiteConfig) -> Vec<SourceKind> {
         SourceKind::Traffic => site.metrics.is_ok() || site.app == AppKind::Pretix,
         SourceKind::Database => site.database.is_ok() || expected,
         SourceKind::Redis => site.redis.is_ok() || site.broker.is_ok(),
-        SourceKind::Host => false,
+        SourceKind::Services | SourceKind::Logs | SourceKind::Backups => true,
+        SourceKind::Access | SourceKind::App => expected,
+        SourceKind::Host | SourceKind::Changes | SourceKind::Schedule | SourceKind::Updates | SourceKind::People => {
+            false
+        }
     };
     SourceKind::ALL.into_iter().filter(has).collect()
-}
-
-async fn poll_host(turn: Turn, every: Duration, poll_now: watch::Receiver<u64>) {
-    let mut probe = HostProbe::new();
-    let wrap = |seen| Observation::Host(Box::new(seen));
-    // The first look has no shares yet; the second has.
-    site::look(&mut probe, &turn.emit, &wrap, &mut |_| {}).await;
-    tokio::time::sleep(SECOND_LOOK).await;
-    site::observe(probe, every, turn.emit, poll_now, wrap, |_| {}).await;
 }
 
 async fn poll_site(site: &SiteConfig, pace: &PaceConfig, turn: Turn, poll_now: watch::Receiver<u64>) {
@@ -197,7 +209,28 @@ async fn poll_site(site: &SiteConfig, pace: &PaceConfig, turn: Turn, poll_now: w
             Err(why) => emit.seen(Observation::Health(Seen::Unseen(why)), 0),
         }
     };
-    tokio::join!(database, redis, web);
+    let again = || (emit.clone(), poll_now.clone());
+    let services = {
+        let (emit, poll_now) = again();
+        let wrap = |seen| Observation::Services(Box::new(seen));
+        site::observe(ServicesProbe::new(site), pace.services, emit, poll_now, wrap, |_| {})
+    };
+    let access = {
+        let (emit, poll_now) = again();
+        let wrap = |seen| Observation::Access(Box::new(seen));
+        site::observe(AccessProbe::new(site), pace.logs, emit, poll_now, wrap, |_| {})
+    };
+    let backups = {
+        let (emit, poll_now) = again();
+        let wrap = |seen| Observation::Backups(Box::new(seen));
+        site::observe(BackupsProbe::new(site), pace.backups, emit, poll_now, wrap, |_| {})
+    };
+    let on_disk = {
+        let (emit, poll_now) = again();
+        let wrap = |seen| Observation::App(Box::new(seen));
+        site::observe(AppProbe::new(site), pace.backups, emit, poll_now, wrap, |_| {})
+    };
+    tokio::join!(database, redis, web, services, access, backups, on_disk);
     // Each of them may have nothing to do; the scope is watched all the same.
     std::future::pending::<()>().await;
 }

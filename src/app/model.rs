@@ -8,16 +8,25 @@ use super::action::Action;
 use super::event::Storage;
 use super::keymap::Keymap;
 use super::table::Table;
+use crate::domain::access::AccessReading;
+use crate::domain::app_state::AppReading;
+use crate::domain::backup::BackupsReading;
+use crate::domain::change::ChangesReading;
 use crate::domain::database::DatabaseReading;
 use crate::domain::health::HealthCheck;
 use crate::domain::history::History;
 use crate::domain::host::HostReading;
 use crate::domain::id::{HostId, Scope, SiteId, SourceKind};
+use crate::domain::log::LogReading;
 use crate::domain::observation::Observed;
+use crate::domain::people::PeopleReading;
 use crate::domain::reading::Reading;
 use crate::domain::redis::RedisReading;
+use crate::domain::schedule::ScheduleReading;
+use crate::domain::service::ServicesReading;
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::Traffic;
+use crate::domain::updates::UpdatesReading;
 use crate::triage::{Finding, Memory, Thresholds};
 
 /// The screens, in the order of their keys.
@@ -33,11 +42,20 @@ pub enum Screen {
     Tasks,
     /// The machine.
     Host,
+    /// Database and Redis.
+    Data,
+    /// Services.
+    Services,
+    /// Logs.
+    Logs,
+    /// Backups.
+    Backups,
 }
 
 impl Screen {
     /// Every screen, in the order of their keys.
-    pub const ALL: [Self; 4] = [Self::Now, Self::Requests, Self::Tasks, Self::Host];
+    pub const ALL: [Self; 8] =
+        [Self::Now, Self::Requests, Self::Tasks, Self::Host, Self::Data, Self::Services, Self::Logs, Self::Backups];
 }
 
 /// What covers the screen.
@@ -100,6 +118,16 @@ pub struct Site {
     pub database: Reading<DatabaseReading>,
     /// Redis, queues, workers.
     pub redis: Reading<RedisReading>,
+    /// Its access logs.
+    pub access: Reading<AccessReading>,
+    /// The services it consists of.
+    pub services: Reading<ServicesReading>,
+    /// Its logs.
+    pub logs: Reading<LogReading>,
+    /// Its backups.
+    pub backups: Reading<BackupsReading>,
+    /// The application on disk.
+    pub on_disk: Reading<AppReading>,
     /// When anything was last heard of it, from whoever polls.
     pub heard: Option<Timestamp>,
     /// Questions under way without an answer: which, since when.
@@ -127,6 +155,11 @@ impl Site {
             traffic: Reading::Never,
             database: Reading::Never,
             redis: Reading::Never,
+            access: Reading::Never,
+            services: Reading::Never,
+            logs: Reading::Never,
+            backups: Reading::Never,
+            on_disk: Reading::Never,
             heard: None,
             asking: Vec::new(),
             history: History::new(),
@@ -155,6 +188,14 @@ pub struct Host {
     pub heard: Option<Timestamp>,
     /// The last reading.
     pub reading: Reading<HostReading>,
+    /// What changed.
+    pub changes: Reading<ChangesReading>,
+    /// What runs by the clock.
+    pub schedule: Reading<ScheduleReading>,
+    /// Pending updates.
+    pub updates: Reading<UpdatesReading>,
+    /// Who else is here.
+    pub people: Reading<PeopleReading>,
     /// What was.
     pub history: History,
     /// Who polls.
@@ -170,6 +211,10 @@ impl Host {
             id,
             heard: None,
             reading: Reading::Never,
+            changes: Reading::Never,
+            schedule: Reading::Never,
+            updates: Reading::Never,
+            people: Reading::Never,
             history: History::new(),
             storage: Storage::Starting,
             memory: Memory::default(),
@@ -209,6 +254,14 @@ pub struct Model {
     pub tasks: Table,
     /// Table of processes on Host.
     pub processes: Table,
+    /// Table of sessions on Data.
+    pub data: Table,
+    /// Table of services on Services.
+    pub services: Table,
+    /// Table of lines on Logs.
+    pub logs: Table,
+    /// Table of backups on Backups.
+    pub backups: Table,
     /// Index into [`ZOOMS`].
     pub zoom: usize,
     /// UTC first rather than local time.
@@ -259,6 +312,10 @@ impl Model {
             requests: Table::default(),
             tasks: Table::default(),
             processes: Table::default(),
+            data: Table::default(),
+            services: Table::default(),
+            logs: Table::default(),
+            backups: Table::default(),
             zoom: 2,
             utc_first: true,
             theme: 0,
@@ -293,6 +350,10 @@ impl Model {
             Screen::Requests => &self.requests,
             Screen::Tasks => &self.tasks,
             Screen::Host => &self.processes,
+            Screen::Data => &self.data,
+            Screen::Services => &self.services,
+            Screen::Logs => &self.logs,
+            Screen::Backups => &self.backups,
         }
     }
 
@@ -303,6 +364,10 @@ impl Model {
             Screen::Requests => &mut self.requests,
             Screen::Tasks => &mut self.tasks,
             Screen::Host => &mut self.processes,
+            Screen::Data => &mut self.data,
+            Screen::Services => &mut self.services,
+            Screen::Logs => &mut self.logs,
+            Screen::Backups => &mut self.backups,
         }
     }
 

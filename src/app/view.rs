@@ -1,5 +1,10 @@
 //! The rows of each screen, derived from the model: shared by what moves the selection and what draws it.
 
+pub mod backups;
+pub mod data;
+pub mod logs;
+pub mod services;
+
 use std::cmp::Ordering;
 
 use super::model::{Model, Screen};
@@ -17,7 +22,10 @@ pub const PROCESS_SORTS: &[&str] = &["cpu", "memory", "pid", "command"];
 /// What the current screen can be sorted by; empty: it can't.
 pub const fn sorts(screen: Screen) -> &'static [&'static str] {
     match screen {
-        Screen::Now => &[],
+        Screen::Now | Screen::Logs => &[],
+        Screen::Data => data::SORTS,
+        Screen::Services => services::SORTS,
+        Screen::Backups => backups::SORTS,
         Screen::Requests => ROUTE_SORTS,
         Screen::Tasks => TASK_SORTS,
         Screen::Host => PROCESS_SORTS,
@@ -123,6 +131,10 @@ pub fn rows(model: &Model) -> Vec<String> {
         Screen::Requests => routes(model).into_iter().map(route_id).collect(),
         Screen::Tasks => tasks(model).into_iter().map(|t| t.name.clone()).collect(),
         Screen::Host => processes(model).into_iter().map(|p| p.pid.to_string()).collect(),
+        Screen::Data => data::rows(model),
+        Screen::Services => services::rows(model),
+        Screen::Logs => logs::rows(model),
+        Screen::Backups => backups::rows(model),
     }
 }
 

@@ -151,6 +151,10 @@ fn effective(config: &Config) -> String {
         ("host", pace.host),
         ("database", pace.database),
         ("redis", pace.redis),
+        ("services", pace.services),
+        ("logs", pace.logs),
+        ("backups", pace.backups),
+        ("changes", pace.changes),
         ("hang", pace.hang),
     ];
     lines.extend(spans.map(|(name, span)| format!("{name} = \"{}ms\"", span.as_millis())));

@@ -141,6 +141,18 @@ pub struct PaceFile {
     /// Redis (default 5s).
     #[schemars(with = "Option<String>")]
     pub redis: Option<Spanned<String>>,
+    /// Services (default 5s).
+    #[schemars(with = "Option<String>")]
+    pub services: Option<Spanned<String>>,
+    /// Logs and access logs (default 2s).
+    #[schemars(with = "Option<String>")]
+    pub logs: Option<Spanned<String>>,
+    /// Backups, and the application on disk (default 60s).
+    #[schemars(with = "Option<String>")]
+    pub backups: Option<Spanned<String>>,
+    /// Changes, schedule and people (default 30s).
+    #[schemars(with = "Option<String>")]
+    pub changes: Option<Spanned<String>>,
     /// How long an unanswered request is waited for (default 35s: gunicorn gives up at 30).
     #[schemars(with = "Option<String>")]
     pub hang: Option<Spanned<String>>,

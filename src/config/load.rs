@@ -316,6 +316,10 @@ fn pace(pace: &mut PaceConfig, file: &PaceFile, source: &mut Source) {
     set(&mut pace.host, &file.host, second);
     set(&mut pace.database, &file.database, second);
     set(&mut pace.redis, &file.redis, second);
+    set(&mut pace.services, &file.services, second);
+    set(&mut pace.logs, &file.logs, second);
+    set(&mut pace.backups, &file.backups, second);
+    set(&mut pace.changes, &file.changes, second);
     set(&mut pace.hang, &file.hang, second * 2);
 }
 

@@ -209,7 +209,16 @@ pub fn points(what: &Observation) -> Vec<(SeriesKey, f64)> {
         | Observation::Direct(_)
         | Observation::Traffic(_)
         | Observation::Database(_)
-        | Observation::Redis(_) => {}
+        | Observation::Redis(_)
+        | Observation::Services(_)
+        | Observation::Logs(_)
+        | Observation::Access(_)
+        | Observation::Backups(_)
+        | Observation::App(_)
+        | Observation::Changes(_)
+        | Observation::Schedule(_)
+        | Observation::Updates(_)
+        | Observation::People(_) => {}
     }
     out
 }

@@ -2,14 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::access::AccessReading;
+use super::app_state::AppReading;
+use super::backup::BackupsReading;
+use super::change::ChangesReading;
 use super::database::DatabaseReading;
 use super::health::HealthCheck;
 use super::host::HostReading;
 use super::id::{Scope, SourceKind};
+use super::log::LogReading;
+use super::people::PeopleReading;
 use super::reading::Seen;
 use super::redis::RedisReading;
+use super::schedule::ScheduleReading;
+use super::service::ServicesReading;
 use super::time::Timestamp;
 use super::traffic::Traffic;
+use super::updates::UpdatesReading;
 
 /// One look at one source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +36,24 @@ pub enum Observation {
     Redis(Seen<RedisReading>),
     /// The host. Boxed: it is by far the largest.
     Host(Box<Seen<HostReading>>),
+    /// The services the site consists of.
+    Services(Box<Seen<ServicesReading>>),
+    /// Its logs: seen by each midwatch for itself, never recorded.
+    Logs(Box<Seen<LogReading>>),
+    /// Its access logs.
+    Access(Box<Seen<AccessReading>>),
+    /// Its backups.
+    Backups(Box<Seen<BackupsReading>>),
+    /// The application on disk.
+    App(Box<Seen<AppReading>>),
+    /// What changed on the host.
+    Changes(Box<Seen<ChangesReading>>),
+    /// What runs by the clock on the host.
+    Schedule(Box<Seen<ScheduleReading>>),
+    /// Pending updates of the host.
+    Updates(Box<Seen<UpdatesReading>>),
+    /// Who else is on the host.
+    People(Box<Seen<PeopleReading>>),
 }
 
 impl Observation {
@@ -39,6 +66,15 @@ impl Observation {
             Self::Database(_) => SourceKind::Database,
             Self::Redis(_) => SourceKind::Redis,
             Self::Host(_) => SourceKind::Host,
+            Self::Services(_) => SourceKind::Services,
+            Self::Logs(_) => SourceKind::Logs,
+            Self::Access(_) => SourceKind::Access,
+            Self::Backups(_) => SourceKind::Backups,
+            Self::App(_) => SourceKind::App,
+            Self::Changes(_) => SourceKind::Changes,
+            Self::Schedule(_) => SourceKind::Schedule,
+            Self::Updates(_) => SourceKind::Updates,
+            Self::People(_) => SourceKind::People,
         }
     }
 
@@ -50,6 +86,15 @@ impl Observation {
             Self::Database(seen) => matches!(seen, Seen::Asking),
             Self::Redis(seen) => matches!(seen, Seen::Asking),
             Self::Host(seen) => matches!(**seen, Seen::Asking),
+            Self::Services(seen) => matches!(**seen, Seen::Asking),
+            Self::Logs(seen) => matches!(**seen, Seen::Asking),
+            Self::Access(seen) => matches!(**seen, Seen::Asking),
+            Self::Backups(seen) => matches!(**seen, Seen::Asking),
+            Self::App(seen) => matches!(**seen, Seen::Asking),
+            Self::Changes(seen) => matches!(**seen, Seen::Asking),
+            Self::Schedule(seen) => matches!(**seen, Seen::Asking),
+            Self::Updates(seen) => matches!(**seen, Seen::Asking),
+            Self::People(seen) => matches!(**seen, Seen::Asking),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the machine says (FIELD INC-08, INC-20, INC-29, INC-30, INC-31, and hung mounts).
 
-use super::{Claim, HostFacts, Thresholds};
+use super::{Claim, HostFacts, Rule, Thresholds};
 use crate::domain::host::{Disk, DiskSpace, HostReading};
 use crate::domain::id::SourceKind;
 use crate::domain::level::Level;
@@ -8,6 +8,80 @@ use crate::domain::reading::Reading;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::share;
+
+/// The rules of this module.
+pub const RULES: &[Rule] = &[
+    Rule {
+        id: "disk-full",
+        incidents: &["INC-20", "INC-29"],
+        reads: &[SourceKind::Host],
+        thresholds: &["disk_warning", "disk_critical"],
+        meaning: "A file system is full or nearly so.",
+        mend: "Free room elsewhere first: old logs, package caches, old proven dumps.",
+        danger: "Deleting WAL destroys the database; deleting the newest backup leaves none.",
+        runbook: Some("free-space"),
+    },
+    Rule {
+        id: "disk-filling",
+        incidents: &["INC-20"],
+        reads: &[SourceKind::Host],
+        thresholds: &["disk_full_within_hours"],
+        meaning: "At the pace of the last hour a file system will be full soon.",
+        mend: "Find what grows, and stop it or move it.",
+        danger: "Deleting WAL destroys the database.",
+        runbook: Some("free-space"),
+    },
+    Rule {
+        id: "inodes-full",
+        incidents: &["INC-30"],
+        reads: &[SourceKind::Host],
+        thresholds: &["inodes_warning", "inodes_critical"],
+        meaning: "A file system has space but no file slots left.",
+        mend: "Find the directory with the most files and remove old ones by age.",
+        danger: "rm -rf with a pattern takes more than was meant.",
+        runbook: Some("free-space"),
+    },
+    Rule {
+        id: "mount-hangs",
+        incidents: &["INC-35"],
+        reads: &[SourceKind::Host],
+        thresholds: &[],
+        meaning: "A mounted file system does not answer; whatever touches it hangs.",
+        mend: "Find out why its server is gone; nothing on this host mends it.",
+        danger: "A forced unmount loses what was not written.",
+        runbook: None,
+    },
+    Rule {
+        id: "memory-short",
+        incidents: &["INC-08"],
+        reads: &[SourceKind::Host],
+        thresholds: &["memory_available_warning", "memory_available_critical"],
+        meaning: "Little memory can be had without swapping.",
+        mend: "See what takes it and what started last; stop the newest heavy job.",
+        danger: "Killing the database instead of the job that grew.",
+        runbook: None,
+    },
+    Rule {
+        id: "host-unseen",
+        incidents: &[],
+        reads: &[SourceKind::Host],
+        thresholds: &[],
+        meaning: "The host itself can not be read, so nothing is known of it.",
+        mend: "See the reason that is told.",
+        danger: "",
+        runbook: None,
+    },
+    Rule {
+        id: "no-readings",
+        incidents: &[],
+        reads: &[SourceKind::Health, SourceKind::Host],
+        thresholds: &[],
+        meaning: "Nothing was read for a while: the midwatch that polls is stopped or can not write.",
+        mend: "End the midwatch that is named; another one takes over.",
+        danger: "",
+        runbook: None,
+    },
+];
 
 /// What the host claims.
 pub fn claims(facts: &HostFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
@@ -35,7 +109,7 @@ pub fn claims(facts: &HostFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
 }
 
 fn claim(rule: &'static str, subject: &str, level: Level, title: String, evidence: String, at: Timestamp) -> Claim {
-    Claim { rule, subject: subject.to_owned(), level, title, evidence, source: SourceKind::Host, at, since: None }
+    Claim::new(rule, level, title, evidence, SourceKind::Host, at).of(subject)
 }
 
 fn graded(value: f64, warning: f64, critical: f64) -> Option<Level> {

@@ -83,6 +83,13 @@ impl World {
 
     fn findings(&mut self) -> Vec<Finding> {
         let facts = SiteFacts {
+            access: &Reading::Never,
+            services: &Reading::Never,
+            logs: &Reading::Never,
+            backups: &Reading::Never,
+            on_disk: &Reading::Never,
+            app_name: "pretix",
+            practice: false,
             name: "tickets",
             health: &self.health,
             direct: &self.direct,
@@ -307,6 +314,13 @@ fn the_errors_of_an_outage_are_not_told_again_when_it_is_over() {
 fn readings_that_nobody_renews_are_not_fine_but_unknown() {
     let w = World::healthy();
     let facts = |heard| SiteFacts {
+        access: &Reading::Never,
+        services: &Reading::Never,
+        logs: &Reading::Never,
+        backups: &Reading::Never,
+        on_disk: &Reading::Never,
+        app_name: "pretix",
+        practice: false,
         name: "tickets",
         health: &w.health,
         direct: &w.direct,
@@ -336,7 +350,17 @@ fn host_with(disks: Vec<Disk>) -> Vec<Finding> {
     let reading =
         fresh(HostReading { memory_total: 8 << 30, memory_available: 4 << 30, disks, ..HostReading::default() });
     host(
-        &HostFacts { name: "web1", reading: &reading, heard: Some(T0), silent_after_ms: 45_000, now: T0 },
+        &HostFacts {
+            name: "web1",
+            reading: &reading,
+            changes: &Reading::Never,
+            schedule: &Reading::Never,
+            updates: &Reading::Never,
+            people: &Reading::Never,
+            heard: Some(T0),
+            silent_after_ms: 45_000,
+            now: T0,
+        },
         &Thresholds::default(),
         &mut Memory::default(),
     )

@@ -1,6 +1,6 @@
 //! What the application's metrics say (FIELD INC-06, INC-35, T-09).
 
-use super::{Claim, SiteFacts, Thresholds};
+use super::{Claim, Rule, SiteFacts, Thresholds};
 use crate::domain::id::SourceKind;
 use crate::domain::level::Level;
 use crate::domain::reading::Reading;
@@ -19,6 +19,70 @@ pub const SHARES: [&str; 2] = ["requests-fail", "tasks-fail"];
 
 /// For so long after an outage the shares still hold its errors: the window of a minute, and two looks.
 pub const ECHO_MS: u64 = 95_000;
+
+/// The rules of this module.
+pub const RULES: &[Rule] = &[
+    Rule {
+        id: "requests-fail",
+        incidents: &["INC-06", "INC-07"],
+        reads: &[SourceKind::Traffic],
+        thresholds: &["request_errors_warning", "request_errors_critical"],
+        meaning: "A share of the requests of the last minute was answered 5xx.",
+        mend: "Look which route fails and what its log says; mend what it stands on first.",
+        danger: "A restart loses the evidence and mends only what memory held.",
+        runbook: None,
+    },
+    Rule {
+        id: "tasks-fail",
+        incidents: &["INC-35"],
+        reads: &[SourceKind::Traffic],
+        thresholds: &["task_errors_warning"],
+        meaning: "A share of the tasks ended in an error that their code did not foresee.",
+        mend: "Look which task fails and on which worker; take the bad worker out.",
+        danger: "Restarting all workers at once hides which one is bad.",
+        runbook: Some("restart-services"),
+    },
+    Rule {
+        id: "worker-silent",
+        incidents: &["INC-03"],
+        reads: &[SourceKind::Traffic],
+        thresholds: &[],
+        meaning: "Tasks wait and none was finished: no worker seems to be alive.",
+        mend: "Restart the worker: TERM first, KILL only with a count of the tasks that would be lost.",
+        danger: "KILL loses the running task.",
+        runbook: Some("restart-services"),
+    },
+    Rule {
+        id: "metrics-blind",
+        incidents: &[],
+        reads: &[SourceKind::Traffic],
+        thresholds: &[],
+        meaning: "The metrics page can not be read, so nothing is known of requests and tasks.",
+        mend: "Mend what the page stands on: it needs the database and Redis itself.",
+        danger: "",
+        runbook: None,
+    },
+    Rule {
+        id: "metrics-cut",
+        incidents: &[],
+        reads: &[SourceKind::Traffic],
+        thresholds: &[],
+        meaning: "The metrics page is larger than is read; what is behind is not counted.",
+        mend: "See which label has so many values.",
+        danger: "",
+        runbook: None,
+    },
+    Rule {
+        id: "metrics-broken-lines",
+        incidents: &[],
+        reads: &[SourceKind::Traffic],
+        thresholds: &[],
+        meaning: "Lines of the metrics page could not be understood; the rest is used.",
+        mend: "Tell the authors of the exporter.",
+        danger: "",
+        runbook: None,
+    },
+];
 
 /// What the metrics claim.
 pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
@@ -47,7 +111,7 @@ pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
 }
 
 fn claim(rule: &'static str, level: Level, title: String, evidence: String, at: Timestamp) -> Claim {
-    Claim { rule, subject: String::new(), level, title, evidence, source: SourceKind::Traffic, at, since: None }
+    Claim::new(rule, level, title, evidence, SourceKind::Traffic, at)
 }
 
 /// A worker that does nothing, where the broker itself can't be seen: tasks wait and none was done for this long.

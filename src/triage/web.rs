@@ -1,6 +1,6 @@
 //! What the healthcheck and the certificate say (FIELD INC-01, INC-07, INC-32, T-10).
 
-use super::{Claim, SiteFacts, Thresholds};
+use super::{Claim, Rule, SiteFacts, Thresholds};
 use crate::domain::health::{HealthCheck, HealthState};
 use crate::domain::id::SourceKind;
 use crate::domain::level::Level;
@@ -16,6 +16,90 @@ pub const CONFIRMED_MS: u64 = 1_500;
 
 /// A question unanswered for so long is worth telling.
 pub const ASKING_TOLD_MS: u64 = 3_000;
+
+/// The rules of this module.
+pub const RULES: &[Rule] = &[
+    Rule {
+        id: "web-unreachable",
+        incidents: &["INC-01"],
+        reads: &[SourceKind::Health],
+        thresholds: &[],
+        meaning: "Nothing answers at the address of the site: refused, reset, or no such name.",
+        mend: "See why the web service ended before it is started again.",
+        danger: "Starting it again without reading why masks a broken upgrade.",
+        runbook: Some("restart-services"),
+    },
+    Rule {
+        id: "web-hangs",
+        incidents: &["INC-06"],
+        reads: &[SourceKind::Health],
+        thresholds: &[],
+        meaning: "A connection is taken, but the healthcheck is not answered.",
+        mend: "Follow to what it waits for: the database, Redis, a full accept queue. A restart is the second step.",
+        danger: "A restart loses the evidence and empties the queue for a minute only.",
+        runbook: Some("restart-services"),
+    },
+    Rule {
+        id: "web-error",
+        incidents: &["INC-01", "INC-07"],
+        reads: &[SourceKind::Health],
+        thresholds: &[],
+        meaning: "The healthcheck is answered with an error.",
+        mend: "See what it stands on: it asks the database, the cache and Redis.",
+        danger: "A restart does not mend what it stands on.",
+        runbook: None,
+    },
+    Rule {
+        id: "web-misdirected",
+        incidents: &["INC-07"],
+        reads: &[SourceKind::Health],
+        thresholds: &[],
+        meaning: "Something answers, but not this site: another host name, a redirect elsewhere.",
+        mend: "Compare the site URL of the application with the proxy in front of it.",
+        danger: "",
+        runbook: None,
+    },
+    Rule {
+        id: "web-slow",
+        incidents: &["INC-06"],
+        reads: &[SourceKind::Health],
+        thresholds: &["health_slow_ms"],
+        meaning: "The healthcheck, which does next to nothing, takes long.",
+        mend: "See what it waits for: database, Redis, CPU.",
+        danger: "",
+        runbook: None,
+    },
+    Rule {
+        id: "certificate",
+        incidents: &["INC-32"],
+        reads: &[SourceKind::Health],
+        thresholds: &["certificate_warning_days", "certificate_critical_days"],
+        meaning: "The certificate that is served has expired, expires soon, or is not trusted.",
+        mend: "See whether the file on disk is newer than what is served: then a reload is missing. Else renew it, dry run first.",
+        danger: "Retries against the authority burn its rate limit.",
+        runbook: None,
+    },
+    Rule {
+        id: "proxy-fault",
+        incidents: &["INC-07"],
+        reads: &[SourceKind::Health, SourceKind::Direct],
+        thresholds: &[],
+        meaning: "The application answers on its own port, the public address does not: the fault lies between them.",
+        mend: "Check the configuration of the proxy (nginx -t), then reload it.",
+        danger: "Reloading a broken configuration on the last good proxy.",
+        runbook: None,
+    },
+    Rule {
+        id: "own-port-fault",
+        incidents: &["INC-07"],
+        reads: &[SourceKind::Health, SourceKind::Direct],
+        thresholds: &[],
+        meaning: "The public address answers, the own port of the application does not.",
+        mend: "See whether the address of the own port is still right.",
+        danger: "",
+        runbook: None,
+    },
+];
 
 /// What the healthchecks claim.
 pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
@@ -42,7 +126,7 @@ pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
 }
 
 fn claim(rule: &'static str, level: Level, title: String, evidence: String, at: Timestamp) -> Claim {
-    Claim { rule, subject: String::new(), level, title, evidence, source: SourceKind::Health, at, since: None }
+    Claim::new(rule, level, title, evidence, SourceKind::Health, at)
 }
 
 fn unanswered(facts: &SiteFacts<'_>, since: Timestamp) -> Claim {

@@ -15,7 +15,7 @@ use crate::domain::id::SourceKind;
 /// The sources of the shown site and host.
 pub(super) fn of(model: &Model) -> Vec<Source<'_>> {
     let mut sources: Vec<Source<'_>> = model.site().map(|site| Source::all(site).collect()).unwrap_or_default();
-    sources.extend(model.host().map(Source::host));
+    sources.extend(model.host().into_iter().flat_map(Source::hosts));
     sources
 }
 
@@ -68,6 +68,15 @@ fn summary(model: &Model, source: &Source<'_>, clock: &Clock) -> Vec<Piece> {
         SourceKind::Database => database(model),
         SourceKind::Redis => redis(model),
         SourceKind::Host => host(model),
+        SourceKind::Services
+        | SourceKind::Logs
+        | SourceKind::Access
+        | SourceKind::Backups
+        | SourceKind::App
+        | SourceKind::Changes
+        | SourceKind::Schedule
+        | SourceKind::Updates
+        | SourceKind::People => None,
     }
     .unwrap_or_default()
 }

@@ -162,9 +162,19 @@ async fn asked<T>(emit: &Emitter, hang: Duration, kind: SourceKind, question: im
     let asking = match kind {
         SourceKind::Direct => Observation::Direct(Seen::Asking),
         SourceKind::Traffic => Observation::Traffic(Seen::Asking),
-        SourceKind::Health | SourceKind::Database | SourceKind::Redis | SourceKind::Host => {
-            Observation::Health(Seen::Asking)
-        }
+        SourceKind::Health
+        | SourceKind::Database
+        | SourceKind::Redis
+        | SourceKind::Host
+        | SourceKind::Services
+        | SourceKind::Logs
+        | SourceKind::Access
+        | SourceKind::Backups
+        | SourceKind::App
+        | SourceKind::Changes
+        | SourceKind::Schedule
+        | SourceKind::Updates
+        | SourceKind::People => Observation::Health(Seen::Asking),
     };
     emit.at(asking, since, 0);
     let check = question.await;

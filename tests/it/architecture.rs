@@ -39,14 +39,20 @@ const CRATES: &[(&str, &[&str])] = &[
     ("termprofile", &["ui", "cli/screens", "cli/doctor"]),
     ("sqlx", &["backends", "demo"]),
     ("redis", &["backends/redis"]),
-    ("reqwest", &["backends/http", "demo"]),
+    ("regex", &["backends", "domain", "config"]),
+    ("globset", &["backends", "discovery", "config"]),
+    ("flate2", &["backends"]),
+    ("tar", &["backends"]),
+    ("sha2", &["backends"]),
+    ("croner", &["backends/schedule"]),
+    ("reqwest", &["backends/http", "backends/services", "backends/logs", "discovery", "demo"]),
     ("sysinfo", &["backends/host"]),
     // Of hyper, the HTTP source only tells errors apart.
     ("hyper", &["demo", "backends/http/trouble"]),
     ("hyper_util", &["demo"]),
     ("http_body_util", &["demo"]),
     ("landlock", &["runtime/sandbox"]),
-    ("tokio", &["backends", "runtime", "watch", "demo", "cli"]),
+    ("tokio", &["backends", "discovery", "runtime", "watch", "demo", "cli"]),
     ("clap", &["cli", "config", "demo"]),
 ];
 
@@ -66,7 +72,7 @@ const WORLD: &[&str] = &[
 ];
 /// The layers that decide, and the crates they may name at all.
 const DECIDING: &[&str] = &["domain", "triage", "app"];
-const THEIR_CRATES: &[&str] = &["memchr", "schemars", "serde", "serde_json", "strsim", "thiserror"];
+const THEIR_CRATES: &[&str] = &["memchr", "regex", "schemars", "serde", "serde_json", "strsim", "thiserror"];
 
 /// Lines of a file, its tests left out.
 const LONGEST: usize = 500;

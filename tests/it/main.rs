@@ -5,6 +5,7 @@ mod catalogue;
 mod config;
 mod demo;
 mod exposition;
+mod faults;
 mod host;
 mod pty;
 mod render;

@@ -1,5 +1,6 @@
 //! What several test modules share.
 
+pub(crate) mod eyes;
 pub(crate) mod fixtures;
 pub(crate) mod pty;
 pub(crate) mod servers;

@@ -205,7 +205,14 @@ fn next_site(model: &mut Model) {
         }
         _ => toast(model, "only one site is watched".to_owned()),
     }
-    for table in [&mut model.requests, &mut model.tasks] {
+    for table in [
+        &mut model.requests,
+        &mut model.tasks,
+        &mut model.data,
+        &mut model.services,
+        &mut model.logs,
+        &mut model.backups,
+    ] {
         table.open = None;
     }
 }
@@ -267,7 +274,7 @@ fn copy(model: &mut Model) -> Vec<Effect> {
             let ids: Vec<String> = rows.iter().map(|p| p.pid.to_string()).collect();
             rows.get(model.processes.position(&ids)).map(|p| format!("{} {}", p.pid, p.command))
         }
-        Screen::Requests | Screen::Tasks => {
+        Screen::Requests | Screen::Tasks | Screen::Data | Screen::Services | Screen::Logs | Screen::Backups => {
             let rows = view::rows(model);
             rows.get(model.table().position(&rows)).cloned()
         }

@@ -49,15 +49,38 @@ fn apply(model: &mut Model, observed: Observed) {
                 Observation::Traffic(seen) => site.traffic.absorb(seen, at, took_ms),
                 Observation::Database(seen) => site.database.absorb(seen, at, took_ms),
                 Observation::Redis(seen) => site.redis.absorb(seen, at, took_ms),
-                Observation::Host(_) => {}
+                Observation::Access(seen) => absorb_boxed(&mut site.access, *seen, at, took_ms),
+                Observation::Services(seen) => absorb_boxed(&mut site.services, *seen, at, took_ms),
+                Observation::Logs(seen) => absorb_boxed(&mut site.logs, *seen, at, took_ms),
+                Observation::Backups(seen) => absorb_boxed(&mut site.backups, *seen, at, took_ms),
+                Observation::App(seen) => absorb_boxed(&mut site.on_disk, *seen, at, took_ms),
+                Observation::Host(_)
+                | Observation::Changes(_)
+                | Observation::Schedule(_)
+                | Observation::Updates(_)
+                | Observation::People(_) => {}
             }
         }
         Scope::Host(id) => {
             let Some(host) = model.hosts.iter_mut().find(|h| h.id == id) else { return };
             host.heard = host.heard.max(Some(at));
             push(&mut host.history, points, at);
-            if let Observation::Host(seen) = what {
-                absorb_boxed(&mut host.reading, *seen, at, took_ms);
+            match what {
+                Observation::Host(seen) => absorb_boxed(&mut host.reading, *seen, at, took_ms),
+                Observation::Changes(seen) => absorb_boxed(&mut host.changes, *seen, at, took_ms),
+                Observation::Schedule(seen) => absorb_boxed(&mut host.schedule, *seen, at, took_ms),
+                Observation::Updates(seen) => absorb_boxed(&mut host.updates, *seen, at, took_ms),
+                Observation::People(seen) => absorb_boxed(&mut host.people, *seen, at, took_ms),
+                Observation::Health(_)
+                | Observation::Direct(_)
+                | Observation::Traffic(_)
+                | Observation::Database(_)
+                | Observation::Redis(_)
+                | Observation::Access(_)
+                | Observation::Services(_)
+                | Observation::Logs(_)
+                | Observation::Backups(_)
+                | Observation::App(_) => {}
             }
         }
     }
@@ -130,6 +153,13 @@ pub(super) fn assess(model: &mut Model) {
             traffic: &site.traffic,
             database: &site.database,
             redis: &site.redis,
+            access: &site.access,
+            services: &site.services,
+            logs: &site.logs,
+            backups: &site.backups,
+            on_disk: &site.on_disk,
+            app_name: &site.app,
+            practice: site.practice,
             asking: &site.asking,
             history: &site.history,
             heard: site.heard,
@@ -142,6 +172,10 @@ pub(super) fn assess(model: &mut Model) {
         let facts = HostFacts {
             name: &host.id.0,
             reading: &host.reading,
+            changes: &host.changes,
+            schedule: &host.schedule,
+            updates: &host.updates,
+            people: &host.people,
             heard: host.heard,
             silent_after_ms: model.silent_after_ms,
             now,

@@ -66,7 +66,17 @@ fn settled(model: &Model) -> bool {
         SourceKind::Database => !matches!(s.database, Reading::Never),
         SourceKind::Redis => !matches!(s.redis, Reading::Never),
         SourceKind::Direct => !matches!(s.direct, Reading::Never),
-        SourceKind::Host => true,
+        // These take their time, and a status must not.
+        SourceKind::Host
+        | SourceKind::Services
+        | SourceKind::Logs
+        | SourceKind::Access
+        | SourceKind::Backups
+        | SourceKind::App
+        | SourceKind::Changes
+        | SourceKind::Schedule
+        | SourceKind::Updates
+        | SourceKind::People => true,
     };
     let sites = model.sites.iter().all(|s| known(&s.storage) && s.sources.iter().all(|kind| answered(s, kind)));
     // A bad answer is asked about again after two seconds: until then it is a warning, and that would be the exit code.

@@ -1,0 +1,11 @@
+//! What the logs say (FIELD INC-06, INC-07, INC-12 to INC-14).
+
+use super::{Claim, Rule, SiteFacts, Thresholds};
+
+/// The rules of this module.
+pub const RULES: &[Rule] = &[];
+
+/// What is claimed.
+pub const fn claims(_facts: &SiteFacts<'_>, _limits: &Thresholds) -> Vec<Claim> {
+    Vec::new()
+}

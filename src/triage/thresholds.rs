@@ -1,0 +1,79 @@
+//! The thresholds of the rules, each with where its default comes from.
+
+use serde::{Deserialize, Serialize};
+
+/// When a number is a warning, when critical. Shares are 0.0 to 1.0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Thresholds {
+    /// Used share of a file system: warning (node-mixin and awesome-prometheus-alerts agree on about 10 % free).
+    pub disk_warning: f64,
+    /// Used share of a file system: critical (node-mixin: 5 % and 3 % free).
+    pub disk_critical: f64,
+    /// Hours until a file system is full at the present pace: warning (node-mixin: 24 h).
+    pub disk_full_within_hours: f64,
+    /// Used share of inodes: warning.
+    pub inodes_warning: f64,
+    /// Used share of inodes: critical.
+    pub inodes_critical: f64,
+    /// Share of memory that is available: warning below (awesome-prometheus-alerts: 10 %).
+    pub memory_available_warning: f64,
+    /// Share of memory that is available: critical below.
+    pub memory_available_critical: f64,
+    /// Used share of the usable database connections: warning (awesome-prometheus-alerts: 80 %).
+    pub connections_warning: f64,
+    /// Used share of the usable database connections: critical (`check_postgres`: 95 %).
+    pub connections_critical: f64,
+    /// Seconds a transaction may block others: warning (pgEdge: 30 s idle in transaction).
+    pub blocked_s: f64,
+    /// Share of requests answered 5xx: warning.
+    pub request_errors_warning: f64,
+    /// Share of requests answered 5xx: critical.
+    pub request_errors_critical: f64,
+    /// Share of tasks ended in an unforeseen error: warning (pretix post-mortem of 2026-06-27: 25 % went unnoticed).
+    pub task_errors_warning: f64,
+    /// Seconds the oldest task of the money queue (`checkout`) may wait: warning (pretix' own limit: 15 s).
+    pub checkout_wait_warning_s: u64,
+    /// Seconds the oldest task of the money queue may wait: critical (pretix' own limit: 60 s).
+    pub checkout_wait_critical_s: u64,
+    /// Seconds the oldest task of any other queue may wait: warning (pretix' own limit: 5 min).
+    pub queue_wait_warning_s: u64,
+    /// Seconds the oldest task of any other queue may wait: critical (pretix' own limit: 30 min).
+    pub queue_wait_critical_s: u64,
+    /// Days a certificate is still valid: warning (awesome-prometheus-alerts: 20 d).
+    pub certificate_warning_days: u64,
+    /// Days a certificate is still valid: critical (awesome-prometheus-alerts: 3 d).
+    pub certificate_critical_days: u64,
+    /// Milliseconds a healthcheck may take: warning.
+    pub health_slow_ms: f64,
+    /// Used share of Redis' memory limit: warning (awesome-prometheus-alerts: 90 %).
+    pub redis_memory_warning: f64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            disk_warning: 0.90,
+            disk_critical: 0.97,
+            disk_full_within_hours: 24.0,
+            inodes_warning: 0.90,
+            inodes_critical: 0.97,
+            memory_available_warning: 0.10,
+            memory_available_critical: 0.04,
+            connections_warning: 0.80,
+            connections_critical: 0.95,
+            blocked_s: 30.0,
+            request_errors_warning: 0.05,
+            request_errors_critical: 0.25,
+            task_errors_warning: 0.05,
+            checkout_wait_warning_s: 15,
+            checkout_wait_critical_s: 60,
+            queue_wait_warning_s: 300,
+            queue_wait_critical_s: 1800,
+            certificate_warning_days: 20,
+            certificate_critical_days: 3,
+            health_slow_ms: 1000.0,
+            redis_memory_warning: 0.90,
+        }
+    }
+}
