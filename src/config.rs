@@ -4,6 +4,7 @@
 
 pub mod file;
 pub mod load;
+pub mod logs;
 pub mod paths;
 pub mod report;
 
@@ -19,6 +20,9 @@ use url::Url;
 
 use crate::domain::database::Engine;
 use crate::domain::id::{HostId, SiteId};
+use crate::domain::log::Trigger;
+
+pub use self::logs::{LogConfig, LogPlace};
 
 /// Everything midwatch was told or found out, checked.
 #[derive(Debug)]
@@ -83,6 +87,10 @@ pub struct SiteConfig {
     pub broker: Result<BrokerConfig, String>,
     /// The application's data directory.
     pub data_dir: Option<PathBuf>,
+    /// Where its logs are.
+    pub logs: Vec<LogConfig>,
+    /// What the operator wants to be told of when it is in them, or isn't.
+    pub triggers: Vec<Trigger>,
     /// The application's configuration file this came from.
     pub source: Option<PathBuf>,
     /// A practice site: labelled so on every screen.
@@ -105,6 +113,8 @@ impl fmt::Debug for SiteConfig {
             .field("redis", &self.redis)
             .field("broker", &self.broker)
             .field("data_dir", &self.data_dir)
+            .field("logs", &self.logs)
+            .field("triggers", &self.triggers)
             .field("source", &self.source)
             .field("practice", &self.practice)
             .finish()

@@ -8,7 +8,7 @@
 mod command_line;
 mod cpu;
 mod disks;
-mod errand;
+pub(super) mod errand;
 mod files;
 mod mounts;
 mod network;

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::logs::{LogFile, TriggerFile};
 use super::{AppKind, ColorChoice};
 use crate::triage::Thresholds;
 
@@ -29,6 +30,10 @@ pub struct ConfigFile {
     /// When a number is a warning, when critical.
     #[serde(default)]
     pub thresholds: Thresholds,
+    /// What to be told of when it is in the logs, or isn't.
+    #[serde(default)]
+    #[schemars(with = "Vec<TriggerFile>")]
+    pub triggers: Vec<Spanned<TriggerFile>>,
     /// How it looks.
     #[serde(default)]
     pub look: LookFile,
@@ -84,6 +89,10 @@ pub struct SiteFile {
     pub broker: Option<SecretFile>,
     /// The broker's queues.
     pub queues: Option<Vec<String>>,
+    /// Its logs, besides those that were found.
+    #[serde(default)]
+    #[schemars(with = "Vec<LogFile>")]
+    pub logs: Vec<Spanned<LogFile>>,
     /// A practice site: labelled so on every screen.
     pub practice: Option<bool>,
 }

@@ -69,6 +69,8 @@ pub(super) fn describe(
         redis,
         broker,
         data_dir: Some(data_dir),
+        logs: Vec::new(),
+        triggers: Vec::new(),
         source: settings.files().last().cloned(),
         practice: false,
     })

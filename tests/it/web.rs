@@ -45,6 +45,8 @@ fn site(url: &str) -> SiteConfig {
         broker: Err("none".to_owned()),
         data_dir: None,
         source: None,
+        logs: Vec::new(),
+        triggers: Vec::new(),
         practice: false,
     }
 }

@@ -70,17 +70,22 @@ struct Open {
 #[derive(Debug)]
 pub struct Assembler {
     zone: Zone,
-    /// Whether the zone was checked against a time that is certain.
-    checked: bool,
     /// Whether the source writes times at all.
     dated: bool,
+    /// Whether each row comes with a certain time of its carrier.
+    carried: bool,
     open: Option<Open>,
 }
 
 impl Assembler {
     /// For a source whose times without a zone are meant so, as long as nothing speaks against it.
     pub const fn new(zone: Zone) -> Self {
-        Self { zone, checked: false, dated: false, open: None }
+        Self { zone, dated: false, carried: false, open: None }
+    }
+
+    /// For a source whose carrier (the journal, Docker) knows when each row was written, whatever the row says.
+    pub const fn carried() -> Self {
+        Self { zone: Zone::East(0), dated: false, carried: true, open: None }
     }
 
     /// Whether an entry waits for more rows.
@@ -88,32 +93,28 @@ impl Assembler {
         self.open.is_some()
     }
 
-    /// Learns from a row that was written at `written` how times without a zone are meant. Django sets the zone of its
-    /// settings for the whole process, so a log need not be in this host's local time; the difference to the time of
-    /// writing tells, when it is that of a zone. Says nothing about rows with a zone, or without a time.
-    pub fn calibrate(&mut self, row: &str, written: Timestamp) -> bool {
-        let When::Stamp(stamp @ Stamp { offset: None, year: Some(_), .. }) = parse(row).when else { return false };
+    /// Learns from a row that was written at `written` how times without a zone are meant; `None`: the row says nothing
+    /// about it, for it has no time, or a zone. Django sets the zone of its settings for the whole process, so a log
+    /// need not be in this host's local time: the difference to the time of writing tells, when it is that of a zone.
+    pub fn calibrate(&mut self, row: &str, written: Timestamp) -> Option<bool> {
+        let When::Stamp(stamp @ Stamp { offset, year: Some(_), .. }) = parse(row).when else { return None };
+        if offset.is_some() {
+            return None;
+        }
         let utc = stamp.as_utc(written);
-        let off = |zone: Zone| zone.resolve(utc).as_millis().abs_diff(written.as_millis());
-        if off(self.zone) < 120_000 {
-            self.checked = true;
-            return true;
+        if self.zone.resolve(utc).as_millis().abs_diff(written.as_millis()) < 120_000 {
+            return Some(true);
         }
         let ahead = utc.as_millis() - written.as_millis();
         // Zones are whole half hours from UTC, but for a few at 45 minutes.
         let quarters = (ahead + 450_000).div_euclid(900_000);
         let east = quarters * 900;
-        let fits = (ahead - east * 1000).unsigned_abs() < 60_000 && quarters.unsigned_abs() <= 56 && quarters % 4 != 1;
+        let near = (ahead - east * 1000).unsigned_abs() < 60_000;
+        let fits = near && (-48..=56).contains(&quarters) && quarters.rem_euclid(4) != 1;
         if fits {
             self.zone = Zone::East(east);
-            self.checked = true;
         }
-        fits
-    }
-
-    /// Whether times without a zone were checked.
-    pub const fn is_checked(&self) -> bool {
-        self.checked
+        Some(fits)
     }
 
     /// Takes in one row, read at `read`; an entry that it ends comes out. `undated` is the time given to what says none;
@@ -143,6 +144,7 @@ impl Assembler {
         self.dated |= dated;
         let before = self.flush();
         let (at, dated) = match self.time(when, undated) {
+            _ if self.carried => (undated, true),
             Some(at) if at.as_millis() <= read.as_millis() + AHEAD_MS => (at.min(read), true),
             Some(_) | None => (undated, false),
         };

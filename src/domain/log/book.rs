@@ -30,6 +30,8 @@ pub struct Book {
     next: u64,
     twins: VecDeque<(u64, u16)>,
     known: HashSet<u64>,
+    /// When the first reading was made.
+    began: Option<Timestamp>,
 }
 
 impl Book {
@@ -44,6 +46,7 @@ impl Book {
             next: 1,
             twins: VecDeque::new(),
             known: HashSet::new(),
+            began: None,
         }
     }
 
@@ -113,15 +116,17 @@ impl Book {
         false
     }
 
-    /// The time from which on every source was read without a gap; `None`: nothing was read. A source that was read
-    /// whole begins with its first line all the same: before it, nobody wrote.
+    /// The time from which on every source was read without a gap. One that was read whole hides nothing: before its
+    /// first line nobody wrote.
     fn covered(&self) -> Option<Timestamp> {
-        let readable = self.sources.iter().filter(|s| s.why.is_none());
-        readable.filter_map(|s| s.oldest).max()
+        let partly = self.sources.iter().filter(|s| s.why.is_none() && !s.whole);
+        let oldest = self.sources.iter().filter_map(|s| s.oldest).min();
+        partly.map(|s| s.oldest.or(self.began)).max().flatten().or(oldest).or(self.began)
     }
 
     /// All that is known at `now`.
     pub fn reading(&mut self, now: Timestamp) -> LogReading {
+        self.began.get_or_insert(now);
         let covered = self.covered();
         let fired: Vec<Fired> = self.triggers.iter_mut().filter_map(|t| t.judge(now, covered)).collect();
         LogReading {

@@ -76,15 +76,15 @@ fn the_zone_is_learnt_from_the_time_of_writing() {
     let row = "WARNING 2026-11-21 08:36:45,422 django.request log Unauthorized: /";
     let written = Timestamp::from_millis(1_795_246_606_000);
     let mut assembler = Assembler::new(Zone::East(0));
-    assert!(assembler.calibrate(row, written));
+    assert_eq!(assembler.calibrate(row, written), Some(true));
     assert!(matches!(assembler.zone, Zone::East(3_600)));
     assembler.row(row, written, written, None);
     let entry = assembler.flush().unwrap();
     assert_eq!((entry.at.as_millis(), entry.dated), (1_795_246_605_422, true));
     // A zone stands in the row itself, or the row is simply old: nothing is learnt.
     let mut assembler = Assembler::new(Zone::East(0));
-    assert!(!assembler.calibrate("[2026-11-21 08:36:45 +0000] [1] [INFO] x", written));
-    assert!(!assembler.calibrate("WARNING 2026-11-21 05:19:45,422 x y z", written));
+    assert_eq!(assembler.calibrate("[2026-11-21 08:36:45 +0000] [1] [INFO] x", written), None);
+    assert_eq!(assembler.calibrate("WARNING 2026-11-21 05:19:45,422 x y z", written), Some(false));
     assert!(matches!(assembler.zone, Zone::East(0)));
 }
 
