@@ -8,6 +8,7 @@ pub mod logs;
 pub mod paths;
 pub mod report;
 
+mod service;
 mod site;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,9 @@ use crate::domain::id::{HostId, SiteId};
 use crate::domain::log::Trigger;
 
 pub use self::logs::{LogConfig, LogPlace};
+
+pub use self::service::{Listener, ServiceConfig, ServicePlace, SupervisorPlace};
+pub use self::site::decoded;
 
 /// Everything midwatch was told or found out, checked.
 #[derive(Debug)]
@@ -91,10 +95,47 @@ pub struct SiteConfig {
     pub logs: Vec<LogConfig>,
     /// What the operator wants to be told of when it is in them, or isn't.
     pub triggers: Vec<Trigger>,
+    /// Access logs that were named; others are found by themselves.
+    pub access_logs: Vec<PathBuf>,
+    /// The file its certificate is loaded from, where it was named; else the proxy's configuration is asked.
+    pub certificate_file: Option<PathBuf>,
+    /// The host the application sends its mail through.
+    pub mail_host: Option<String>,
     /// The application's configuration file this came from.
     pub source: Option<PathBuf>,
+    /// Its services, and those it stands on.
+    pub services: Vec<ServiceConfig>,
     /// A practice site: labelled so on every screen.
     pub practice: bool,
+}
+
+impl SiteConfig {
+    /// A site of which only the address is known.
+    pub fn bare(id: SiteId, app: AppKind, url: Url) -> Self {
+        let unset = |what: &str| format!("{what} is not configured for this site");
+        Self {
+            title: id.0.clone(),
+            id,
+            app,
+            version: None,
+            url,
+            direct: None,
+            health_path: "/healthcheck/".to_owned(),
+            metrics: Err(unset("a metrics page")),
+            database: Err(unset("a database")),
+            redis: Err(unset("Redis")),
+            broker: Err(unset("a broker")),
+            data_dir: None,
+            logs: Vec::new(),
+            triggers: Vec::new(),
+            access_logs: Vec::new(),
+            certificate_file: None,
+            mail_host: None,
+            source: None,
+            services: Vec::new(),
+            practice: false,
+        }
+    }
 }
 
 // A URL may carry a login, so what is shown here is without it.
@@ -115,6 +156,10 @@ impl fmt::Debug for SiteConfig {
             .field("data_dir", &self.data_dir)
             .field("logs", &self.logs)
             .field("triggers", &self.triggers)
+            .field("services", &self.services)
+            .field("access_logs", &self.access_logs)
+            .field("certificate_file", &self.certificate_file)
+            .field("mail_host", &self.mail_host)
             .field("source", &self.source)
             .field("practice", &self.practice)
             .finish()

@@ -149,7 +149,8 @@ fn sources(site: &SiteConfig) -> Vec<SourceKind> {
         SourceKind::Database => site.database.is_ok() || expected,
         SourceKind::Redis => site.redis.is_ok() || site.broker.is_ok(),
         SourceKind::Services | SourceKind::Logs | SourceKind::Backups => true,
-        SourceKind::Access | SourceKind::App => expected,
+        SourceKind::Access => site.metrics.is_err(),
+        SourceKind::App => expected,
         SourceKind::Host | SourceKind::Changes | SourceKind::Schedule | SourceKind::Updates | SourceKind::People => {
             false
         }
@@ -188,7 +189,7 @@ async fn poll_site(site: &SiteConfig, pace: &PaceConfig, turn: Turn, poll_now: w
             let good = matches!(seen, Seen::Value(_));
             tell.send_if_modified(|signs| std::mem::replace(&mut signs.redis, good) != good);
         };
-        let probe = RedisProbe::new(site.redis.as_ref().ok(), site.broker.as_ref().ok());
+        let probe = RedisProbe::of(site.redis.as_ref().ok(), site.broker.as_ref().ok(), site.app);
         site::observe(probe, pace.redis, emit.clone(), poll_now.clone(), Observation::Redis, told).await;
     };
     let web = async {
@@ -218,7 +219,7 @@ async fn poll_site(site: &SiteConfig, pace: &PaceConfig, turn: Turn, poll_now: w
     let access = {
         let (emit, poll_now) = again();
         let wrap = |seen| Observation::Access(Box::new(seen));
-        site::observe(AccessProbe::new(site), pace.logs, emit, poll_now, wrap, |_| {})
+        site::observe(AccessProbe::new(site), pace.logs * 2, emit, poll_now, wrap, |_| {})
     };
     let backups = {
         let (emit, poll_now) = again();

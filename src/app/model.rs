@@ -174,6 +174,14 @@ impl Site {
         Scope::Site(self.id.clone())
     }
 
+    /// Its requests, and from where: the application's metrics, or the access logs where those don't answer.
+    pub fn requests(&self) -> (SourceKind, Option<&Traffic>) {
+        match (self.traffic.fresh(), self.access.value()) {
+            (None, Some(access)) => (SourceKind::Access, Some(&access.traffic)),
+            (Some(_) | None, _) => (SourceKind::Traffic, self.traffic.value()),
+        }
+    }
+
     /// Since when a question to this source is under way without an answer.
     pub fn asking_since(&self, kind: SourceKind) -> Option<Timestamp> {
         self.asking.iter().find(|(k, _)| *k == kind).map(|(_, since)| *since)
@@ -193,6 +201,9 @@ pub struct Host {
     pub changes: Reading<ChangesReading>,
     /// What runs by the clock.
     pub schedule: Reading<ScheduleReading>,
+    /// Units of the machine that failed and are no site's.
+    #[serde(default)]
+    pub units: Reading<ServicesReading>,
     /// Pending updates.
     pub updates: Reading<UpdatesReading>,
     /// Who else is here.
@@ -214,6 +225,7 @@ impl Host {
             reading: Reading::Never,
             changes: Reading::Never,
             schedule: Reading::Never,
+            units: Reading::Never,
             updates: Reading::Never,
             people: Reading::Never,
             history: History::new(),
@@ -393,7 +405,7 @@ impl Model {
             input.split_whitespace().all(|word| text.contains(word))
         };
         let mut matches: Vec<_> = super::action::ACTIONS.iter().filter(hit).collect();
-        matches.sort_by_key(|spec| !spec.name.starts_with(input.trim()));
+        matches.sort_by_key(|spec| (spec.name != input.trim(), !spec.name.starts_with(input.trim())));
         matches.into_iter().map(|spec| spec.action).collect()
     }
 }

@@ -15,10 +15,11 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use self::container::Which;
 use self::follow::{Came, Follow};
 use self::journal::{KERNEL, Of};
 use self::tail::{Round, Tail};
-use super::host::errand::{Answer, Errand};
+use super::errand::{Answer, Errand};
 use crate::config::{LogConfig, LogPlace, SiteConfig};
 use crate::domain::log::book::Book;
 use crate::domain::log::{LogReading, LogSource};
@@ -71,7 +72,7 @@ struct File {
 /// Something to be followed: a task needs a runtime, which there may be none of yet when the probe is made.
 enum Pending {
     Journal(Of, Vec<(String, u16)>),
-    Container(String, u16),
+    Container(PathBuf, Which, u16),
 }
 
 impl LogProbe {
@@ -86,7 +87,14 @@ impl LogProbe {
         };
         let systemd = std::path::Path::new(SYSTEMD).exists();
         let mut journals: Vec<(Of, Vec<(String, u16)>)> = Vec::new();
-        for log in config.logs.iter().take(SOURCES) {
+        let own_uid = rustix::process::getuid().as_raw();
+        let mut logs = config.logs.clone();
+        for log in config.services.iter().filter_map(|service| LogConfig::service(service, own_uid)) {
+            if !logs.iter().any(|known| known.place == log.place) {
+                logs.push(log);
+            }
+        }
+        for log in logs.iter().take(SOURCES) {
             let source = probe.add(log);
             match &log.place {
                 LogPlace::File(path) => probe.file(source, path.clone()),
@@ -101,7 +109,14 @@ impl LogProbe {
                         None => journals.push((of, vec![(unit.clone(), source)])),
                     }
                 }
-                LogPlace::Container(name) => probe.pending.push(Pending::Container(name.clone(), source)),
+                LogPlace::Container(name) => {
+                    let which = Which::Named(name.clone());
+                    probe.pending.push(Pending::Container(PathBuf::from(DOCKER), which, source));
+                }
+                LogPlace::Compose { socket, project, service } => {
+                    let which = Which::Service { project: project.clone(), service: service.clone() };
+                    probe.pending.push(Pending::Container(socket.clone(), which, source));
+                }
             }
         }
         // Where the units' journal is read, the kernel's tells of processes killed for memory.
@@ -136,9 +151,9 @@ impl LogProbe {
                     let names = units.iter().map(|(unit, _)| unit.clone()).collect();
                     Follow::new(units, |news| journal::follow(of, names, news))
                 }
-                Pending::Container(name, source) => {
-                    let docker = DOCKER.to_owned();
-                    Follow::new(vec![(name.clone(), source)], |news| container::follow(docker, name, news))
+                Pending::Container(socket, which, source) => {
+                    let parts = vec![(container::PART.to_owned(), source)];
+                    Follow::new(parts, |news| container::follow(socket, which, news))
                 }
             });
         }

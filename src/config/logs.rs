@@ -10,6 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::load::Source;
+use super::{ServiceConfig, ServicePlace};
 use crate::domain::level::Level;
 use crate::domain::log::Trigger;
 use crate::domain::log::trigger::Condition;
@@ -38,15 +39,25 @@ pub enum LogPlace {
     },
     /// A container, by name or id.
     Container(String),
+    /// The container of a Compose service.
+    Compose {
+        /// Docker's or Podman's socket.
+        socket: PathBuf,
+        /// The project; empty: whichever has such a service.
+        project: String,
+        /// The service.
+        service: String,
+    },
 }
 
 impl fmt::Display for LogPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Unit { unit, user: false } => write!(f, "unit {unit}"),
-            Self::Unit { unit, user: true } => write!(f, "user unit {unit}"),
+            Self::Unit { unit, user: false } => f.write_str(unit),
+            Self::Unit { unit, user: true } => write!(f, "{unit} (of this user)"),
             Self::Container(name) => write!(f, "container {name}"),
+            Self::Compose { service, .. } => write!(f, "Compose service {service}"),
         }
     }
 }
@@ -56,6 +67,23 @@ impl LogConfig {
     pub fn file(path: PathBuf) -> Self {
         let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
         Self { name: plain(&name, 60), place: LogPlace::File(path) }
+    }
+
+    /// What a service writes, where it says that of its own: units and containers.
+    pub fn service(service: &ServiceConfig, own_uid: u32) -> Option<Self> {
+        let place = match &service.place {
+            ServicePlace::Unit { unit, user: None } => LogPlace::Unit { unit: unit.clone(), user: false },
+            // The journal of another user's units is closed even where that of the system is open.
+            ServicePlace::Unit { unit, user: Some(uid) } if *uid == own_uid => {
+                LogPlace::Unit { unit: unit.clone(), user: true }
+            }
+            ServicePlace::Compose { socket, project, service } => {
+                let (socket, project, service) = (socket.clone(), project.clone(), service.clone());
+                LogPlace::Compose { socket, project, service }
+            }
+            ServicePlace::Unit { .. } | ServicePlace::Supervisor { .. } | ServicePlace::Process { .. } => return None,
+        };
+        Some(Self { name: plain(&service.name, 60), place })
     }
 
     /// A unit under its own name.

@@ -71,7 +71,11 @@ pub(super) fn describe(
         data_dir: Some(data_dir),
         logs: Vec::new(),
         triggers: Vec::new(),
+        access_logs: Vec::new(),
+        certificate_file: None,
+        mail_host: settings.some("mail", "host"),
         source: settings.files().last().cloned(),
+        services: Vec::new(),
         practice: false,
     })
 }

@@ -59,7 +59,9 @@ fn named(place: LogPlace) -> LogConfig {
     match place {
         LogPlace::File(path) => LogConfig::file(path),
         LogPlace::Unit { unit, user } => LogConfig::unit(&unit, user),
-        LogPlace::Container(name) => LogConfig { name: text::plain(&name, 60), place: LogPlace::Container(name) },
+        place @ (LogPlace::Container(_) | LogPlace::Compose { .. }) => {
+            LogConfig { name: text::plain(&place.to_string(), 60), place }
+        }
     }
 }
 

@@ -40,12 +40,24 @@ pub struct Thresholds {
     pub queue_wait_warning_s: u64,
     /// Seconds the oldest task of any other queue may wait: critical (pretix' own limit: 30 min).
     pub queue_wait_critical_s: u64,
+    /// Seconds that not more than one request in twenty may take: warning (a visitor is gone by then; gunicorn itself gives
+    /// up at 30).
+    pub requests_slow_s: f64,
+    /// Share of requests that a proxy answered 502 or 504 within five minutes: warning (FIELD INC-07).
+    pub gateway_errors_warning: f64,
+    /// Share of requests that a proxy answered 502 or 504 within five minutes: critical.
+    pub gateway_errors_critical: f64,
+    /// Share of requests below /static/ answered 404 within five minutes: warning (FIELD INC-14).
+    pub static_missing_warning: f64,
     /// Days a certificate is still valid: warning (awesome-prometheus-alerts: 20 d).
     pub certificate_warning_days: u64,
     /// Days a certificate is still valid: critical (awesome-prometheus-alerts: 3 d).
     pub certificate_critical_days: u64,
     /// Milliseconds a healthcheck may take: warning.
     pub health_slow_ms: f64,
+    /// Used share of a service's own memory limit: warning (awesome-prometheus-alerts: 80 % of a container's, page cache
+    /// included, which this leaves out).
+    pub service_memory_warning: f64,
     /// Used share of Redis' memory limit: warning (awesome-prometheus-alerts: 90 %).
     pub redis_memory_warning: f64,
     /// Seconds for which a message in the logs says something about now (FIELD INC-06: counted over 5 min).
@@ -92,9 +104,14 @@ impl Default for Thresholds {
             checkout_wait_critical_s: 60,
             queue_wait_warning_s: 300,
             queue_wait_critical_s: 1800,
+            requests_slow_s: 5.0,
+            gateway_errors_warning: 0.01,
+            gateway_errors_critical: 0.25,
+            static_missing_warning: 0.05,
             certificate_warning_days: 20,
             certificate_critical_days: 3,
             health_slow_ms: 1000.0,
+            service_memory_warning: 0.90,
             redis_memory_warning: 0.90,
             log_window_s: 300,
             worker_timeouts_count: 2,

@@ -50,6 +50,9 @@ fn apply(model: &mut Model, observed: Observed) {
                 return;
             }
             push(&mut site.history, points, at);
+            for (key, known) in history::earlier(&what) {
+                site.history.entry(key).or_default().fill(known);
+            }
             match what {
                 Observation::Health(seen) => site.health.absorb(seen, at, took_ms),
                 Observation::Direct(seen) => site.direct.absorb(seen, at, took_ms),
@@ -78,13 +81,13 @@ fn apply(model: &mut Model, observed: Observed) {
                 Observation::Schedule(seen) => absorb_boxed(&mut host.schedule, *seen, at, took_ms),
                 Observation::Updates(seen) => absorb_boxed(&mut host.updates, *seen, at, took_ms),
                 Observation::People(seen) => absorb_boxed(&mut host.people, *seen, at, took_ms),
+                Observation::Services(seen) => absorb_boxed(&mut host.units, *seen, at, took_ms),
                 Observation::Health(_)
                 | Observation::Direct(_)
                 | Observation::Traffic(_)
                 | Observation::Database(_)
                 | Observation::Redis(_)
                 | Observation::Access(_)
-                | Observation::Services(_)
                 | Observation::Logs(_)
                 | Observation::Backups(_)
                 | Observation::App(_) => {}
@@ -181,6 +184,7 @@ pub(super) fn assess(model: &mut Model) {
             reading: &host.reading,
             changes: &host.changes,
             schedule: &host.schedule,
+            units: &host.units,
             updates: &host.updates,
             people: &host.people,
             heard: host.heard,
@@ -189,8 +193,8 @@ pub(super) fn assess(model: &mut Model) {
         };
         findings.extend(triage::host(&facts, &model.thresholds, &mut host.memory));
     }
-    triage::fold::sort(&mut findings);
-    model.findings = findings;
+    let hosts: Vec<&str> = model.hosts.iter().map(|h| h.id.0.as_str()).collect();
+    model.findings = triage::fold::fold(findings, &hosts);
 }
 
 impl Model {

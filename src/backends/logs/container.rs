@@ -1,5 +1,6 @@
 //! The log of a container, followed through Docker's API on its socket: two GET requests, nothing else is ever sent.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,7 +12,6 @@ use tokio::time::{sleep, timeout};
 use super::follow::News;
 use super::zone;
 use crate::domain::log::calendar::Scan;
-use crate::domain::text::plain;
 use crate::domain::time::Timestamp;
 
 /// Rows of the past that are read first.
@@ -23,16 +23,33 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// A row longer than this is cut.
 const ROW_MAX: usize = 64 * 1024;
 /// Most bytes of an answer that is not a log.
-const ANSWER_MAX: u64 = 512 * 1024;
+const ANSWER_MAX: usize = 8 * 1024 * 1024;
+
+/// The name under which a container's rows come.
+pub(super) const PART: &str = "";
+
+/// Which container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Which {
+    /// By name or id.
+    Named(String),
+    /// The newest one of a Compose service.
+    Service {
+        /// The project; empty: whichever has such a service.
+        project: String,
+        /// The service.
+        service: String,
+    },
+}
 
 /// Follows the log of this container for ever.
-pub(super) async fn follow(socket: String, name: String, news: Sender<News>) {
+pub(super) async fn follow(socket: PathBuf, which: Which, news: Sender<News>) {
     let mut last: Option<Timestamp> = None;
     loop {
-        let end = once(&socket, &name, &mut last, &news).await;
+        let end = once(&socket, &which, &mut last, &news).await;
         let why = match end {
             Ok(()) if news.is_closed() => return,
-            Ok(()) => "the container's log ended: it is stopped, or was removed".to_owned(),
+            Ok(()) => "has ended its log: the container is stopped, or was removed".to_owned(),
             Err(why) => why,
         };
         if news.send(News::Trouble(why)).await.is_err() {
@@ -44,46 +61,42 @@ pub(super) async fn follow(socket: String, name: String, news: Sender<News>) {
 
 type Stream = BufReader<UnixStream>;
 
-async fn once(socket: &str, name: &str, last: &mut Option<Timestamp>, news: &Sender<News>) -> Result<(), String> {
+async fn once(socket: &Path, which: &Which, last: &mut Option<Timestamp>, news: &Sender<News>) -> Result<(), String> {
+    let name = match which {
+        Which::Named(name) => quoted(name),
+        Which::Service { project, service } => container_of(socket, project, service).await?,
+    };
     // Whether rows come in frames or bare depends on the container's terminal.
-    let (status, chunked, mut about) = ask(socket, &format!("/containers/{}/json", quoted(name))).await?;
-    let mut body = Vec::new();
-    let mut read = Body { stream: &mut about, chunked, left: 0, done: false };
-    while let Some(piece) = timeout(ANSWER, read.piece()).await.map_err(|_elapsed| silent())?? {
-        body.extend(piece);
-        if body.len() as u64 > ANSWER_MAX {
-            break;
-        }
-    }
-    let about: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let (status, about) = whole(socket, &format!("/containers/{name}/json")).await?;
     match status {
         200 => {}
-        404 => return Err(format!("there is no container {} (yet)", plain(name, 80))),
-        other => return Err(format!("Docker answers {other}")),
+        404 => return Err("is not there (yet)".to_owned()),
+        other => return Err(format!("can't be asked for: Docker answers {other}")),
     }
     let framed = !about.pointer("/Config/Tty").and_then(Value::as_bool).unwrap_or(false);
     let past = match last {
         Some(at) => format!("since={}.{:03}", at.as_secs(), at.as_millis().rem_euclid(1000)),
         None => format!("tail={PAST}"),
     };
-    let path = format!("/containers/{}/logs?follow=1&stdout=1&stderr=1&timestamps=1&{past}", quoted(name));
+    let path = format!("/containers/{name}/logs?follow=1&stdout=1&stderr=1&timestamps=1&{past}");
     let (status, chunked, mut stream) = ask(socket, &path).await?;
     if status != 200 {
-        return Err(format!("Docker answers {status}: its log driver keeps nothing that can be read"));
+        return Err(format!("has a log driver that keeps nothing to read (Docker answers {status})"));
     }
     if news.send(News::Going).await.is_err() {
         return Ok(());
     }
     let mut rows = Rows { framed, ..Rows::default() };
     let mut read = Body { stream: &mut stream, chunked, left: 0, done: false };
+    let told = *last;
     while let Some(piece) = read.piece().await? {
         for (row, at) in rows.take(&piece) {
-            // The second of `since` is told again.
-            if last.is_some_and(|last| at <= last) {
+            // What was told before the log was asked for again.
+            if told.is_some_and(|told| at <= told) {
                 continue;
             }
             *last = Some(at);
-            let row = News::Row { of: name.to_owned(), row, at, priority: None };
+            let row = News::Row { of: PART.to_owned(), row, at, priority: None };
             if news.send(row).await.is_err() {
                 return Ok(());
             }
@@ -92,8 +105,46 @@ async fn once(socket: &str, name: &str, last: &mut Option<Timestamp>, news: &Sen
     Ok(())
 }
 
+/// The id of the newest container of a Compose service.
+async fn container_of(socket: &Path, project: &str, service: &str) -> Result<String, String> {
+    let mut labels = vec![format!("com.docker.compose.service={service}")];
+    if !project.is_empty() {
+        labels.push(format!("com.docker.compose.project={project}"));
+    }
+    let filters = serde_json::json!({ "label": labels }).to_string();
+    let path = format!("/containers/json?all=1&filters={}", encoded(&filters));
+    let (status, containers) = whole(socket, &path).await?;
+    if status != 200 {
+        return Err(format!("can't be asked for: Docker answers {status}"));
+    }
+    let all = containers.as_array().map(Vec::as_slice).unwrap_or_default();
+    let newest = all.iter().max_by_key(|container| container.get("Created").and_then(Value::as_i64));
+    let id = newest.and_then(|container| container.get("Id")).and_then(Value::as_str);
+    id.map(quoted).ok_or_else(|| "has no container (yet)".to_owned())
+}
+
+/// Asks for a whole answer, and takes it for JSON.
+async fn whole(socket: &Path, path: &str) -> Result<(u16, Value), String> {
+    let (status, chunked, mut stream) = ask(socket, path).await?;
+    let mut body = Vec::new();
+    let mut read = Body { stream: &mut stream, chunked, left: 0, done: false };
+    while let Some(piece) = timeout(ANSWER, read.piece()).await.map_err(|_elapsed| silent())?? {
+        body.extend(piece);
+        if body.len() > ANSWER_MAX {
+            return Err("can't be asked for: Docker's answer is too long".to_owned());
+        }
+    }
+    Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+}
+
+/// Text as it may stand in a query.
+fn encoded(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
 fn silent() -> String {
-    format!("Docker has not answered for {} s", ANSWER.as_secs())
+    format!("can't be asked for: Docker has not answered for {} s", ANSWER.as_secs())
 }
 
 /// A name as it may stand in a path.
@@ -103,7 +154,7 @@ fn quoted(name: &str) -> String {
 }
 
 /// Asks; the status, whether the body is chunked, and the connection at the beginning of the body.
-async fn ask(socket: &str, path: &str) -> Result<(u16, bool, Stream), String> {
+async fn ask(socket: &Path, path: &str) -> Result<(u16, bool, Stream), String> {
     let asked = async {
         let mut stream = UnixStream::connect(socket).await?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n");
@@ -131,13 +182,14 @@ async fn ask(socket: &str, path: &str) -> Result<(u16, bool, Stream), String> {
     }
 }
 
-fn trouble(socket: &str, error: &std::io::Error) -> String {
+fn trouble(socket: &Path, error: &std::io::Error) -> String {
+    let socket = socket.display();
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => {
-            format!("{socket} may not be opened by this user: group docker opens it, and with it the whole host; run as root to look once")
+            format!("can't be read: {socket} is closed to this user; group docker opens it, and with it the whole host")
         }
-        std::io::ErrorKind::NotFound => format!("there is no {socket}: Docker does not run here"),
-        _ => format!("Docker can't be asked: {error}"),
+        std::io::ErrorKind::NotFound => format!("can't be read: there is no {socket}, Docker does not run here"),
+        _ => format!("can't be read: {socket}: {error}"),
     }
 }
 

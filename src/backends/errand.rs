@@ -13,10 +13,12 @@ use tokio::time::timeout_at;
 const STACK: usize = 512 * 1024;
 
 /// One kind of blocking work. Dropping it leaves a thread that hangs to itself.
+#[derive(Debug)]
 pub(in crate::backends) struct Errand<T> {
     under_way: Option<UnderWay<T>>,
 }
 
+#[derive(Debug)]
 struct UnderWay<T> {
     since: Instant,
     answer: oneshot::Receiver<T>,
