@@ -49,6 +49,8 @@ fn site(url: &str) -> SiteConfig {
         mail_host: None,
         backups: midwatch::config::backups::BackupsConfig::default(),
         source: None,
+        logs: Vec::new(),
+        triggers: Vec::new(),
         practice: false,
         services: Vec::new(),
     }

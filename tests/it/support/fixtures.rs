@@ -96,6 +96,8 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         data: Table::default(),
         services: Table::default(),
         logs: Table::default(),
+        log_groups: Table::default(),
+        log_view: Default::default(),
         backups: Table::default(),
         zoom: 2,
         utc_first: true,
