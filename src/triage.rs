@@ -43,7 +43,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::traffic::Traffic;
 use crate::domain::updates::UpdatesReading;
 
-pub use self::rule::{Rule, rules};
+pub use self::rule::{Rule, rule, rules};
 pub use self::thresholds::Thresholds;
 
 /// Something that is wrong, with its evidence.
@@ -267,7 +267,7 @@ impl Claim {
     }
 }
 
-/// What is wrong with a site, causes first, worst first.
+/// What is wrong with a site, not yet folded: [`fold::fold`] does that over all sites and hosts.
 pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> Vec<Finding> {
     let health = facts.health.at().into_iter().chain(facts.direct.at());
     remember_look(memory, SourceKind::Health, health.min());
@@ -293,10 +293,10 @@ pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
     } else if memory.outage.is_some_and(|at| facts.now.millis_since(at) <= traffic::ECHO_MS) {
         claims.retain(|c| !traffic::SHARES.contains(&c.rule));
     }
-    fold::fold(findings(claims, facts.name, facts.now, memory, facts.history))
+    findings(claims, facts.name, facts.now, memory, facts.history)
 }
 
-/// What is wrong with a host, worst first.
+/// What is wrong with a host, not yet folded.
 pub fn host(facts: &HostFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> Vec<Finding> {
     remember_look(memory, SourceKind::Host, facts.reading.at());
     remember_look(memory, SourceKind::Services, facts.units.at());
@@ -306,7 +306,7 @@ pub fn host(facts: &HostFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
     let mut claims = host::claims(facts, limits);
     claims.extend(service::host_claims(facts));
     claims.extend(schedule::claims(facts, limits));
-    fold::fold(findings(claims, facts.name, facts.now, memory, &History::new()))
+    findings(claims, facts.name, facts.now, memory, &History::new())
 }
 
 /// Old readings say nothing about now: whoever polls is stopped, or can't publish. Then nothing is known, least of all
@@ -350,6 +350,7 @@ fn findings(claims: Vec<Claim>, name: &str, now: Timestamp, memory: &mut Memory,
         let since = recalled(&claim, since, history);
         held.insert(key, Mark { since, last: now });
         let unconfirmed = web::STATES.contains(&claim.rule) && now.millis_since(since.at) < web::CONFIRMED_MS;
+        debug_assert!(rule(claim.rule).is_some(), "{} is not in the catalogue", claim.rule);
         out.push(Finding {
             rule: claim.rule.to_owned(),
             subject: claim.subject,

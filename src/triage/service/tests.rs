@@ -243,22 +243,23 @@ mod folding {
 
     #[test]
     fn what_follows_from_a_service_stands_under_it() {
-        let folded = fold::fold(vec![
+        let fold = |findings| fold::fold(findings, &[]);
+        let folded = fold(vec![
             finding("web-error", "", Level::Critical),
             finding("database-down", "", Level::Critical),
             finding("service-failed", "database postgresql", Level::Critical),
             finding("service-disabled", "web pretix-web", Level::Note),
         ]);
-        assert_eq!(tree(&folded), ["service-failed(database-down(web-error()))", "service-disabled()"]);
-        let folded = fold::fold(vec![
+        assert_eq!(tree(&folded), ["service-failed(database-down() web-error())", "service-disabled()"]);
+        let folded = fold(vec![
             finding("queue-late", "mail", Level::Warning),
             finding("worker-gone", "", Level::Critical),
             finding("service-crash-loop", "worker pretix-worker", Level::Warning),
             finding("web-unreachable", "", Level::Critical),
         ]);
-        assert_eq!(tree(&folded), ["service-crash-loop(worker-gone(queue-late()))", "web-unreachable()"]);
+        assert_eq!(tree(&folded), ["service-crash-loop(worker-gone() queue-late())", "web-unreachable()"]);
         assert_eq!(folded[0].level, Level::Critical);
-        let folded = fold::fold(vec![
+        let folded = fold(vec![
             finding("service-stopped", "web a", Level::Note),
             finding("service-oom", "web a", Level::Warning),
             finding("service-failed", "worker b", Level::Critical),
