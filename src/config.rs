@@ -21,7 +21,7 @@ use url::Url;
 use crate::domain::database::Engine;
 use crate::domain::id::{HostId, SiteId};
 
-pub use self::service::{Listener, ServiceConfig, ServicePlace, SupervisorPlace};
+pub use self::service::{Listener, ServiceConfig, ServicePlace, SupervisorPlace, UserManager};
 pub use self::site::decoded;
 
 /// Everything midwatch was told or found out, checked.

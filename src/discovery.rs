@@ -9,9 +9,9 @@ mod compose;
 mod process;
 mod running;
 mod services;
+mod settings;
 pub mod socket;
 mod supervised;
-mod settings;
 mod trust;
 mod units;
 

@@ -36,8 +36,8 @@ pub enum ServicePlace {
     Unit {
         /// Its full name: `pretix-web.service`.
         unit: String,
-        /// The user whose manager it is of; `None`: the system's.
-        user: Option<u32>,
+        /// Whose manager it is of; `None`: the system's.
+        user: Option<UserManager>,
     },
     /// A service of a Compose project.
     Compose {
@@ -62,6 +62,24 @@ pub enum ServicePlace {
         /// The user they run as; `None`: any.
         uid: Option<u32>,
     },
+}
+
+/// The manager of a user's own units.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UserManager {
+    /// The user.
+    pub uid: u32,
+    /// Its runtime directory: `/run/user/1000`.
+    pub runtime: PathBuf,
+}
+
+impl UserManager {
+    /// That of a user; of oneself, where the environment says.
+    pub fn of(uid: u32, around: &Surroundings) -> Self {
+        let told = around.env.get("XDG_RUNTIME_DIR").filter(|dir| dir.starts_with('/'));
+        let told = told.filter(|_| uid == rustix::process::geteuid().as_raw()).map(PathBuf::from);
+        Self { uid, runtime: told.unwrap_or_else(|| PathBuf::from(format!("/run/user/{uid}"))) }
+    }
 }
 
 /// Where a daemon listens.
@@ -160,7 +178,8 @@ pub(super) fn overlay(
             services.retain(|service| service.name != name);
             continue;
         }
-        let told = [&entry.unit, &entry.compose, &entry.supervisor, &entry.process].iter().filter(|t| t.is_some()).count();
+        let told =
+            [&entry.unit, &entry.compose, &entry.supervisor, &entry.process].iter().filter(|t| t.is_some()).count();
         let help = Some("write unit = \"…\", compose = \"…\", supervisor = \"…\" or process = \"…\"".to_owned());
         if told > 1 {
             source.mistake(span, format!("service {name} is said to be in two places"), help);
@@ -200,7 +219,7 @@ fn place(entry: &ServiceFile, around: &Surroundings) -> Result<Option<ServicePla
             return Err("is no name of a unit".to_owned());
         }
         let user = entry.user.as_ref().map(|name| uid(name, around)).transpose()?;
-        return Ok(Some(ServicePlace::Unit { unit, user }));
+        return Ok(Some(ServicePlace::Unit { unit, user: user.map(|uid| UserManager::of(uid, around)) }));
     }
     if let Some(name) = &entry.compose {
         let (project, service) = name.split_once('/').unwrap_or(("", name));
@@ -219,7 +238,8 @@ fn place(entry: &ServiceFile, around: &Surroundings) -> Result<Option<ServicePla
         let login = crate::discovery::supervisor_login(around, &listens);
         return Ok(Some(ServicePlace::Supervisor { at: SupervisorPlace { listens, login }, program: program.clone() }));
     }
-    let words = entry.process.as_ref().map(|text| text.split_ascii_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>());
+    let words =
+        entry.process.as_ref().map(|text| text.split_ascii_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>());
     match words {
         Some(words) if words.is_empty() => Err("has no words to find processes by".to_owned()),
         Some(words) => {

@@ -107,7 +107,11 @@ fn look(socket: PathBuf) -> Result<Vec<Container>, SocketError> {
     let (tell, answer) = mpsc::channel();
     let thread = std::thread::Builder::new().name("midwatch-docker".to_owned());
     let deadline = Instant::now() + LIMIT;
-    drop(thread.spawn(move || drop(tell.send(containers(&Listener::Unix(socket), deadline)))).map_err(SocketError::Io)?);
+    drop(
+        thread
+            .spawn(move || drop(tell.send(containers(&Listener::Unix(socket), deadline))))
+            .map_err(SocketError::Io)?,
+    );
     answer.recv_timeout(LIMIT + Duration::from_millis(100)).unwrap_or_else(|_late| Err(late()))
 }
 

@@ -90,9 +90,8 @@ fn keeper(text: &str) -> Keeper {
         return if text.contains("/docker/") || text.contains("/libpod-") { Keeper::Container } else { Keeper::Nobody };
     };
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let contained = |part: &&str| {
-        ["docker-", "libpod-", "cri-containerd-", "crio-"].iter().any(|kind| part.starts_with(kind))
-    };
+    let contained =
+        |part: &&str| ["docker-", "libpod-", "cri-containerd-", "crio-"].iter().any(|kind| part.starts_with(kind));
     if parts.iter().any(contained) || path.contains("/docker/") || path.contains("/kubepods") {
         return Keeper::Container;
     }

@@ -11,7 +11,7 @@ use super::running::{Keeper, Running, running};
 use super::supervised::{Supervised, supervised};
 use super::units::{UnitFile, unit_files};
 use super::{Process, Surroundings};
-use crate::config::{AppKind, Found, ServiceConfig, ServicePlace, SiteConfig, Trace, without_login};
+use crate::config::{AppKind, Found, ServiceConfig, ServicePlace, SiteConfig, Trace, UserManager, without_login};
 use crate::domain::database::Engine;
 use crate::domain::service::{MOST_SERVICES, Role};
 use crate::domain::text::plain;
@@ -68,9 +68,8 @@ struct Services {
 
 impl Services {
     fn add(&mut self, name: &str, role: Role, place: ServicePlace, shared: bool, found: String) {
-        let same = |known: &ServiceConfig| {
-            known.place.name() == place.name() && known.place.manager() == place.manager()
-        };
+        let same =
+            |known: &ServiceConfig| known.place.name() == place.name() && known.place.manager() == place.manager();
         if self.out.len() >= MOST_SERVICES || self.out.iter().any(same) {
             return;
         }
@@ -81,7 +80,7 @@ impl Services {
         self.out.push(ServiceConfig { name, role, place, shared, found });
     }
 
-    fn unit(&mut self, unit: &str, user: Option<u32>, role: Role, shared: bool, found: String) {
+    fn unit(&mut self, unit: &str, user: Option<UserManager>, role: Role, shared: bool, found: String) {
         let name = unit.strip_suffix(".service").unwrap_or(unit);
         self.add(name, role, ServicePlace::Unit { unit: unit.to_owned(), user }, shared, found);
     }
@@ -133,7 +132,10 @@ impl<'a> Machine<'a> {
                 Err(why) => trace("database", Found::No(why.clone())),
             }
             for (what, why) in [("redis", site.redis.as_ref().err()), ("broker", site.broker.as_ref().err())] {
-                trace(what, why.map_or_else(|| Found::Yes("published to this host".to_owned()), |why| Found::No(why.clone())));
+                trace(
+                    what,
+                    why.map_or_else(|| Found::Yes("published to this host".to_owned()), |why| Found::No(why.clone())),
+                );
             }
             sites.push(site);
         }
@@ -150,7 +152,8 @@ impl Machine<'_> {
         let Some(app) = app_name(site.app) else { return };
         for unit in self.units.iter().filter(|unit| unit.runs(app)) {
             if self.reads(app, &unit.env, unit.cwd.as_deref(), site, alone) {
-                let user = unit.user.then(|| rustix::process::geteuid().as_raw());
+                let own = || UserManager::of(rustix::process::geteuid().as_raw(), self.around);
+                let user = unit.user.then(own);
                 found.unit(&unit.name, user, unit.role(Some(app)), false, unit.path.display().to_string());
             }
         }
@@ -169,11 +172,15 @@ impl Machine<'_> {
             }
         }
         for process in &mine {
-            let Some(role) = process.role.filter(|r| matches!(r, Role::Web | Role::Worker | Role::Beat)) else { continue };
+            let Some(role) = process.role.filter(|r| matches!(r, Role::Web | Role::Worker | Role::Beat)) else {
+                continue;
+            };
             let by = format!("process {}", process.pid);
             match &process.keeper {
                 Keeper::Unit(unit) => found.unit(unit, None, role, false, by),
-                Keeper::UserUnit(unit, uid) => found.unit(unit, Some(*uid), role, false, by),
+                Keeper::UserUnit(unit, uid) => {
+                    found.unit(unit, Some(UserManager::of(*uid, self.around)), role, false, by)
+                }
                 Keeper::Container => {}
                 Keeper::Nobody => {
                     let parent = process.parent;
@@ -221,7 +228,8 @@ impl Machine<'_> {
         {
             database = Some(config.port.unwrap_or(if config.engine == Engine::Postgresql { 5432 } else { 3306 }));
         }
-        let urls = site.redis.iter().map(|r| r.url.expose_secret()).chain(site.broker.iter().map(|b| b.url.expose_secret()));
+        let urls =
+            site.redis.iter().map(|r| r.url.expose_secret()).chain(site.broker.iter().map(|b| b.url.expose_secret()));
         for url in urls {
             let parsed = Url::parse(url).ok();
             let host = parsed.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
@@ -258,12 +266,19 @@ impl Machine<'_> {
             Keeper::Unit(_) | Keeper::UserUnit(..) | Keeper::Container | Keeper::Nobody => None,
         };
         // Debian's `postgresql.service` only starts the others.
-        let real = |name: &str| name != "postgresql.service" || !self.units.iter().any(|u| u.name.starts_with("postgresql@"));
+        let real =
+            |name: &str| name != "postgresql.service" || !self.units.iter().any(|u| u.name.starts_with("postgresql@"));
         let sure: BTreeSet<String> = of_role.iter().filter(here).filter_map(&kept).collect();
         let running: BTreeSet<String> = of_role.iter().filter(|p| !elsewhere(p)).filter_map(&kept).collect();
         let wanted = self.units.iter().filter(|u| u.wanted && !u.user && fits(&u.name) && real(&u.name));
         let wanted: BTreeSet<String> = wanted.map(|u| u.name.clone()).collect();
-        let units = if !sure.is_empty() { sure } else if !running.is_empty() { running } else { wanted };
+        let units = if !sure.is_empty() {
+            sure
+        } else if !running.is_empty() {
+            running
+        } else {
+            wanted
+        };
         for unit in &units {
             found.unit(unit, None, role, true, "its usual name".to_owned());
         }
@@ -345,12 +360,18 @@ mod tests {
     #[test]
     fn what_tells_a_command_line_from_others_holds_no_secret() {
         for (line, expected) in [
-            ("/srv/v/bin/python3|/srv/v/bin/gunicorn|pretix.wsgi|--name|pretix", "/srv/v/bin/gunicorn pretix.wsgi pretix"),
+            (
+                "/srv/v/bin/python3|/srv/v/bin/gunicorn|pretix.wsgi|--name|pretix",
+                "/srv/v/bin/gunicorn pretix.wsgi pretix",
+            ),
             ("gunicorn: master [pretix.wsgi]", "gunicorn pretix.wsgi"),
             ("/srv/v/bin/celery|-A|pretix.celery_app|worker|-l|info", "/srv/v/bin/celery pretix.celery_app worker"),
             ("x|--requirepass|hunter2|run", "x run"),
             ("celery|-b|redis://:hunter2@x/1|-A|app|worker", "celery app worker"),
-            ("/usr/lib/postgresql/15/bin/postgres|-D|/srv/pg|-p|5433", "/usr/lib/postgresql/15/bin/postgres /srv/pg 5433"),
+            (
+                "/usr/lib/postgresql/15/bin/postgres|-D|/srv/pg|-p|5433",
+                "/usr/lib/postgresql/15/bin/postgres /srv/pg 5433",
+            ),
             ("/usr/bin/redis-server 127.0.0.1:56379", "/usr/bin/redis-server 127.0.0.1:56379"),
         ] {
             assert_eq!(telling(&words(line)).join(" "), expected, "{line}");

@@ -124,7 +124,9 @@ impl Question<'_> {
     /// As HTTP/1.0: the answer then comes in one piece and ends with the connection. `None`: a name that is none.
     fn request(&self) -> Option<Vec<u8>> {
         Some(match self {
-            Self::Containers(None) => get("/containers/json?all=1&filters=%7B%22label%22%3A%5B%22com.docker.compose.project%22%5D%7D"),
+            Self::Containers(None) => {
+                get("/containers/json?all=1&filters=%7B%22label%22%3A%5B%22com.docker.compose.project%22%5D%7D")
+            }
             Self::Containers(Some(project)) => {
                 let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
                 if project.is_empty() || !project.chars().all(safe) {

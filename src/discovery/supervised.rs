@@ -46,7 +46,9 @@ pub(super) fn supervised(around: &Surroundings, running: &[Running], trail: &mut
     let named = running.iter().filter(|p| is_supervisord(&p.words)).map(|p| (named(p, around), Some(p)));
     let usual = PLACES.iter().map(|path| (Some(PathBuf::from(path)), None));
     for (path, process) in named.chain(usual) {
-        let Some(path) = path.or_else(|| PLACES.iter().map(PathBuf::from).find(|p| around.at(p).exists())) else { continue };
+        let Some(path) = path.or_else(|| PLACES.iter().map(PathBuf::from).find(|p| around.at(p).exists())) else {
+            continue;
+        };
         if out.iter().any(|known| known.path == path) || !around.at(&path).exists() {
             continue;
         }

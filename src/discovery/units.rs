@@ -17,8 +17,7 @@ const SYSTEM: [&str; 5] = [
     "/lib/systemd/system",
 ];
 /// Where generators put instances: `postgresql@15-main.service`.
-const GENERATED: [&str; 3] =
-    ["/run/systemd/generator.early", "/run/systemd/generator", "/run/systemd/generator.late"];
+const GENERATED: [&str; 3] = ["/run/systemd/generator.early", "/run/systemd/generator", "/run/systemd/generator.late"];
 
 /// More files of a directory are not looked at; more of a file is not read.
 const FILES: usize = 4000;
@@ -63,7 +62,8 @@ pub(super) fn unit_files(around: &Surroundings) -> Vec<UnitFile> {
         }
     }
     for dir in GENERATED {
-        for path in entries(around, Path::new(dir)).into_iter().filter(|p| p.extension().is_some_and(|e| e == "wants")) {
+        for path in entries(around, Path::new(dir)).into_iter().filter(|p| p.extension().is_some_and(|e| e == "wants"))
+        {
             wanted.extend(names(around, &path).into_iter().map(|name| (false, name)));
         }
     }
@@ -88,7 +88,8 @@ fn is_unit(name: &str) -> bool {
 
 fn entries(around: &Surroundings, dir: &Path) -> Vec<PathBuf> {
     let read = std::fs::read_dir(around.at(dir));
-    let paths = read.map(|entries| entries.filter_map(Result::ok).take(FILES).map(|e| dir.join(e.file_name())).collect());
+    let paths =
+        read.map(|entries| entries.filter_map(Result::ok).take(FILES).map(|e| dir.join(e.file_name())).collect());
     paths.unwrap_or_default()
 }
 
@@ -120,7 +121,8 @@ impl UnitFile {
                 "ExecStart" if value.is_empty() => self.commands.clear(),
                 "ExecStart" => {
                     let value = value.trim_start_matches(['-', '@', ':', '+', '!']);
-                    self.commands.extend(value.split_ascii_whitespace().map(|w| w.trim_matches(['"', '\'']).to_owned()));
+                    self.commands
+                        .extend(value.split_ascii_whitespace().map(|w| w.trim_matches(['"', '\'']).to_owned()));
                 }
                 "Environment" => {
                     let pairs = value.split_ascii_whitespace().map(|pair| pair.trim_matches(['"', '\'']));
@@ -137,9 +139,8 @@ impl UnitFile {
     pub(super) fn runs(&self, app: &str) -> bool {
         let stem = self.name.split(['.', '@']).next().unwrap_or_default();
         let named = stem == app || stem.strip_prefix(app).is_some_and(|rest| rest.starts_with(['-', '_']));
-        let mentions = |word: &String| {
-            word.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| part.eq_ignore_ascii_case(app))
-        };
+        let mentions =
+            |word: &String| word.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| part.eq_ignore_ascii_case(app));
         // Their making is the backups' business, not the site's.
         let backup = ["backup", "dump", "restic", "borg"].iter().any(|word| self.name.contains(word));
         !backup && (named || self.commands.iter().any(mentions))
@@ -183,7 +184,8 @@ mod tests {
         let more = "[Service]\nEnvironment=\"PRETIX_CONFIG_FILE=/srv/a.cfg\" HOME=/srv\n";
         fs::write(at("etc/systemd/system/pretix-web.service.d/env.conf"), more).unwrap();
         fs::write(at("usr/lib/systemd/system/pretix-web.service"), "[Service]\nExecStart=/bin/other\n").unwrap();
-        fs::write(at("usr/lib/systemd/system/postgresql@.service"), "[Service]\nExecStart=-/usr/bin/pg_ctlcluster\n").unwrap();
+        fs::write(at("usr/lib/systemd/system/postgresql@.service"), "[Service]\nExecStart=-/usr/bin/pg_ctlcluster\n")
+            .unwrap();
         fs::write(at("home/x/.config/systemd/user/shop.timer"), "[Timer]\n").unwrap();
         symlink("/x", at("etc/systemd/system/multi-user.target.wants/pretix-web.service")).unwrap();
         symlink("/x", at("run/systemd/generator/postgresql.service.wants/postgresql@15-main.service")).unwrap();

@@ -131,11 +131,11 @@ fn state(service: &Service, at: Timestamp, facts: &SiteFacts<'_>) -> Option<Clai
             let title = format!("{who} gave {name} up{}{end}: {so}", n.unwrap_or_default());
             told("service-crash-loop", weight(service, facts), title)
         }
+        State::Failed => told("service-failed", weight(service, facts), format!("{name} has failed{end}: {so}")),
         _ if crashes > LOOP => loops(service, crashes, at, facts),
         State::Restarting if service.restarts.is_some_and(|n| usize::try_from(n).is_ok_and(|n| n > LOOP)) => {
             loops(service, crashes, at, facts)
         }
-        State::Failed => told("service-failed", weight(service, facts), format!("{name} has failed{end}: {so}")),
         State::Restarting => {
             told("service-restarting", Level::Note, format!("{name} has ended{end} and is about to be started again"))
         }
@@ -162,7 +162,9 @@ fn state(service: &Service, at: Timestamp, facts: &SiteFacts<'_>) -> Option<Clai
             let title = format!("{name} has been starting for {}", text::span(facts.now.millis_since(since)));
             told("service-slow-start", Level::Warning, title)
         }
-        State::Running | State::Waiting | State::Stopping | State::Frozen | State::Unknown => restarted(service, at, facts),
+        State::Running | State::Waiting | State::Stopping | State::Frozen | State::Unknown => {
+            restarted(service, at, facts)
+        }
     }
 }
 
@@ -197,7 +199,8 @@ fn restarted(service: &Service, at: Timestamp, facts: &SiteFacts<'_>) -> Option<
     let when = service.restarted.filter(|when| facts.now.millis_since(*when) <= RECENT_MS)?;
     let crashed = service.crashes(facts.now) > 0;
     let end = service.exit.as_ref().filter(|_| crashed).map(|exit| format!(" ({exit})")).unwrap_or_default();
-    let how = if crashed && service.manager != Manager::Process { "ended and was started again" } else { "was started anew" };
+    let how =
+        if crashed && service.manager != Manager::Process { "ended and was started again" } else { "was started anew" };
     let claim = claim(service, "service-restarting", Level::Note, format!("{} {how}{end}", service.name), at);
     Some(claim.since(when, true))
 }
@@ -239,7 +242,10 @@ fn stuck(service: &Service, at: Timestamp) -> Option<Claim> {
         StuckHow::Paused => (vital, format!("{name} is paused{many}: it is there and does nothing")),
         StuckHow::DiskSleep if held >= DISK_SLEEP_MS => {
             let span = text::span(held);
-            (vital, format!("{name} is stuck in the kernel for {span}{many}: a disk or a network mount does not answer"))
+            (
+                vital,
+                format!("{name} is stuck in the kernel for {span}{many}: a disk or a network mount does not answer"),
+            )
         }
         StuckHow::Zombie if held >= ZOMBIE_MS && main => {
             (Level::Warning, format!("{name} has ended and nobody has collected it{many}"))
@@ -265,9 +271,34 @@ fn at_boot(service: &Service, at: Timestamp) -> Option<Claim> {
 
 /// Words in the name of a unit that somebody counts on though no site runs it.
 const COUNTED_ON: &[&str] = &[
-    "backup", "dump", "restic", "borg", "pgbackrest", "barman", "certbot", "acme", "lego", "postgres", "mysql", "mariadb",
-    "redis", "valkey", "nginx", "haproxy", "caddy", "traefik", "apache", "docker", "containerd", "cron", "pretix",
-    "pretalx", "celery", "gunicorn", "supervisor", "pgbouncer",
+    "backup",
+    "dump",
+    "restic",
+    "borg",
+    "pgbackrest",
+    "barman",
+    "certbot",
+    "acme",
+    "lego",
+    "postgres",
+    "mysql",
+    "mariadb",
+    "redis",
+    "valkey",
+    "nginx",
+    "haproxy",
+    "caddy",
+    "traefik",
+    "apache",
+    "docker",
+    "containerd",
+    "cron",
+    "pretix",
+    "pretalx",
+    "celery",
+    "gunicorn",
+    "supervisor",
+    "pgbouncer",
 ];
 
 /// What is claimed of the host: units that failed and are no site's.

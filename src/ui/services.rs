@@ -134,12 +134,21 @@ fn table(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock, rows
         let chosen = (selected < own).then_some(selected);
         grid::draw(canvas, above, COLUMNS, mine, window, chosen, Some(sorted));
     }
-    let head = format!("{} of this machine {} failed", format::plural(others, "other unit"), if others == 1 { "has" } else { "have" });
+    let head = format!(
+        "{} of this machine {} failed",
+        format::plural(others, "other unit"),
+        if others == 1 { "has" } else { "have" }
+    );
     let age = model.host().map(|host| Source::of(SourceKind::Services, &host.units, None).age(clock));
     canvas.heading(rest, &[piece(Role::Title, head)], &age.into_iter().collect::<Vec<_>>());
     let rest = split_top(rest, 1).1;
     let chosen = selected.checked_sub(own);
-    let window = Window::around(offset.saturating_sub(own), chosen.unwrap_or(0), usize::from(rest.height.saturating_sub(1)), others);
+    let window = Window::around(
+        offset.saturating_sub(own),
+        chosen.unwrap_or(0),
+        usize::from(rest.height.saturating_sub(1)),
+        others,
+    );
     grid::draw(canvas, rest, COLUMNS, foreign, window, chosen, None);
 }
 

@@ -169,7 +169,8 @@ pub(super) fn service(containers: &[Container], service: &mut Service, now: Time
     }
     service.said = plain(&service.said, 80);
     let (started, finished) = (time(&state.started_at), time(&state.finished_at));
-    service.since = if service.state.is_up() || service.state == State::Starting { started } else { finished.or(started) };
+    service.since =
+        if service.state.is_up() || service.state == State::Starting { started } else { finished.or(started) };
     service.pid = Some(state.pid).filter(|pid| *pid > 0);
     service.started = started.filter(|_| service.pid.is_some());
     service.restarts = Some(containers.iter().map(|c| c.restart_count).fold(0, u32::saturating_add));

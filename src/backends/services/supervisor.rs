@@ -128,7 +128,11 @@ pub(super) fn service(programs: &[&Program], service: &mut Service) {
         | State::Missing
         | State::Unknown => error.or_else(|| worst.exit()),
     };
-    service.since = if service.state == State::Running { worst.time("start") } else { worst.time("stop").or_else(|| worst.time("start")) };
+    service.since = if service.state == State::Running {
+        worst.time("start")
+    } else {
+        worst.time("stop").or_else(|| worst.time("start"))
+    };
     service.pid = worst.pid();
     service.started = worst.time("start").filter(|_| service.pid.is_some());
     service.facts = ["description", "stdout_logfile", "stderr_logfile"]

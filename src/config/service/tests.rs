@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Listener, ServicePlace};
+use super::{Listener, ServicePlace, UserManager};
 use crate::config::load::{Request, load};
 use crate::discovery::Surroundings;
 use crate::domain::service::Role;
@@ -11,8 +11,11 @@ fn read(text: &str) -> Result<Vec<super::ServiceConfig>, String> {
     let tree = tempfile::tempdir().unwrap();
     fs::create_dir_all(tree.path().join("etc")).unwrap();
     fs::write(tree.path().join("etc/passwd"), "root:x:0:0::/root:/bin/sh\npretix:x:991:991::/:/bin/false\n").unwrap();
-    fs::write(tree.path().join("m.toml"), ["discover = false\n[sites.shop]\nurl = \"http://x.example\"\n", text].concat())
-        .unwrap();
+    fs::write(
+        tree.path().join("m.toml"),
+        ["discover = false\n[sites.shop]\nurl = \"http://x.example\"\n", text].concat(),
+    )
+    .unwrap();
     let around = Surroundings { root: tree.path().to_owned(), ..Surroundings::default() };
     let request = Request { config: Some("/m.toml".into()), ..Request::default() };
     load(&request, &around).map(|mut config| config.sites.remove(0).services).map_err(|error| error.to_string())
@@ -37,7 +40,7 @@ fn every_kind_of_place_can_be_told() {
         (Role::Redis, "supervisor", "all:redis"),
     ];
     assert_eq!(told, expected.map(|(role, manager, name)| (role, manager, name.to_owned())));
-    assert!(matches!(services[1].place, ServicePlace::Unit { user: Some(991), .. }));
+    assert!(matches!(services[1].place, ServicePlace::Unit { user: Some(UserManager { uid: 991, .. }), .. }));
     let ServicePlace::Supervisor { at, .. } = &services[4].place else { panic!("supervisor") };
     assert_eq!(at.listens, Listener::Tcp("127.0.0.1:9001".to_owned()));
 }

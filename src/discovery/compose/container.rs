@@ -71,9 +71,11 @@ impl Container {
         words.extend(list("/Args"));
         let role = role(&service, &words, &image);
         let env = list("/Config/Env");
-        let env = env.iter().filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let env =
+            env.iter().filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         let mounts = all.get("Mounts").and_then(Value::as_array);
-        let mounts = mounts.into_iter().flatten().filter_map(|m| m.get("Source")?.as_str().map(PathBuf::from)).collect();
+        let mounts =
+            mounts.into_iter().flatten().filter_map(|m| m.get("Source")?.as_str().map(PathBuf::from)).collect();
         Some(Self {
             project,
             service,

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use secrecy::SecretString;
 use url::Url;
 
-use super::container::{Container, Published};
 use super::Project;
+use super::container::{Container, Published};
 use crate::config::{AppKind, BrokerConfig, DatabaseConfig, RedisConfig, SiteConfig, decoded};
 use crate::discovery::{broker_at, translated};
 use crate::domain::database::Engine;
@@ -111,7 +111,8 @@ fn database(project: &Project) -> Result<DatabaseConfig, String> {
 
 /// A URL in the environment of the application's containers that names this service as its host.
 fn told_url(project: &Project, service: &str, schemes: &[&str]) -> Option<Url> {
-    let apps = project.containers.iter().filter(|c| matches!(c.role, Role::Worker | Role::Web | Role::Beat | Role::Other));
+    let apps =
+        project.containers.iter().filter(|c| matches!(c.role, Role::Worker | Role::Web | Role::Beat | Role::Other));
     let urls = apps.flat_map(|c| c.env.values()).filter_map(|value| Url::parse(value).ok());
     let mut urls = urls.filter(|url| {
         schemes.iter().any(|s| url.scheme().split('+').next() == Some(s)) && url.host_str() == Some(service)

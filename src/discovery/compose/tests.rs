@@ -53,13 +53,22 @@ fn the_recorded_backend_is_understood() {
 
 #[test]
 fn a_stack_of_five_becomes_a_site() {
-    let env = ["DATABASE_URL=postgresql+psycopg://app:p%40ss%26%3D@db/shop", "CELERY_BROKER_URL=redis://:hunter2@cache:6379/2"];
+    let env = [
+        "DATABASE_URL=postgresql+psycopg://app:p%40ss%26%3D@db/shop",
+        "CELERY_BROKER_URL=redis://:hunter2@cache:6379/2",
+    ];
     let shop = project(vec![
         service("proxy", "nginx:1", &["nginx"], &[], Some((80, 8080))),
         service("backend", "shop:1.2", &["gunicorn", "shop.wsgi"], &env, Some((8000, 8000))),
         service("tasks", "shop:1.2", &["celery", "-A", "shop", "worker"], &env, None),
         service("beat", "shop:1.2", &["celery", "-A", "shop", "beat"], &env, None),
-        service("db", "postgres:16", &["docker-entrypoint.sh", "postgres"], &["POSTGRES_PASSWORD=x"], Some((5432, 15432))),
+        service(
+            "db",
+            "postgres:16",
+            &["docker-entrypoint.sh", "postgres"],
+            &["POSTGRES_PASSWORD=x"],
+            Some((5432, 15432)),
+        ),
         service("cache", "valkey/valkey:8", &["valkey-server"], &[], Some((6379, 16379))),
     ]);
     let roles: Vec<Role> = shop.containers.iter().map(|c| c.role).collect();
@@ -70,7 +79,10 @@ fn a_stack_of_five_becomes_a_site() {
     assert_eq!(site.direct.as_ref().map(url::Url::as_str), Some("http://127.0.0.1:8000/"));
     assert_eq!(site.version.as_deref(), Some("shop:1.2"));
     let database = site.database.as_ref().unwrap();
-    assert_eq!((database.engine, database.host.as_str(), database.port), (Engine::Postgresql, "127.0.0.1", Some(15432)));
+    assert_eq!(
+        (database.engine, database.host.as_str(), database.port),
+        (Engine::Postgresql, "127.0.0.1", Some(15432))
+    );
     assert_eq!((database.user.as_str(), database.name.as_str()), ("app", "shop"));
     assert_eq!(database.password.expose_secret(), "p@ss&=");
     assert_eq!(site.redis.as_ref().unwrap().url.expose_secret(), "redis://:hunter2@127.0.0.1:16379/2");
@@ -98,6 +110,8 @@ fn the_servers_own_environment_serves_where_the_application_says_nothing() {
 #[test]
 fn without_a_published_web_service_there_is_no_site() {
     let taken = BTreeSet::new();
-    assert!(site(&project(vec![service("db", "postgres:16", &["postgres"], &[], Some((5432, 5432)))]), &taken).is_none());
+    assert!(
+        site(&project(vec![service("db", "postgres:16", &["postgres"], &[], Some((5432, 5432)))]), &taken).is_none()
+    );
     assert!(site(&project(vec![service("web", "x", &["gunicorn", "x"], &[], None)]), &taken).is_none());
 }

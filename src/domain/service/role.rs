@@ -27,7 +27,10 @@ pub enum Role {
 /// Programs by the role of those who run them.
 const PROGRAMS: &[(Role, &[&str])] = &[
     (Role::Web, &["gunicorn", "uvicorn", "hypercorn", "daphne", "uwsgi", "granian", "waitress-serve", "puma"]),
-    (Role::Database, &["postgres", "postmaster", "mysqld", "mariadbd", "mysqld_safe", "mariadbd-safe", "pg_ctlcluster"]),
+    (
+        Role::Database,
+        &["postgres", "postmaster", "mysqld", "mariadbd", "mysqld_safe", "mariadbd-safe", "pg_ctlcluster"],
+    ),
     (Role::Redis, &["redis-server", "valkey-server", "keydb-server", "dragonfly", "redis-sentinel"]),
     (Role::Proxy, &["nginx", "haproxy", "caddy", "traefik", "apache2", "httpd", "envoy", "varnishd"]),
 ];
@@ -45,16 +48,8 @@ const NAMES: &[(Role, &[&str])] = &[
 
 impl Role {
     /// Every role, in the order of display.
-    pub const ALL: [Self; 8] = [
-        Self::Web,
-        Self::Worker,
-        Self::Beat,
-        Self::Periodic,
-        Self::Database,
-        Self::Redis,
-        Self::Proxy,
-        Self::Other,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Web, Self::Worker, Self::Beat, Self::Periodic, Self::Database, Self::Redis, Self::Proxy, Self::Other];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
@@ -85,7 +80,9 @@ impl Role {
     pub fn of_command<S: AsRef<str>>(words: &[S]) -> Option<Self> {
         let words: Vec<&str> = words
             .iter()
-            .flat_map(|word| word.as_ref().split(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '(' | ')' | ';')))
+            .flat_map(|word| {
+                word.as_ref().split(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '(' | ')' | ';'))
+            })
             .filter(|word| !word.is_empty())
             .collect();
         let base = |word: &&str| {

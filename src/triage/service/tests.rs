@@ -82,11 +82,10 @@ fn what_is_down_is_told_by_how_it_came_down() {
     assert_eq!(title, "systemd gave x up after 5 restarts (exit status 3): nothing answers requests");
     assert_eq!(one(service(Role::Worker, State::Stopped)).0, "service-stopped");
     assert_eq!(one(service(Role::Beat, State::Stopped)).1, Level::Warning);
-    assert_eq!(one(service(Role::Web, State::Missing)), (
-        "service-missing",
-        Level::Warning,
-        "x is not there: systemd knows nothing of it".to_owned()
-    ));
+    assert_eq!(
+        one(service(Role::Web, State::Missing)),
+        ("service-missing", Level::Warning, "x is not there: systemd knows nothing of it".to_owned())
+    );
     assert!(told(service(Role::Other, State::Stopped), &Reading::Never).is_empty(), "a job that is done is no news");
 }
 

@@ -173,7 +173,9 @@ pub(in super::super) fn service(unit: &Unit, service: &mut Service) {
         Some(_) | None => format!("{} ({})", plain(active, 20), plain(unit.get("SubState").unwrap_or_default(), 30)),
     };
     service.since = match service.state {
-        State::Running | State::Waiting => unit.time("ActiveEnterTimestamp").or_else(|| unit.time("StateChangeTimestamp")),
+        State::Running | State::Waiting => {
+            unit.time("ActiveEnterTimestamp").or_else(|| unit.time("StateChangeTimestamp"))
+        }
         State::Starting
         | State::Stopping
         | State::Unhealthy

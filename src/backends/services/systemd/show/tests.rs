@@ -54,7 +54,8 @@ fn states_are_told_apart() {
     assert_eq!(read(ABSENT).state, State::Missing);
     assert_eq!(read(ONESHOT).state, State::Waiting);
     assert_eq!(read(TIMER).state, State::Waiting);
-    let as_said = |active: &str, sub: &str| read(&format!("Id=x.service\nActiveState={active}\nSubState={sub}\n")).state;
+    let as_said =
+        |active: &str, sub: &str| read(&format!("Id=x.service\nActiveState={active}\nSubState={sub}\n")).state;
     assert_eq!(as_said("activating", "auto-restart"), State::Restarting);
     assert_eq!(as_said("activating", "start-pre"), State::Starting);
     assert_eq!(as_said("reloading", "reload"), State::Running);
