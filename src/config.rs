@@ -87,6 +87,12 @@ pub struct SiteConfig {
     pub broker: Result<BrokerConfig, String>,
     /// The application's data directory.
     pub data_dir: Option<PathBuf>,
+    /// Access logs that were named; others are found by themselves.
+    pub access_logs: Vec<PathBuf>,
+    /// The file its certificate is loaded from, where it was named; else the proxy's configuration is asked.
+    pub certificate_file: Option<PathBuf>,
+    /// The host the application sends its mail through.
+    pub mail_host: Option<String>,
     /// The application's configuration file this came from.
     pub source: Option<PathBuf>,
     /// Its services, and those it stands on.
@@ -112,6 +118,9 @@ impl SiteConfig {
             redis: Err(unset("Redis")),
             broker: Err(unset("a broker")),
             data_dir: None,
+            access_logs: Vec::new(),
+            certificate_file: None,
+            mail_host: None,
             source: None,
             services: Vec::new(),
             practice: false,
@@ -136,6 +145,9 @@ impl fmt::Debug for SiteConfig {
             .field("broker", &self.broker)
             .field("data_dir", &self.data_dir)
             .field("services", &self.services)
+            .field("access_logs", &self.access_logs)
+            .field("certificate_file", &self.certificate_file)
+            .field("mail_host", &self.mail_host)
             .field("source", &self.source)
             .field("practice", &self.practice)
             .finish()

@@ -189,7 +189,7 @@ async fn poll_site(site: &SiteConfig, pace: &PaceConfig, turn: Turn, poll_now: w
             let good = matches!(seen, Seen::Value(_));
             tell.send_if_modified(|signs| std::mem::replace(&mut signs.redis, good) != good);
         };
-        let probe = RedisProbe::new(site.redis.as_ref().ok(), site.broker.as_ref().ok());
+        let probe = RedisProbe::of(site.redis.as_ref().ok(), site.broker.as_ref().ok(), site.app);
         site::observe(probe, pace.redis, emit.clone(), poll_now.clone(), Observation::Redis, told).await;
     };
     let web = async {
@@ -219,7 +219,7 @@ async fn poll_site(site: &SiteConfig, pace: &PaceConfig, turn: Turn, poll_now: w
     let access = {
         let (emit, poll_now) = again();
         let wrap = |seen| Observation::Access(Box::new(seen));
-        site::observe(AccessProbe::new(site), pace.logs, emit, poll_now, wrap, |_| {})
+        site::observe(AccessProbe::new(site), pace.logs * 2, emit, poll_now, wrap, |_| {})
     };
     let backups = {
         let (emit, poll_now) = again();

@@ -173,6 +173,14 @@ impl Site {
         Scope::Site(self.id.clone())
     }
 
+    /// Its requests, and from where: the application's metrics, or the access logs where those don't answer.
+    pub fn requests(&self) -> (SourceKind, Option<&Traffic>) {
+        match (self.traffic.fresh(), self.access.value()) {
+            (None, Some(access)) => (SourceKind::Access, Some(&access.traffic)),
+            (Some(_) | None, _) => (SourceKind::Traffic, self.traffic.value()),
+        }
+    }
+
     /// Since when a question to this source is under way without an answer.
     pub fn asking_since(&self, kind: SourceKind) -> Option<Timestamp> {
         self.asking.iter().find(|(k, _)| *k == kind).map(|(_, since)| *since)

@@ -89,6 +89,11 @@ pub struct SiteFile {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, ServiceFile>")]
     pub services: BTreeMap<String, Spanned<ServiceFile>>,
+    /// Access logs of this site, in the format of nginx, gunicorn, haproxy or Caddy; the usual ones are found by themselves.
+    pub access_logs: Option<Vec<String>>,
+    /// The file the served certificate is loaded from (PEM), to see when a renewed one was not loaded; nginx' own
+    /// configuration is read without being told.
+    pub certificate_file: Option<String>,
     /// A practice site: labelled so on every screen.
     pub practice: Option<bool>,
 }

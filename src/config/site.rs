@@ -66,6 +66,8 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     site.title = file.title.map_or_else(|| std::mem::take(&mut site.title), |title| plain(&title, 80));
     site.app = file.app.unwrap_or(site.app);
     super::service::overlay(&mut site.services, file.services, source, around);
+    site.access_logs.extend(file.access_logs.iter().flatten().map(|path| around.cwd.join(path)));
+    site.certificate_file = file.certificate_file.map(|path| around.cwd.join(path)).or(site.certificate_file.take());
     site.practice = file.practice.unwrap_or(site.practice);
     site.url = file.url.as_ref().and_then(|u| url(u, source)).unwrap_or_else(|| site.url.clone());
     site.direct = file.direct.as_ref().and_then(|u| url(u, source)).or_else(|| site.direct.take());

@@ -40,6 +40,15 @@ pub struct Thresholds {
     pub queue_wait_warning_s: u64,
     /// Seconds the oldest task of any other queue may wait: critical (pretix' own limit: 30 min).
     pub queue_wait_critical_s: u64,
+    /// Seconds that not more than one request in twenty may take: warning (a visitor is gone by then; gunicorn itself gives
+    /// up at 30).
+    pub requests_slow_s: f64,
+    /// Share of requests that a proxy answered 502 or 504 within five minutes: warning (FIELD INC-07).
+    pub gateway_errors_warning: f64,
+    /// Share of requests that a proxy answered 502 or 504 within five minutes: critical.
+    pub gateway_errors_critical: f64,
+    /// Share of requests below /static/ answered 404 within five minutes: warning (FIELD INC-14).
+    pub static_missing_warning: f64,
     /// Days a certificate is still valid: warning (awesome-prometheus-alerts: 20 d).
     pub certificate_warning_days: u64,
     /// Days a certificate is still valid: critical (awesome-prometheus-alerts: 3 d).
@@ -73,6 +82,10 @@ impl Default for Thresholds {
             checkout_wait_critical_s: 60,
             queue_wait_warning_s: 300,
             queue_wait_critical_s: 1800,
+            requests_slow_s: 5.0,
+            gateway_errors_warning: 0.01,
+            gateway_errors_critical: 0.25,
+            static_missing_warning: 0.05,
             certificate_warning_days: 20,
             certificate_critical_days: 3,
             health_slow_ms: 1000.0,

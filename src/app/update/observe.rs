@@ -43,6 +43,9 @@ fn apply(model: &mut Model, observed: Observed) {
                 return;
             }
             push(&mut site.history, points, at);
+            for (key, known) in history::earlier(&what) {
+                site.history.entry(key).or_default().fill(known);
+            }
             match what {
                 Observation::Health(seen) => site.health.absorb(seen, at, took_ms),
                 Observation::Direct(seen) => site.direct.absorb(seen, at, took_ms),

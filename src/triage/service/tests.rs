@@ -259,6 +259,13 @@ mod folding {
         assert_eq!(tree(&folded), ["service-crash-loop(worker-gone() queue-late())", "web-unreachable()"]);
         assert_eq!(folded[0].level, Level::Critical);
         let folded = fold(vec![
+            finding("database-down", "", Level::Critical),
+            finding("service-crash-loop", "web shop", Level::Critical),
+            finding("web-unreachable", "", Level::Critical),
+            finding("service-crash-loop", "database postgresql", Level::Critical),
+        ]);
+        assert_eq!(tree(&folded), ["service-crash-loop(database-down() service-crash-loop() web-unreachable())"]);
+        let folded = fold(vec![
             finding("service-stopped", "web a", Level::Note),
             finding("service-oom", "web a", Level::Warning),
             finding("service-failed", "worker b", Level::Critical),

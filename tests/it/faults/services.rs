@@ -160,7 +160,7 @@ async fn supervisord_that_is_gone_leaves_the_services_unknown() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs systemd, unshare and root"]
-async fn units_fail_are_given_up_and_come_back() {
+async fn units_fail_are_given_up_and_come_back_as_root() {
     let dir = tempfile::tempdir().unwrap();
     let manager = UserManager::start(dir.path());
     manager.unit("shop-web.service", "Type=exec\nExecStart=/bin/sleep 600\nExecReload=/bin/true\nRestart=no");
