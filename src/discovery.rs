@@ -5,6 +5,7 @@
 //! gets into a trace.
 
 mod application;
+pub mod backups;
 mod compose;
 mod process;
 mod running;
