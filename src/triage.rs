@@ -43,7 +43,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::traffic::Traffic;
 use crate::domain::updates::UpdatesReading;
 
-pub use self::rule::{Rule, rules};
+pub use self::rule::{Rule, rule, rules};
 pub use self::thresholds::Thresholds;
 
 /// Something that is wrong, with its evidence.
@@ -265,7 +265,7 @@ impl Claim {
     }
 }
 
-/// What is wrong with a site, causes first, worst first.
+/// What is wrong with a site, not yet folded: [`fold::fold`] does that over all sites and hosts.
 pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> Vec<Finding> {
     let health = facts.health.at().into_iter().chain(facts.direct.at());
     remember_look(memory, SourceKind::Health, health.min());
@@ -290,10 +290,10 @@ pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
     } else if memory.outage.is_some_and(|at| facts.now.millis_since(at) <= traffic::ECHO_MS) {
         claims.retain(|c| !traffic::SHARES.contains(&c.rule));
     }
-    fold::fold(findings(claims, facts.name, facts.now, memory, facts.history))
+    findings(claims, facts.name, facts.now, memory, facts.history)
 }
 
-/// What is wrong with a host, worst first.
+/// What is wrong with a host, not yet folded.
 pub fn host(facts: &HostFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> Vec<Finding> {
     remember_look(memory, SourceKind::Host, facts.reading.at());
     if let Some(silence) = silence(facts.heard, facts.silent_after_ms, facts.now, SourceKind::Host) {
@@ -301,7 +301,7 @@ pub fn host(facts: &HostFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
     }
     let mut claims = host::claims(facts, limits);
     claims.extend(schedule::claims(facts, limits));
-    fold::fold(findings(claims, facts.name, facts.now, memory, &History::new()))
+    findings(claims, facts.name, facts.now, memory, &History::new())
 }
 
 /// Old readings say nothing about now: whoever polls is stopped, or can't publish. Then nothing is known, least of all
@@ -345,6 +345,7 @@ fn findings(claims: Vec<Claim>, name: &str, now: Timestamp, memory: &mut Memory,
         let since = recalled(&claim, since, history);
         held.insert(key, Mark { since, last: now });
         let unconfirmed = web::STATES.contains(&claim.rule) && now.millis_since(since.at) < web::CONFIRMED_MS;
+        debug_assert!(rule(claim.rule).is_some(), "{} is not in the catalogue", claim.rule);
         out.push(Finding {
             rule: claim.rule.to_owned(),
             subject: claim.subject,

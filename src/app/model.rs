@@ -392,7 +392,7 @@ impl Model {
             input.split_whitespace().all(|word| text.contains(word))
         };
         let mut matches: Vec<_> = super::action::ACTIONS.iter().filter(hit).collect();
-        matches.sort_by_key(|spec| !spec.name.starts_with(input.trim()));
+        matches.sort_by_key(|spec| (spec.name != input.trim(), !spec.name.starts_with(input.trim())));
         matches.into_iter().map(|spec| spec.action).collect()
     }
 }

@@ -141,6 +141,9 @@ fn unanswered(facts: &SiteFacts<'_>, since: Timestamp) -> Claim {
     if let Some(check) = facts.health.value().filter(|c| c.state == HealthState::Hanging) {
         claim.evidence = format!("{}; before that: {}", claim.evidence, check.detail);
     }
+    if let Some(asked) = facts.direct.value().or(facts.health.value()) {
+        claim.evidence = format!("{} · {}", claim.evidence, asked.url);
+    }
     claim
 }
 

@@ -185,8 +185,8 @@ pub(super) fn assess(model: &mut Model) {
         };
         findings.extend(triage::host(&facts, &model.thresholds, &mut host.memory));
     }
-    triage::fold::sort(&mut findings);
-    model.findings = findings;
+    let hosts: Vec<&str> = model.hosts.iter().map(|h| h.id.0.as_str()).collect();
+    model.findings = triage::fold::fold(findings, &hosts);
 }
 
 impl Model {
