@@ -93,9 +93,10 @@ impl Observe for AccessProbe {
                 self.reader = Some(reader);
                 seen
             }
-            Answer::Waiting(since) => {
-                Seen::Failed(format!("The access logs have not been read for {} s: does their disk hang?", since.as_secs()))
-            }
+            Answer::Waiting(since) => Seen::Failed(format!(
+                "The access logs have not been read for {} s: does their disk hang?",
+                since.as_secs()
+            )),
             Answer::Lost => Seen::Failed("Reading the access logs ended without an answer.".to_owned()),
         }
     }
@@ -164,7 +165,9 @@ impl Reader {
         } else {
             format!(" ({})", self.trail.iter().map(|t| plain(t, 160)).collect::<Vec<_>>().join("; "))
         };
-        format!("no access log was found{looked}; name one with access_logs = [\"…\"] in the site's table of midwatch.toml")
+        format!(
+            "no access log was found{looked}; name one with access_logs = [\"…\"] in the site's table of midwatch.toml"
+        )
     }
 }
 
@@ -188,7 +191,8 @@ impl Log {
             };
             // Where several sites write into one log and it says which, only this one's are counted.
             let other = |asked: &str| {
-                let name = asked.rsplit_once(':').map_or(asked, |(name, port)| if port.ends_with(']') { asked } else { name });
+                let name =
+                    asked.rsplit_once(':').map_or(asked, |(name, port)| if port.ends_with(']') { asked } else { name });
                 !name.eq_ignore_ascii_case(host)
             };
             if !found.shared_with.is_empty() && entry.host.as_deref().is_some_and(other) {
@@ -215,8 +219,12 @@ fn trouble(path: &Path, error: &std::io::Error) -> String {
     }
     let group = std::fs::metadata(path).ok().filter(|m| m.mode() & 0o040 != 0).and_then(|m| group_name(m.gid()));
     match group {
-        Some(group) => format!("{shown} may not be read by this user; as root: usermod -aG {group} USER, and log in again"),
-        None => format!("{shown} may not be read by this user; as root: setfacl -m u:USER:r {shown} (and x on its directories)"),
+        Some(group) => {
+            format!("{shown} may not be read by this user; as root: usermod -aG {group} USER, and log in again")
+        }
+        None => format!(
+            "{shown} may not be read by this user; as root: setfacl -m u:USER:r {shown} (and x on its directories)"
+        ),
     }
 }
 

@@ -164,11 +164,8 @@ impl Observe for HostProbe {
         reading.retransmitted = self.retransmits.note(segments, at);
         let seen_at = now();
         // The first reading is drawn before anything slow is begun.
-        let looked = if self.looked {
-            self.depths.look(at, seen_at, reading.oom_kills, reading.uptime_s).await
-        } else {
-            None
-        };
+        let looked =
+            if self.looked { self.depths.look(at, seen_at, reading.oom_kills, reading.uptime_s).await } else { None };
         let none = std::collections::BTreeMap::new();
         reading.listeners = self.queues.told(sockets, looked.map_or(&none, |looked| &looked.owners), at);
         if let Some(looked) = looked {

@@ -128,7 +128,8 @@ impl Series {
 
     /// Puts points (ascending) where there are none yet: what somebody else wrote down while nobody watched.
     pub fn fill(&mut self, known: impl IntoIterator<Item = Point>) {
-        let mut all: BTreeMap<i64, f32> = known.into_iter().filter(|p| p.value.is_finite()).map(|p| (p.step, p.value)).collect();
+        let mut all: BTreeMap<i64, f32> =
+            known.into_iter().filter(|p| p.value.is_finite()).map(|p| (p.step, p.value)).collect();
         // What was watched is right.
         all.extend(self.points.iter().map(|p| (p.step, p.value)));
         let surplus = all.len().saturating_sub(POINTS);

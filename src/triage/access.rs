@@ -1,6 +1,6 @@
 //! What access logs say (FIELD INC-07, INC-14), and requests where there are no metrics.
 
-use super::{Claim, Rule, SiteFacts, Since, Thresholds, traffic};
+use super::{Claim, Rule, Since, SiteFacts, Thresholds, traffic};
 use crate::domain::access::{self, AccessReading, Part};
 use crate::domain::id::SourceKind;
 use crate::domain::level::Level;
@@ -9,7 +9,7 @@ use crate::domain::text;
 use crate::domain::time::Timestamp;
 
 /// What no longer happens is over: the last time must be within this, in milliseconds.
-const LATELY_MS: u64 = 60_000;
+const LATELY_MS: u64 = 45_000;
 /// A share among fewer requests than this says nothing.
 const ENOUGH: u64 = 20;
 /// Fewer gateway errors than this are a worker being replaced.
@@ -63,7 +63,13 @@ pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
             out.extend(statics(value, *at, limits));
         }
         Reading::Stale { failed_since, why, .. } | Reading::Failed { failed_since, why } if alone => {
-            out.push(claim("access-blind", Level::Unknown, "The access logs can't be read", why.clone(), *failed_since));
+            out.push(claim(
+                "access-blind",
+                Level::Unknown,
+                "The access logs can't be read",
+                why.clone(),
+                *failed_since,
+            ));
         }
         Reading::Stale { .. } | Reading::Failed { .. } | Reading::Never | Reading::Unseen { .. } => {}
     }
@@ -85,7 +91,8 @@ fn from_log(mut claim: Claim, since: Option<access::Since>) -> Claim {
 
 /// Of the last minute, or where that has too few, of the last five.
 fn requests(access: &AccessReading, at: Timestamp, limits: &Thresholds) -> Option<Claim> {
-    let busy = access.traffic.routes.iter().map(crate::domain::traffic::Route::all_in_window).sum::<f64>() >= traffic::ENOUGH;
+    let busy =
+        access.traffic.routes.iter().map(crate::domain::traffic::Route::all_in_window).sum::<f64>() >= traffic::ENOUGH;
     if busy {
         return traffic::requests(&access.traffic, SourceKind::Access, at, limits);
     }
@@ -110,7 +117,10 @@ fn gateway(access: &AccessReading, at: Timestamp, limits: &Thresholds) -> Option
         _ => return None,
     };
     let title = format!("The proxy answers {} of requests with 502 or 504", text::percent(part));
-    let evidence = format!("{} of {} within 5 minutes: the application does not answer it", access.gateway.bad, access.gateway.all);
+    let evidence = format!(
+        "{} of {} within 5 minutes: the application does not answer it",
+        access.gateway.bad, access.gateway.all
+    );
     Some(from_log(claim("gateway-errors", level, title, evidence, at), access.gateway_since))
 }
 

@@ -33,12 +33,26 @@ const fn edge_when(
 const CAUSES: &[Edge] = &[
     edge("proxy-upstream-errors", &["gateway-errors"]),
     edge("gateway-errors", &["requests-fail"]),
-    edge("web-unreachable", &["metrics-blind", "requests-fail", "proxy-fault", "proxy-upstream-errors", "gateway-errors", "accept-queue"]),
+    edge(
+        "web-unreachable",
+        &["metrics-blind", "requests-fail", "proxy-fault", "proxy-upstream-errors", "gateway-errors", "accept-queue"],
+    ),
     edge(
         "web-hangs",
-        &["metrics-blind", "requests-fail", "requests-slow", "gateway-errors", "proxy-fault", "worker-timeouts", "accept-queue"],
+        &[
+            "metrics-blind",
+            "requests-fail",
+            "requests-slow",
+            "gateway-errors",
+            "proxy-fault",
+            "worker-timeouts",
+            "accept-queue",
+        ],
     ),
-    edge("web-error", &["metrics-blind", "requests-fail", "requests-slow", "gateway-errors", "proxy-fault", "errors-new"]),
+    edge(
+        "web-error",
+        &["metrics-blind", "requests-fail", "requests-slow", "gateway-errors", "proxy-fault", "errors-new"],
+    ),
     edge("web-misdirected", &["metrics-blind", "proxy-fault"]),
     edge("proxy-fault", &["proxy-upstream-errors", "gateway-errors"]),
     edge("queue-growing", &["queue-late"]),
@@ -107,7 +121,8 @@ const WEB: &[&str] = &[
 ];
 
 /// What visitors see of a process that accepts no connections.
-const QUEUED: &[&str] = &["web-hangs", "web-unreachable", "own-port-fault", "web-slow", "requests-slow", "gateway-errors"];
+const QUEUED: &[&str] =
+    &["web-hangs", "web-unreachable", "own-port-fault", "web-slow", "requests-slow", "gateway-errors"];
 
 /// What a file system that takes no more bytes breaks.
 const FULL: &[&str] = &[

@@ -40,7 +40,9 @@ fn ask(names: &BTreeSet<String>, uptime_s: u64) -> Clock {
     let told = |synchronised, offset_ms, by: &str| Clock { synchronised, offset_ms, by: by.to_owned() };
     if runs(&["chronyd"]).is_some() {
         return match program::output("chronyc", &["-n", "-c", "tracking"], LIMIT) {
-            Ok(text) => parse_tracking(&text).unwrap_or_else(|| told(None, None, "chrony, whose answer is not understood")),
+            Ok(text) => {
+                parse_tracking(&text).unwrap_or_else(|| told(None, None, "chrony, whose answer is not understood"))
+            }
             Err(why) => told(None, None, &plain(&format!("chrony runs, and chronyc does not tell: {why}"), 160)),
         };
     }
@@ -66,7 +68,11 @@ fn parse_tracking(text: &str) -> Option<Clock> {
     let synchronised = *fields.last()? != "Not synchronised";
     #[expect(clippy::cast_possible_truncation, reason = "within the bound checked")]
     let offset_ms = (-behind_s * 1000.0).round() as i64;
-    Some(Clock { synchronised: Some(synchronised), offset_ms: synchronised.then_some(offset_ms), by: "chrony".to_owned() })
+    Some(Clock {
+        synchronised: Some(synchronised),
+        offset_ms: synchronised.then_some(offset_ms),
+        by: "chrony".to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -49,12 +49,19 @@ struct Work {
 
 impl Depths {
     pub(super) fn new(targets: Targets) -> Self {
-        let work = Work { targets, kills: Kills::default(), clocks: Clocks::default(), deleted_before: BTreeSet::new() };
+        let work =
+            Work { targets, kills: Kills::default(), clocks: Clocks::default(), deleted_before: BTreeSet::new() };
         Self { errand: Errand::default(), work: Some(Box::new(work)), begun: None, looks: 0, kills: 0, last: None }
     }
 
     /// Starts a look if one is due, or the kernel has killed something since the last one; takes what has come.
-    pub(super) async fn look(&mut self, now: Instant, at: Timestamp, oom_kills: Option<u64>, uptime_s: u64) -> Option<&Looked> {
+    pub(super) async fn look(
+        &mut self,
+        now: Instant,
+        at: Timestamp,
+        oom_kills: Option<u64>,
+        uptime_s: u64,
+    ) -> Option<&Looked> {
         let killed = oom_kills.is_some_and(|kills| kills != self.kills);
         let spacing = if self.looks < 2 { FIRST_SPACING } else { SPACING };
         let due = self.begun.is_none_or(|begun| now.duration_since(begun) >= spacing) || (killed && self.looks > 0);

@@ -105,9 +105,8 @@ fn millis(span: Duration) -> u64 {
 fn resolve(name: &str) -> (Result<u32, String>, Duration) {
     let begun = Instant::now();
     let result = match (name, 0).to_socket_addrs() {
-        Ok(addresses) => Ok(u32::try_from(addresses.count()).unwrap_or(u32::MAX)).and_then(|count| {
-            if count == 0 { Err("it has no address".to_owned()) } else { Ok(count) }
-        }),
+        Ok(addresses) => Ok(u32::try_from(addresses.count()).unwrap_or(u32::MAX))
+            .and_then(|count| if count == 0 { Err("it has no address".to_owned()) } else { Ok(count) }),
         Err(error) => Err(plain(&error.to_string(), 160)),
     };
     (result, begun.elapsed())

@@ -170,7 +170,9 @@ pub(super) fn meant_for_writing(path: &Path) -> bool {
 fn fstab_writes(text: &str, path: &Path) -> bool {
     text.lines().any(|line| {
         let mut fields = line.split_ascii_whitespace();
-        let (Some(device), Some(place), Some(kind)) = (fields.next(), fields.next(), fields.next()) else { return false };
+        let (Some(device), Some(place), Some(kind)) = (fields.next(), fields.next(), fields.next()) else {
+            return false;
+        };
         let options = fields.next().unwrap_or_default();
         let place = unescaped(place.as_bytes());
         !device.starts_with('#')

@@ -102,7 +102,10 @@ fn parse_log(text: &str, booted: Timestamp) -> Vec<OomKill> {
             let name = rest.trim_start_matches('(').split(')').next().unwrap_or_default();
             let victim = plain(&format!("{pid} {name}"), 40);
             // The line above it told the same.
-            if !out.iter().any(|kill| kill.victim.as_deref() == Some(victim.as_str()) && at.millis_since(kill.at) < 60_000) {
+            if !out
+                .iter()
+                .any(|kill| kill.victim.as_deref() == Some(victim.as_str()) && at.millis_since(kill.at) < 60_000)
+            {
                 out.push(OomKill { at, count: 1, victim: Some(victim), group: None });
             }
         }

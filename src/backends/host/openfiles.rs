@@ -126,7 +126,13 @@ mod tests {
     fn only_real_files_count() {
         let path = |text: &str| deleted_path(Path::new(text));
         assert_eq!(path("/var/log/x.log (deleted)"), Some("/var/log/x.log".into()));
-        for text in ["/memfd:doublemapper (deleted)", "/dev/zero (deleted)", "/var/log/x.log", "socket:[1]", "/SYSV0000 (deleted)"] {
+        for text in [
+            "/memfd:doublemapper (deleted)",
+            "/dev/zero (deleted)",
+            "/var/log/x.log",
+            "socket:[1]",
+            "/SYSV0000 (deleted)",
+        ] {
             assert_eq!(path(text), None, "{text}");
         }
     }
@@ -147,7 +153,10 @@ mod tests {
         fs::remove_file(&small).unwrap();
         let first = look(&targets, &BTreeSet::new());
         let own = |files: &OpenFiles| -> Vec<String> {
-            let ours = files.deleted.iter().filter(|f| f.pid == std::process::id() && f.path.starts_with(dir.path().to_str().unwrap()));
+            let ours = files
+                .deleted
+                .iter()
+                .filter(|f| f.pid == std::process::id() && f.path.starts_with(dir.path().to_str().unwrap()));
             ours.map(|f| f.path.rsplit('/').next().unwrap().to_owned()).collect()
         };
         assert_eq!(own(&first), ["big"]);

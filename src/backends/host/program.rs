@@ -32,9 +32,9 @@ pub(super) fn output(program: &str, words: &[&str], limit: Duration) -> Result<S
         let read = stdout.take(MOST).read_to_end(&mut text);
         drop(tell.send(read.map(|_| text)));
     });
-    let answer = reading.map_err(|error| error.to_string()).and_then(|_| {
-        told.recv_timeout(limit).map_err(|_timeout| "no answer in time".to_owned())
-    });
+    let answer = reading
+        .map_err(|error| error.to_string())
+        .and_then(|_| told.recv_timeout(limit).map_err(|_timeout| "no answer in time".to_owned()));
     // One that has said all and does not end is ended too.
     let mut naps = if answer.is_ok() { 100 } else { 0 };
     while naps > 0 && child.try_wait().is_ok_and(|status| status.is_none()) {
@@ -46,7 +46,11 @@ pub(super) fn output(program: &str, words: &[&str], limit: Duration) -> Result<S
     }
     let status = child.wait().map_err(|error| error.to_string())?;
     let text = answer?.map_err(|error| error.to_string())?;
-    if status.success() { Ok(String::from_utf8_lossy(&text).into_owned()) } else { Err(format!("it ended with {status}")) }
+    if status.success() {
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    } else {
+        Err(format!("it ended with {status}"))
+    }
 }
 
 #[cfg(test)]

@@ -30,10 +30,16 @@ impl Targets {
         let mut out = Self::default();
         for site in &config.sites {
             out.data.extend(site.data_dir.clone());
-            let mut name = |host: Option<&str>, what: &str| out.name(host.unwrap_or_default(), format!("{what} of {}", site.id));
+            let mut name =
+                |host: Option<&str>, what: &str| out.name(host.unwrap_or_default(), format!("{what} of {}", site.id));
             name(site.url.host_str(), "public URL");
-            for (found, what) in [(site.redis.as_ref().ok().map(|r| &r.url), "Redis"), (site.broker.as_ref().ok().map(|b| &b.url), "broker")] {
-                let url = found.and_then(|url| Url::parse(url.expose_secret()).ok()).filter(|url| !url.scheme().contains("socket"));
+            for (found, what) in [
+                (site.redis.as_ref().ok().map(|r| &r.url), "Redis"),
+                (site.broker.as_ref().ok().map(|b| &b.url), "broker"),
+            ] {
+                let url = found
+                    .and_then(|url| Url::parse(url.expose_secret()).ok())
+                    .filter(|url| !url.scheme().contains("socket"));
                 name(url.as_ref().and_then(Url::host_str), what);
             }
             name(site.mail_host.as_deref(), "mail host");
@@ -52,7 +58,8 @@ impl Targets {
     /// A name that must be asked for; an address, a socket and this host itself need not.
     fn name(&mut self, host: &str, used_for: String) {
         let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
-        let known = host.is_empty() || host == "localhost" || host.starts_with(['/', '@']) || host.parse::<IpAddr>().is_ok();
+        let known =
+            host.is_empty() || host == "localhost" || host.starts_with(['/', '@']) || host.parse::<IpAddr>().is_ok();
         if known || host.len() > 253 {
             return;
         }
@@ -89,7 +96,9 @@ mod tests {
         let targets = Targets { data: vec!["/var/pretix/data".into(), "/srv/db.sqlite3".into()], names: Vec::new() };
         let is = |path: &str| targets.data_of(Path::new(path)).is_some();
         assert!(is("/var/pretix/data/media/pub/logo.png") && is("/var/pretix/data/.secret") && is("/srv/db.sqlite3"));
-        for passing in ["logs/pretix.log", "media/x.tmp", "cache/a", "media/tmpabc", "db.sqlite3-wal", "logs/pretix.log.1"] {
+        for passing in
+            ["logs/pretix.log", "media/x.tmp", "cache/a", "media/tmpabc", "db.sqlite3-wal", "logs/pretix.log.1"]
+        {
             assert!(!is(&format!("/var/pretix/data/{passing}")), "{passing}");
         }
         assert!(!is("/var/pretix/database") && !is("/tmp/x"));

@@ -114,7 +114,8 @@ fn matching(pattern: &Path) -> Vec<PathBuf> {
     let name = pattern.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let Some((before, after)) = name.split_once('*') else { return vec![pattern.to_owned()] };
     let Some(dir) = pattern.parent() else { return Vec::new() };
-    let fits = |file: &str| file.starts_with(before) && file.ends_with(after) && file.len() >= before.len() + after.len();
+    let fits =
+        |file: &str| file.starts_with(before) && file.ends_with(after) && file.len() >= before.len() + after.len();
     let mut out: Vec<PathBuf> = std::fs::read_dir(dir)
         .map(|entries| {
             let names = entries.filter_map(Result::ok).filter(|e| fits(&e.file_name().to_string_lossy()));
@@ -149,7 +150,8 @@ fn tokens(text: &str) -> Vec<Token> {
             c => {
                 let mut word = String::from(c);
                 // `${name}` is part of a word.
-                while let Some(next) = chars.next_if(|n| !n.is_whitespace() && !matches!(n, ';' | '}') && *n != '{')
+                while let Some(next) = chars
+                    .next_if(|n| !n.is_whitespace() && !matches!(n, ';' | '}') && *n != '{')
                     .or_else(|| if word.ends_with('$') { chars.next_if(|n| *n == '{') } else { None })
                 {
                     word.push(next);

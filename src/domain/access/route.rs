@@ -22,15 +22,49 @@ const LENGTH: usize = 80;
 
 /// First segments of pretix that are no organizer (its `multidomain/maindomain_urlconf.py`).
 const PRETIX: &[&str] = &[
-    "_", "api", "control", "csp_report", "customer", "healthcheck", "jsi18n", "locale", "media", "metrics", "oauth", "redirect",
-    "robots.txt", "favicon.ico", "schemas", "static", "user", "widget", ".well-known", "account", "bundles", "plugins",
+    "_",
+    "api",
+    "control",
+    "csp_report",
+    "customer",
+    "healthcheck",
+    "jsi18n",
+    "locale",
+    "media",
+    "metrics",
+    "oauth",
+    "redirect",
+    "robots.txt",
+    "favicon.ico",
+    "schemas",
+    "static",
+    "user",
+    "widget",
+    ".well-known",
+    "account",
+    "bundles",
+    "plugins",
 ];
 /// Second segments of pretix that are no event.
 const ORGANIZER: &[&str] = &["account", "events", "giftcard", "widget", "upload", "theme.css", "redirect"];
 /// First segments of pretalx that are no event.
 const PRETALX: &[&str] = &[
-    "api", "orga", "healthcheck", "jsi18n", "locale", "media", "static", "redirect", "robots.txt", "favicon.ico", "403", "404",
-    "500", "errors", "sw.js", ".well-known",
+    "api",
+    "orga",
+    "healthcheck",
+    "jsi18n",
+    "locale",
+    "media",
+    "static",
+    "redirect",
+    "robots.txt",
+    "favicon.ico",
+    "403",
+    "404",
+    "500",
+    "errors",
+    "sw.js",
+    ".well-known",
 ];
 
 /// The route of a path with its query: `/{organizer}/{event}/order/{id}/{id}/`.
@@ -112,7 +146,9 @@ fn named(segments: &[&str], at: usize, layout: Layout) -> Option<&'static str> {
 
 /// `/order/CODE/SECRET/`: the secret may look like a word.
 fn after_order(segments: &[&str], at: usize) -> bool {
-    let is = |back: usize| at.checked_sub(back).and_then(|b| segments.get(b)).is_some_and(|s| *s == "order" || *s == "ticket");
+    let is = |back: usize| {
+        at.checked_sub(back).and_then(|b| segments.get(b)).is_some_and(|s| *s == "order" || *s == "ticket")
+    };
     is(1) || is(2)
 }
 

@@ -108,7 +108,14 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_none() {
-        for text in ["", "-", "21/Nov/2026", "21/Nov/2026:25:00:00 +0000", "x/Nov/2026:08:36:44 +0000", "21/Foo/2026:08:36:44 +0000"] {
+        for text in [
+            "",
+            "-",
+            "21/Nov/2026",
+            "21/Nov/2026:25:00:00 +0000",
+            "x/Nov/2026:08:36:44 +0000",
+            "21/Foo/2026:08:36:44 +0000",
+        ] {
             assert_eq!(common(text, 0), None, "{text}");
         }
         assert_eq!(iso8601("2026-11-21"), None);

@@ -129,7 +129,11 @@ impl Tally {
             total.last_step = total.last_step.max(step);
             return key;
         }
-        let key = if entry.status == 404 && !key.0.starts_with("/static/") { (NOWHERE.to_owned(), String::new()) } else { key };
+        let key = if entry.status == 404 && !key.0.starts_with("/static/") {
+            (NOWHERE.to_owned(), String::new())
+        } else {
+            key
+        };
         if self.totals.len() >= ROUTES && !self.totals.contains_key(&key) {
             // Those that nobody has asked for lately make room.
             self.totals.retain(|_, total| total.last_step > step - KEPT_STEPS);
@@ -179,7 +183,10 @@ impl Tally {
         routes.sort_by(|a, b| {
             let by = |r: &Route| (r.all_in_window(), r.total());
             let ((a_now, a_all), (b_now, b_all)) = (by(a), by(b));
-            b_now.total_cmp(&a_now).then(b_all.total_cmp(&a_all)).then_with(|| (&a.url_name, &a.method).cmp(&(&b.url_name, &b.method)))
+            b_now
+                .total_cmp(&a_now)
+                .then(b_all.total_cmp(&a_all))
+                .then_with(|| (&a.url_name, &a.method).cmp(&(&b.url_name, &b.method)))
         });
         Traffic { routes, window: Window::Seconds(window_s), left_out: self.left_out, ..Traffic::default() }
     }
@@ -241,7 +248,11 @@ impl Tally {
     }
 
     /// Every step there is, for the strips: the one under way is left to the readings.
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a strip needs no more than 24 bits")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "a strip needs no more than 24 bits"
+    )]
     pub fn past(&self, now: Timestamp) -> Past {
         let end = step_of(now);
         let mut past = Past::default();

@@ -54,7 +54,12 @@ pub const RULES: &[Rule] = &[
         id: "pressure",
         incidents: &["INC-08", "INC-23"],
         reads: &[SourceKind::Host],
-        thresholds: &["pressure_memory_warning", "pressure_memory_critical", "pressure_cpu_warning", "pressure_io_warning"],
+        thresholds: &[
+            "pressure_memory_warning",
+            "pressure_memory_critical",
+            "pressure_cpu_warning",
+            "pressure_io_warning",
+        ],
         meaning: "For a minute the work on this host has stood still for want of CPU, memory or disk.",
         mend: "See what uses it and what started last; stop or nice the newest heavy job.",
         danger: "Restarting the application adds its start to the load.",
@@ -122,7 +127,11 @@ fn data(depth: &Depth, at: Timestamp, out: &mut Vec<Claim>) {
             "{} in pid {} ({}): copy /proc/{}/fd/{} to another disk before that process ends",
             first.path, first.pid, first.command, first.pid, first.fd
         );
-        out.push(claim("deleted-data", dir, Level::Warning, title, evidence, at).suspected().with(files.iter().map(|f| held(f))));
+        out.push(
+            claim("deleted-data", dir, Level::Warning, title, evidence, at)
+                .suspected()
+                .with(files.iter().map(|f| held(f))),
+        );
     }
 }
 
@@ -132,7 +141,13 @@ fn kills(depth: &Depth, at: Timestamp) -> Option<Claim> {
     let count: u64 = recent.iter().map(|kill| kill.count).sum();
     let named: Vec<&str> = recent.iter().filter_map(|kill| kill.victim.as_deref()).collect();
     let who = match named.as_slice() {
-        [] => if count == 1 { "a process".to_owned() } else { format!("{count} processes") },
+        [] => {
+            if count == 1 {
+                "a process".to_owned()
+            } else {
+                format!("{count} processes")
+            }
+        }
         [one] => (*one).to_owned(),
         [one, rest @ ..] => format!("{one} and {} more", rest.len()),
     };
@@ -155,13 +170,15 @@ fn pressure(host: &HostReading, at: Timestamp, limits: &Thresholds, out: &mut Ve
     let memory = graded(minute.memory_full, limits.pressure_memory_warning, limits.pressure_memory_critical);
     let load = host.load.map(|[one, ..]| format!("load {one:.1} on {} cores", host.cores.len())).unwrap_or_default();
     let top = |by_memory: bool| {
-        let busiest = host.processes.iter().max_by(|a, b| {
-            if by_memory { a.memory.cmp(&b.memory) } else { a.cpu.total_cmp(&b.cpu) }
-        });
+        let busiest = host
+            .processes
+            .iter()
+            .max_by(|a, b| if by_memory { a.memory.cmp(&b.memory) } else { a.cpu.total_cmp(&b.cpu) });
         busiest.map(|p| format!("; most: {} {}", p.pid, text::plain(&p.command, 40))).unwrap_or_default()
     };
     if let Some(level) = memory {
-        let title = format!("All work stands still for want of memory {} of the time", text::percent(minute.memory_full));
+        let title =
+            format!("All work stands still for want of memory {} of the time", text::percent(minute.memory_full));
         let left = format!("{} available", text::bytes(host.memory_available));
         out.push(claim("pressure", "memory", level, title, format!("last minute · {left}{}", top(true)), at));
     }
@@ -171,7 +188,8 @@ fn pressure(host: &HostReading, at: Timestamp, limits: &Thresholds, out: &mut Ve
     }
     if minute.cpu >= limits.pressure_cpu_warning {
         let title = format!("Work waits for a CPU {} of the time", text::percent(minute.cpu));
-        let steal = host.steal.filter(|s| *s >= 0.05).map(|s| format!(" · {} taken by the hypervisor", text::percent(s)));
+        let steal =
+            host.steal.filter(|s| *s >= 0.05).map(|s| format!(" · {} taken by the hypervisor", text::percent(s)));
         let evidence = format!("last minute · {load}{}{}", steal.unwrap_or_default(), top(false));
         out.push(claim("pressure", "cpu", Level::Warning, title, evidence, at));
     }

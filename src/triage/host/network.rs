@@ -25,7 +25,8 @@ const PRIVATE: &[(u16, &str)] = &[
     (27017, "MongoDB"),
 ];
 /// Programs whose ports are nobody's business outside, wherever they listen.
-const PROGRAMS: &[&str] = &["postgres", "mysqld", "mariadbd", "redis-server", "valkey-server", "memcached", "gunicorn", "uwsgi"];
+const PROGRAMS: &[&str] =
+    &["postgres", "mysqld", "mariadbd", "redis-server", "valkey-server", "memcached", "gunicorn", "uwsgi"];
 
 /// The rules of this module.
 pub const RULES: &[Rule] = &[
@@ -115,9 +116,18 @@ fn queue(listener: &Listener, at: Timestamp, limits: &Thresholds) -> Option<Clai
     }
     let who = listener.process.as_deref().unwrap_or("its process");
     let (level, title) = if listener.stopped {
-        (Level::Critical, format!("{who} is stopped (SIGSTOP): {} wait at {place}", text::count(listener.waiting.into(), "connection")))
+        (
+            Level::Critical,
+            format!(
+                "{who} is stopped (SIGSTOP): {} wait at {place}",
+                text::count(listener.waiting.into(), "connection")
+            ),
+        )
     } else {
-        (Level::Warning, format!("{} wait at {place} to be accepted", text::count(listener.waiting.into(), "connection")))
+        (
+            Level::Warning,
+            format!("{} wait at {place} to be accepted", text::count(listener.waiting.into(), "connection")),
+        )
     };
     let evidence = match &listener.process {
         Some(process) => format!("never empty for {} s · {process} listens there", listener.waiting_s),
@@ -142,7 +152,8 @@ fn ports(host: &HostReading, at: Timestamp, out: &mut Vec<Claim>) {
         let level = if listener.port == 2375 { Level::Warning } else { Level::Note };
         let title = format!("Port {} ({what}) listens on all addresses", listener.port);
         let who = listener.process.as_deref().unwrap_or("who listens is seen only as root");
-        let evidence = format!("{}:{} · {who} · a firewall before it is not seen from here", listener.address, listener.port);
+        let evidence =
+            format!("{}:{} · {who} · a firewall before it is not seen from here", listener.address, listener.port);
         out.push(claim("port-open", &listener.port.to_string(), level, title, evidence, at));
     }
 }

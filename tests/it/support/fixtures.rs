@@ -121,7 +121,7 @@ fn site() -> Site {
 
 fn check(state: HealthState, status: Option<u16>, latency_ms: f64, detail: &str) -> HealthCheck {
     let url = "https://tickets.example.org/healthcheck/".to_owned();
-    HealthCheck { state, status, latency_ms, detail: detail.to_owned(), url, tls: None }
+    HealthCheck { state, status, latency_ms, detail: detail.to_owned(), url, tls: None, clock_offset_ms: None }
 }
 
 fn ok() -> HealthCheck {
@@ -252,8 +252,15 @@ fn disk(mount: &str, kind: &str, total: u64, used: f64, full_in_s: Option<u64>) 
         inodes_available: 2_380_122,
         read_only: false,
         full_in_s,
+        inodes_full_in_s: None,
     };
-    Disk { mount: mount.into(), device: "/dev/vda1".into(), kind: kind.into(), turned_read_only: None, space: Ok(space) }
+    Disk {
+        mount: mount.into(),
+        device: "/dev/vda1".into(),
+        kind: kind.into(),
+        turned_read_only: None,
+        space: Ok(space),
+    }
 }
 
 fn process(pid: u32, user: &str, command: &str, cpu: f64, memory: u64) -> Process {
@@ -282,6 +289,10 @@ pub(crate) fn host_reading() -> HostReading {
         swap_total: 2 * GIB,
         swap_used: 120 * MIB,
         oom_kills: Some(0),
+        memory_gone_in_s: None,
+        listeners: Vec::new(),
+        retransmitted: None,
+        depth: None,
         pressure: Some(Pressure { cpu: 0.021, memory: 0.0, io: 0.004, ..Pressure::default() }),
         disks: vec![
             disk("/", "ext4", 40 * GIB, 0.61, None),
@@ -537,6 +548,7 @@ pub(crate) fn hung_mount() -> Model {
             mount: "/mnt/nas".into(),
             device: "nas:/export".into(),
             kind: "nfs4".into(),
+            turned_read_only: None,
             space: Err("does not answer for 48 s: the server behind it may be gone".into()),
         },
         disk("/var/spool", "ext4", 4 * GIB, 0.2, None),

@@ -50,7 +50,8 @@ fn took(rest: &str) -> Option<f64> {
         value.parse::<f64>().ok()
     });
     let fraction = |word: &str| {
-        let decimal = word.bytes().all(|b| b.is_ascii_digit() || b == b'.') && word.bytes().filter(|b| *b == b'.').count() == 1;
+        let decimal =
+            word.bytes().all(|b| b.is_ascii_digit() || b == b'.') && word.bytes().filter(|b| *b == b'.').count() == 1;
         decimal.then(|| word.parse::<f64>().ok()).flatten()
     };
     // Even pieces stand outside quotes, odd ones inside.
@@ -82,7 +83,8 @@ fn json(line: &str) -> Option<Entry<'_>> {
     let value: Value = serde_json::from_str(line).ok()?;
     let object = value.as_object()?;
     let inner = object.get("request").and_then(Value::as_object);
-    let text = |name: &str| object.get(name).or_else(|| inner?.get(name)).and_then(Value::as_str).map(ToOwned::to_owned);
+    let text =
+        |name: &str| object.get(name).or_else(|| inner?.get(name)).and_then(Value::as_str).map(ToOwned::to_owned);
     // A number may come as text: nginx quotes what it writes into JSON.
     let number = |name: &str| {
         let value = object.get(name)?;

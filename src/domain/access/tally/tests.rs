@@ -37,7 +37,10 @@ fn a_minute_is_counted_by_route() {
     tally.note(&entry(-100, "/control/login", 200));
     let traffic = tally.traffic(at(60).plus_millis(-1), None);
     let [shop, login] = traffic.routes.as_slice() else { panic!("{:?}", traffic.routes) };
-    assert_eq!((shop.url_name.as_str(), shop.all_in_window(), shop.in_window(5)), ("/{organizer}/{event}/", 60.0, 15.0));
+    assert_eq!(
+        (shop.url_name.as_str(), shop.all_in_window(), shop.in_window(5)),
+        ("/{organizer}/{event}/", 60.0, 15.0)
+    );
     assert!(shop.rate.is_some_and(|rate| (rate - 1.0).abs() < 0.01), "{:?}", shop.rate);
     assert!(matches!(shop.latency.p95, Quantile::Seconds(s) if (0.1..=0.25).contains(&s)), "{:?}", shop.latency);
     assert_eq!((login.all_in_window(), login.total()), (0.0, 1.0));
@@ -101,7 +104,13 @@ fn missing_static_files_are_told_from_scanners() {
 #[test]
 fn routes_are_bounded() {
     let mut tally = Tally::new(Layout::Plain, Vec::new());
-    let word = |n: u32| format!("/p{}{}/", char::from(b'a' + u8::try_from(n % 26).unwrap()), "x".repeat(usize::try_from(n / 26).unwrap() % 12));
+    let word = |n: u32| {
+        format!(
+            "/p{}{}/",
+            char::from(b'a' + u8::try_from(n % 26).unwrap()),
+            "x".repeat(usize::try_from(n / 26).unwrap() % 12)
+        )
+    };
     for n in 0..312 {
         tally.note(&entry(1, &format!("{}q{}", word(n), "y".repeat(usize::try_from(n / 100).unwrap())), 200));
     }
