@@ -6,11 +6,9 @@
 //! sysinfo is used in this module only.
 
 mod clock;
-mod command_line;
 mod cpu;
 mod depth;
 mod disks;
-pub(super) mod errand;
 mod files;
 mod listen;
 mod lookups;
@@ -35,12 +33,12 @@ pub use self::targets::Targets;
 use self::cpu::{CpuSample, CpuShares};
 use self::depth::Depths;
 use self::disks::Disks;
-use self::errand::{Answer, Errand};
 use self::listen::{Queues, Retransmits};
 use self::lookups::Lookups;
 use self::network::Traffic;
 use self::processes::Processes;
 use self::sweep::{Sweep, sweep};
+use super::errand::{Answer, Errand};
 use crate::domain::host::{HostReading, Network};
 use crate::domain::host_trend::FillTrend;
 use crate::domain::reading::Seen;

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::backups::BackupFile;
+use super::service::ServiceFile;
 use super::{AppKind, ColorChoice};
 use crate::triage::Thresholds;
 
@@ -84,11 +86,20 @@ pub struct SiteFile {
     pub broker: Option<SecretFile>,
     /// The broker's queues.
     pub queues: Option<Vec<String>>,
+    /// Its services by name, where they are not found by themselves.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, ServiceFile>")]
+    pub services: BTreeMap<String, Spanned<ServiceFile>>,
     /// Access logs of this site, in the format of nginx, gunicorn, haproxy or Caddy; the usual ones are found by themselves.
     pub access_logs: Option<Vec<String>>,
     /// The file the served certificate is loaded from (PEM), to see when a renewed one was not loaded; nginx' own
     /// configuration is read without being told.
     pub certificate_file: Option<String>,
+    /// Its data directory: uploads, secret, generated files.
+    pub data_dir: Option<String>,
+    /// Places where its backups lie: `[[sites.NAME.backups]]`.
+    #[serde(default)]
+    pub backups: Vec<BackupFile>,
     /// A practice site: labelled so on every screen.
     pub practice: Option<bool>,
 }

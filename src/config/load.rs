@@ -103,6 +103,12 @@ pub fn load(request: &Request, around: &Surroundings) -> Result<Config, ConfigEr
             return Err(ConfigError::Mistakes { path: source.path, text, mistakes: source.mistakes });
         }
     }
+    if discovering {
+        let jobs = crate::discovery::backups::Jobs::find(around);
+        for site in &mut config.sites {
+            site.backups = crate::discovery::backups::places(around, site, &jobs);
+        }
+    }
     let state_dir = request
         .state_dir
         .clone()
@@ -323,7 +329,7 @@ fn pace(pace: &mut PaceConfig, file: &PaceFile, source: &mut Source) {
     set(&mut pace.hang, &file.hang, second * 2);
 }
 
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let span: jiff::SignedDuration = text.parse().ok()?;
     Duration::try_from(span).ok()
 }

@@ -47,8 +47,10 @@ fn site(url: &str) -> SiteConfig {
         access_logs: Vec::new(),
         certificate_file: None,
         mail_host: None,
+        backups: midwatch::config::backups::BackupsConfig::default(),
         source: None,
         practice: false,
+        services: Vec::new(),
     }
 }
 

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::clock::Clocks;
-use super::errand::{Answer, Errand};
 use super::listen::Owner;
 use super::oom::Kills;
 use super::openfiles::{self, OpenFiles};
 use super::targets::Targets;
+use crate::backends::errand::{Answer, Errand};
 use crate::domain::host::Depth;
 use crate::domain::time::Timestamp;
 

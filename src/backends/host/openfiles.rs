@@ -6,11 +6,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::processes;
-use super::command_line;
 use super::files;
 use super::listen::Owner;
 use super::mounts::{Mount, parse_mountinfo};
 use super::targets::Targets;
+use crate::backends::command_line;
 use crate::domain::host::DeletedFile;
 use crate::domain::redact::redact;
 use crate::domain::text::plain;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::super::host::errand::{Answer, Errand};
+use super::super::errand::{Answer, Errand};
 use super::super::nginx;
 use crate::config::SiteConfig;
 use crate::domain::health::OnDisk;
@@ -106,15 +106,14 @@ fn judge(files: &[Loaded], served: &CertificateDer<'_>) -> Option<OnDisk> {
 
 fn read_all(named: Option<&Path>, host: &str, port: Option<u16>, backend: Option<&str>) -> Vec<Loaded> {
     let mut paths: Vec<(PathBuf, &'static str)> = Vec::new();
-    match named {
-        Some(path) => paths.push((path.to_owned(), "midwatch.toml")),
-        None => {
-            let all = nginx::configurations();
-            let servers: Vec<_> = all.iter().filter_map(|path| nginx::servers(path).ok()).flatten().collect();
-            let ours = nginx::of_site(&servers, host, port, backend);
-            paths.extend(ours.iter().flat_map(|server| server.certificates.clone()).map(|path| (path, "nginx")));
-            paths.extend(of_haproxy().into_iter().map(|path| (path, "haproxy")));
-        }
+    if let Some(path) = named {
+        paths.push((path.to_owned(), "midwatch.toml"));
+    } else {
+        let all = nginx::configurations();
+        let servers: Vec<_> = all.iter().filter_map(|path| nginx::servers(path).ok()).flatten().collect();
+        let ours = nginx::of_site(&servers, host, port, backend);
+        paths.extend(ours.iter().flat_map(|server| server.certificates.clone()).map(|path| (path, "nginx")));
+        paths.extend(of_haproxy().into_iter().map(|path| (path, "haproxy")));
     }
     paths.sort();
     paths.dedup();
