@@ -123,7 +123,7 @@ fn site() -> Site {
 
 fn check(state: HealthState, status: Option<u16>, latency_ms: f64, detail: &str) -> HealthCheck {
     let url = "https://tickets.example.org/healthcheck/".to_owned();
-    HealthCheck { state, status, latency_ms, detail: detail.to_owned(), url, tls: None }
+    HealthCheck { state, status, latency_ms, detail: detail.to_owned(), url, tls: None, clock_offset_ms: None }
 }
 
 fn ok() -> HealthCheck {
@@ -295,6 +295,10 @@ pub(crate) fn host_reading() -> HostReading {
         swap_total: 2 * GIB,
         swap_used: 120 * MIB,
         oom_kills: Some(0),
+        memory_gone_in_s: None,
+        listeners: Vec::new(),
+        retransmitted: None,
+        depth: None,
         pressure: Some(Pressure { cpu: 0.021, memory: 0.0, io: 0.004, ..Pressure::default() }),
         disks: vec![
             disk("/", "ext4", 40 * GIB, 0.61, None),
