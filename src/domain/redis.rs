@@ -28,9 +28,12 @@ pub struct RedisReading {
     pub refuses_writes: Option<String>,
     /// The broker's queues, where a broker is configured.
     pub broker: Option<Broker>,
-    /// Seconds since pretix' periodic tasks last ran, from the lifetime left of its key in the cache;
-    /// [`PERIODIC_KEY_S`]: so long ago or longer, or never. `None`: another application, or it can't be asked.
+    /// Seconds since pretix' periodic tasks last ran, from the lifetime left of its key in the cache. `None`: another
+    /// application, or it can't be asked.
     pub periodic_age_s: Option<u64>,
+    /// Whether the key is gone, so that [`Self::periodic_age_s`] is only a lower bound: it has expired (then that is
+    /// [`PERIODIC_KEY_S`]), or was never there since the server started, or the cache was emptied.
+    pub periodic_at_least: bool,
     /// Processes whose container sees another socket at the server's path than the one the server listens at: a
     /// sentence with the process ids.
     pub stale_socket: Option<String>,
