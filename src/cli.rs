@@ -4,6 +4,7 @@ pub mod args;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod rules;
 pub mod run;
 pub mod screens;
 pub mod status;

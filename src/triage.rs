@@ -43,7 +43,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::traffic::Traffic;
 use crate::domain::updates::UpdatesReading;
 
-pub use self::rule::{Rule, rules};
+pub use self::rule::{Rule, rule, rules};
 pub use self::thresholds::Thresholds;
 
 /// Something that is wrong, with its evidence.
@@ -172,6 +172,8 @@ pub struct HostFacts<'a> {
     pub changes: &'a Reading<ChangesReading>,
     /// What runs by the clock.
     pub schedule: &'a Reading<ScheduleReading>,
+    /// Units that failed and are no site's.
+    pub units: &'a Reading<ServicesReading>,
     /// Pending updates.
     pub updates: &'a Reading<UpdatesReading>,
     /// Who else is here.
@@ -265,13 +267,14 @@ impl Claim {
     }
 }
 
-/// What is wrong with a site, causes first, worst first.
+/// What is wrong with a site, not yet folded: [`fold::fold`] does that over all sites and hosts.
 pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> Vec<Finding> {
     let health = facts.health.at().into_iter().chain(facts.direct.at());
     remember_look(memory, SourceKind::Health, health.min());
     remember_look(memory, SourceKind::Traffic, facts.traffic.at());
     remember_look(memory, SourceKind::Database, facts.database.at().or(facts.database.failed_since()));
     remember_look(memory, SourceKind::Redis, facts.redis.at().or(facts.redis.failed_since()));
+    remember_look(memory, SourceKind::Services, facts.services.at());
     if let Some(silence) = silence(facts.heard, facts.silent_after_ms, facts.now, SourceKind::Health) {
         return findings(vec![silence], facts.name, facts.now, memory, facts.history);
     }
@@ -290,18 +293,20 @@ pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
     } else if memory.outage.is_some_and(|at| facts.now.millis_since(at) <= traffic::ECHO_MS) {
         claims.retain(|c| !traffic::SHARES.contains(&c.rule));
     }
-    fold::fold(findings(claims, facts.name, facts.now, memory, facts.history))
+    findings(claims, facts.name, facts.now, memory, facts.history)
 }
 
-/// What is wrong with a host, worst first.
+/// What is wrong with a host, not yet folded.
 pub fn host(facts: &HostFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> Vec<Finding> {
     remember_look(memory, SourceKind::Host, facts.reading.at());
+    remember_look(memory, SourceKind::Services, facts.units.at());
     if let Some(silence) = silence(facts.heard, facts.silent_after_ms, facts.now, SourceKind::Host) {
         return findings(vec![silence], facts.name, facts.now, memory, &History::new());
     }
     let mut claims = host::claims(facts, limits);
+    claims.extend(service::host_claims(facts));
     claims.extend(schedule::claims(facts, limits));
-    fold::fold(findings(claims, facts.name, facts.now, memory, &History::new()))
+    findings(claims, facts.name, facts.now, memory, &History::new())
 }
 
 /// Old readings say nothing about now: whoever polls is stopped, or can't publish. Then nothing is known, least of all
@@ -345,6 +350,7 @@ fn findings(claims: Vec<Claim>, name: &str, now: Timestamp, memory: &mut Memory,
         let since = recalled(&claim, since, history);
         held.insert(key, Mark { since, last: now });
         let unconfirmed = web::STATES.contains(&claim.rule) && now.millis_since(since.at) < web::CONFIRMED_MS;
+        debug_assert!(rule(claim.rule).is_some(), "{} is not in the catalogue", claim.rule);
         out.push(Finding {
             rule: claim.rule.to_owned(),
             subject: claim.subject,

@@ -149,7 +149,8 @@ fn sources(site: &SiteConfig) -> Vec<SourceKind> {
         SourceKind::Database => site.database.is_ok() || expected,
         SourceKind::Redis => site.redis.is_ok() || site.broker.is_ok(),
         SourceKind::Services | SourceKind::Logs | SourceKind::Backups => true,
-        SourceKind::Access | SourceKind::App => expected,
+        SourceKind::Access => site.metrics.is_err(),
+        SourceKind::App => expected,
         SourceKind::Host | SourceKind::Changes | SourceKind::Schedule | SourceKind::Updates | SourceKind::People => {
             false
         }

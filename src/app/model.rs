@@ -192,6 +192,9 @@ pub struct Host {
     pub changes: Reading<ChangesReading>,
     /// What runs by the clock.
     pub schedule: Reading<ScheduleReading>,
+    /// Units of the machine that failed and are no site's.
+    #[serde(default)]
+    pub units: Reading<ServicesReading>,
     /// Pending updates.
     pub updates: Reading<UpdatesReading>,
     /// Who else is here.
@@ -213,6 +216,7 @@ impl Host {
             reading: Reading::Never,
             changes: Reading::Never,
             schedule: Reading::Never,
+            units: Reading::Never,
             updates: Reading::Never,
             people: Reading::Never,
             history: History::new(),
@@ -384,7 +388,7 @@ impl Model {
             input.split_whitespace().all(|word| text.contains(word))
         };
         let mut matches: Vec<_> = super::action::ACTIONS.iter().filter(hit).collect();
-        matches.sort_by_key(|spec| !spec.name.starts_with(input.trim()));
+        matches.sort_by_key(|spec| (spec.name != input.trim(), !spec.name.starts_with(input.trim())));
         matches.into_iter().map(|spec| spec.action).collect()
     }
 }

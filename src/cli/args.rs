@@ -64,6 +64,12 @@ pub enum Command {
         #[arg(short, long, value_enum, default_value_t = Form::Text)]
         output: Form,
     },
+    /// List the rules: what each reads, means, and what mends it.
+    Rules {
+        /// How to print it.
+        #[arg(short, long, value_enum, default_value_t = Form::Text)]
+        output: Form,
+    },
     /// Say where the configuration comes from, check it, show it, print its schema.
     #[command(subcommand)]
     Config(ConfigCommand),

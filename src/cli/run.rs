@@ -63,6 +63,7 @@ fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
             clap_mangen::Man::new(Cli::command()).render(&mut out)?;
             say(&out)
         }
+        Some(Command::Rules { output }) => say(super::rules::print(output).as_bytes()),
         Some(Command::Config(command)) => configuration(&cli.global, command),
         Some(Command::Demo(args)) => match args.part {
             Some(part) => demo_part(part),

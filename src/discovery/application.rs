@@ -70,6 +70,7 @@ pub(super) fn describe(
         broker,
         data_dir: Some(data_dir),
         source: settings.files().last().cloned(),
+        services: Vec::new(),
         practice: false,
     })
 }

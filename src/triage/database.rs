@@ -65,6 +65,12 @@ pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
 }
 
 fn gone(why: &str, at: Timestamp, seen: bool) -> Claim {
+    // It answers, by refusing: who waits for it to come back waits in vain.
+    if why.contains("no free connection") {
+        let title = "The database has no free connection";
+        return Claim::new("database-connections", Level::Critical, title, why, SourceKind::Database, at)
+            .since(at, seen);
+    }
     Claim::new("database-down", Level::Critical, "The database does not answer", why, SourceKind::Database, at)
         .since(at, seen)
 }

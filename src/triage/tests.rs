@@ -112,7 +112,7 @@ impl World {
             silent_after_ms: 45_000,
             now: self.now,
         };
-        site(&facts, &Thresholds::default(), &mut self.memory)
+        fold::fold(site(&facts, &Thresholds::default(), &mut self.memory), &[])
     }
 
     /// `rule[symptom,symptom]` of each finding, in order.
@@ -359,12 +359,13 @@ fn a_number_that_cannot_be_had_is_unknown_not_critical() {
 fn host_with(disks: Vec<Disk>) -> Vec<Finding> {
     let reading =
         fresh(HostReading { memory_total: 8 << 30, memory_available: 4 << 30, disks, ..HostReading::default() });
-    host(
+    let found = host(
         &HostFacts {
             name: "web1",
             reading: &reading,
             changes: &Reading::Never,
             schedule: &Reading::Never,
+            units: &Reading::Never,
             updates: &Reading::Never,
             people: &Reading::Never,
             heard: Some(T0),
@@ -373,7 +374,8 @@ fn host_with(disks: Vec<Disk>) -> Vec<Finding> {
         },
         &Thresholds::default(),
         &mut Memory::default(),
-    )
+    );
+    fold::fold(found, &["web1"])
 }
 
 fn disk(space: Result<DiskSpace, String>) -> Disk {
@@ -418,4 +420,17 @@ fn asking_changes_no_reading() {
     let mut reading = fresh(1);
     reading.absorb(Seen::Asking, T0.plus_secs(9), 0);
     assert_eq!(reading, fresh(1));
+}
+
+#[test]
+fn every_edge_of_the_fold_names_rules_of_the_catalogue_and_every_rule_says_what_it_means() {
+    let ids: Vec<&str> = super::rules().map(|r| r.id).collect();
+    for (at, rule) in super::rules().enumerate() {
+        assert!(!ids.iter().take(at).any(|id| *id == rule.id), "{} twice", rule.id);
+        assert!(rule.meaning.ends_with('.') && rule.mend.ends_with('.'), "{}", rule.id);
+        assert!(rule.danger.is_empty() || rule.danger.ends_with('.'), "{}", rule.id);
+        assert!(!rule.reads.is_empty(), "{}", rule.id);
+        let limits = serde_json::to_value(Thresholds::default()).unwrap();
+        assert!(rule.thresholds.iter().all(|t| limits.get(t).is_some()), "{}: {:?}", rule.id, rule.thresholds);
+    }
 }

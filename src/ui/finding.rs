@@ -2,13 +2,13 @@
 
 use ratatui::layout::Rect;
 
-use super::canvas::{Canvas, piece, split_left, split_top};
+use super::canvas::{Canvas, columns, piece, split_left, split_top};
 use super::clock::Clock;
 use super::findings::{level, since};
 use super::format;
 use super::theme::Role;
 use crate::app::model::Model;
-use crate::triage::Finding;
+use crate::triage::{Finding, rule};
 
 /// Draws the finding with this identity.
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, id: &str, clock: &Clock) {
@@ -26,7 +26,43 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, id: &str,
     let rest = below(rest, used.saturating_add(1));
     let used = canvas.paragraph(rest, &finding.evidence, Role::Text);
     let rest = below(rest, used.saturating_add(u16::from(used > 0)));
-    symptoms(canvas, rest, finding, clock);
+    let rest = details(canvas, rest, finding);
+    let rest = symptoms(canvas, rest, finding, clock);
+    advice(canvas, rest, finding);
+}
+
+/// The lines of evidence, as many as leave room for what follows; the rest of the area.
+fn details(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) -> Rect {
+    let keep = columns(finding.symptoms.len().min(4)) + 8;
+    let room = area.height.saturating_sub(keep).max(area.height.min(3));
+    let mut rest = area;
+    let lines = usize::from(room);
+    let all = finding.details.len();
+    let shown = if all > lines { lines.saturating_sub(1) } else { all };
+    for line in finding.details.iter().take(shown) {
+        let (row, after) = split_top(rest, 1);
+        canvas.put(row, line, Role::Muted);
+        rest = after;
+    }
+    if all > shown {
+        canvas.put(split_top(rest, 1).0, &format!("… {} more", format::plural(all - shown, "line")), Role::Muted);
+        rest = below(rest, 1);
+    }
+    if all > 0 { below(rest, 1) } else { rest }
+}
+
+/// What the catalogue says of the rule: what it means, what mends it, what makes it worse.
+fn advice(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) {
+    let Some(rule) = rule(&finding.rule) else { return };
+    let mut rest = area;
+    let parts = [("means", rule.meaning), ("mend", rule.mend), ("danger", rule.danger)];
+    for (name, text) in parts.into_iter().filter(|(_, text)| !text.is_empty()) {
+        let (label, body) = split_left(rest, 7, 1);
+        let role = if name == "danger" { Role::Warning } else { Role::Text };
+        canvas.put(label, name, Role::Muted);
+        let used = canvas.paragraph(body, text, role);
+        rest = below(rest, used);
+    }
 }
 
 const fn below(area: Rect, rows: u16) -> Rect {
@@ -44,9 +80,10 @@ fn when(finding: &Finding, clock: &Clock) -> String {
     }
 }
 
-fn symptoms(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding, clock: &Clock) {
+/// What follows from it; the rest of the area.
+fn symptoms(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding, clock: &Clock) -> Rect {
     if finding.symptoms.is_empty() {
-        return;
+        return area;
     }
     canvas.heading(area, &[piece(Role::Title, "what follows from it")], &[]);
     let mut rest = below(area, 1);
@@ -57,6 +94,7 @@ fn symptoms(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding, clock: &Cloc
         let used = canvas.paragraph(split_left(after, 11, 0).1, &symptom.evidence, Role::Muted);
         rest = below(after, used);
     }
+    below(rest, 1)
 }
 
 fn find<'m>(findings: &'m [Finding], id: &str) -> Option<&'m Finding> {

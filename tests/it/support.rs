@@ -4,3 +4,4 @@ pub(crate) mod eyes;
 pub(crate) mod fixtures;
 pub(crate) mod pty;
 pub(crate) mod servers;
+pub(crate) mod site;

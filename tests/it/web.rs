@@ -46,6 +46,7 @@ fn site(url: &str) -> SiteConfig {
         data_dir: None,
         source: None,
         practice: false,
+        services: Vec::new(),
     }
 }
 
