@@ -379,7 +379,13 @@ fn host_with(disks: Vec<Disk>) -> Vec<Finding> {
 }
 
 fn disk(space: Result<DiskSpace, String>) -> Disk {
-    Disk { mount: "/var".to_owned(), device: "/dev/vda1".to_owned(), kind: "ext4".to_owned(), space }
+    Disk {
+        mount: "/var".to_owned(),
+        device: "/dev/vda1".to_owned(),
+        kind: "ext4".to_owned(),
+        turned_read_only: None,
+        space,
+    }
 }
 
 const SPACE: DiskSpace = DiskSpace {
@@ -389,6 +395,7 @@ const SPACE: DiskSpace = DiskSpace {
     inodes_available: 900_000,
     read_only: false,
     full_in_s: None,
+    inodes_full_in_s: None,
 };
 
 #[test]

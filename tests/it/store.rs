@@ -31,12 +31,20 @@ fn health(at: Timestamp, state: HealthState, latency_ms: f64) -> Observed {
 
 /// A host with so many series that are kept.
 fn host(at: Timestamp, disks: usize) -> Observed {
-    let space =
-        DiskSpace { total: 100, available: 40, inodes: 0, inodes_available: 0, read_only: false, full_in_s: None };
+    let space = DiskSpace {
+        total: 100,
+        available: 40,
+        inodes: 0,
+        inodes_available: 0,
+        read_only: false,
+        full_in_s: None,
+        inodes_full_in_s: None,
+    };
     let disk = |i| Disk {
         mount: format!("/data/{i}"),
         device: "/dev/x".to_owned(),
         kind: "ext4".to_owned(),
+        turned_read_only: None,
         space: Ok(space),
     };
     let reading = HostReading { disks: (0..disks).map(disk).collect(), ..HostReading::default() };

@@ -44,7 +44,13 @@ fn site(url: &str) -> SiteConfig {
         redis: Err("none".to_owned()),
         broker: Err("none".to_owned()),
         data_dir: None,
+        access_logs: Vec::new(),
+        certificate_file: None,
+        mail_host: None,
+        backups: midwatch::config::backups::BackupsConfig::default(),
         source: None,
+        logs: Vec::new(),
+        triggers: Vec::new(),
         practice: false,
         services: Vec::new(),
     }

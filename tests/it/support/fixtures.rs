@@ -96,6 +96,8 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         data: Table::default(),
         services: Table::default(),
         logs: Table::default(),
+        log_groups: Table::default(),
+        log_view: Default::default(),
         backups: Table::default(),
         zoom: 2,
         utc_first: true,
@@ -285,8 +287,15 @@ fn disk(mount: &str, kind: &str, total: u64, used: f64, full_in_s: Option<u64>) 
         inodes_available: 2_380_122,
         read_only: false,
         full_in_s,
+        inodes_full_in_s: None,
     };
-    Disk { mount: mount.into(), device: "/dev/vda1".into(), kind: kind.into(), space: Ok(space) }
+    Disk {
+        mount: mount.into(),
+        device: "/dev/vda1".into(),
+        kind: kind.into(),
+        turned_read_only: None,
+        space: Ok(space),
+    }
 }
 
 fn process(pid: u32, user: &str, command: &str, cpu: f64, memory: u64) -> Process {
@@ -315,7 +324,7 @@ pub(crate) fn host_reading() -> HostReading {
         swap_total: 2 * GIB,
         swap_used: 120 * MIB,
         oom_kills: Some(0),
-        pressure: Some(Pressure { cpu: 0.021, memory: 0.0, io: 0.004 }),
+        pressure: Some(Pressure { cpu: 0.021, memory: 0.0, io: 0.004, ..Pressure::default() }),
         disks: vec![
             disk("/", "ext4", 40 * GIB, 0.61, None),
             disk("/var", "ext4", 80 * GIB, 0.48, Some(1_728_000)),
@@ -329,6 +338,7 @@ pub(crate) fn host_reading() -> HostReading {
         process_count: 142,
         uptime_s: 1_053_000,
         unseen: Vec::new(),
+        ..HostReading::default()
     }
 }
 
@@ -570,6 +580,7 @@ pub(crate) fn hung_mount() -> Model {
             mount: "/mnt/nas".into(),
             device: "nas:/export".into(),
             kind: "nfs4".into(),
+            turned_read_only: None,
             space: Err("does not answer for 48 s: the server behind it may be gone".into()),
         },
         disk("/var/spool", "ext4", 4 * GIB, 0.2, None),
@@ -580,7 +591,7 @@ pub(crate) fn hung_mount() -> Model {
     reading.cores = vec![0.97, 1.0, 0.91, 0.88, 0.99, 0.42, 0.03, 0.0];
     (reading.cpu, reading.steal, reading.load) = (Some(0.65), Some(0.12), Some([11.2, 8.4, 3.9]));
     reading.oom_kills = Some(2);
-    reading.pressure = Some(Pressure { cpu: 0.31, memory: 0.02, io: 0.64 });
+    reading.pressure = Some(Pressure { cpu: 0.31, memory: 0.02, io: 0.64, ..Pressure::default() });
     reading.networks[0].errors_per_s = 3.2;
     reading.unseen = vec!["/proc/PID/io of other users: midwatch runs under Landlock".into()];
     model.hosts[0].reading = fresh(reading, 1);
