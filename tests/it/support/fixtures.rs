@@ -8,12 +8,15 @@
     reason = "fixed, small numbers and lists made right here"
 )]
 
+pub(crate) mod logs;
+
 use std::collections::VecDeque;
 
 use midwatch::app::event::Storage;
 use midwatch::app::keymap::Keymap;
 use midwatch::app::model::{Host, Model, Overlay, Screen, Site};
 use midwatch::app::table::Table;
+use midwatch::app::view::logs::LogView;
 use midwatch::domain::database::{Blocker, DatabaseReading, Engine};
 use midwatch::domain::health::{HealthCheck, HealthState};
 use midwatch::domain::history::{History, SeriesKey, names};
@@ -95,9 +98,9 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         processes: Table::default(),
         data: Table::default(),
         services: Table::default(),
-        logs: Table::default(),
+        logs: Table { from_end: true, ..Table::default() },
         log_groups: Table::default(),
-        log_view: Default::default(),
+        log_view: LogView::default(),
         backups: Table::default(),
         zoom: 2,
         utc_first: true,
