@@ -4,7 +4,7 @@
 //! time limit. All of it only reads.
 
 mod asked;
-mod command;
+pub(super) mod command;
 mod containers;
 mod memory;
 mod processes;
@@ -126,6 +126,14 @@ const fn whose(user: Option<u32>) -> Whose {
         None => Whose::System,
         Some(uid) => Whose::User(uid),
     }
+}
+
+/// What systemd says, asked through `systemctl`: of the system's manager, or of that of a user.
+///
+/// # Errors
+/// A sentence that says what would help.
+pub(super) async fn systemctl(user: Option<u32>, arguments: &[String]) -> Result<String, String> {
+    systemd::systemctl(whose(user), arguments).await.map_err(|trouble| trouble.why)
 }
 
 fn now() -> Timestamp {

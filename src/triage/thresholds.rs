@@ -60,6 +60,15 @@ pub struct Thresholds {
     pub service_memory_warning: f64,
     /// Used share of Redis' memory limit: warning (awesome-prometheus-alerts: 90 %).
     pub redis_memory_warning: f64,
+    /// Runs of one periodic job at the same time: warning (pretix' incident of 2019-11-24; FIELD INC-09: 2).
+    pub periodic_runs_warning: u32,
+    /// Runs of one periodic job at the same time: critical (FIELD INC-09: 3).
+    pub periodic_runs_critical: u32,
+    /// Seconds without a periodic run, where no schedule is known: warning (the lifetime of pretix' own mark: 12 h).
+    pub periodic_silent_s: u64,
+    /// Seconds an upgrade may take from the new package on disk to the restart before that is a warning (measured with
+    /// pretix: about 30 s; 10 min leave room for long migrations).
+    pub upgrade_settle_s: u64,
 }
 
 impl Default for Thresholds {
@@ -91,6 +100,10 @@ impl Default for Thresholds {
             health_slow_ms: 1000.0,
             service_memory_warning: 0.90,
             redis_memory_warning: 0.90,
+            periodic_runs_warning: 2,
+            periodic_runs_critical: 3,
+            periodic_silent_s: 43_200,
+            upgrade_settle_s: 600,
         }
     }
 }
