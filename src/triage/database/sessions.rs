@@ -139,7 +139,7 @@ impl Look<'_> {
         let since = if waited > 0.0 { waited } else { root.transaction_s };
         let mut claim = self.claim("database-lock", level, title, evidence).with(tree(roots));
         claim.since = Some(Since { at: ago(self.at, since), seen: true });
-        claim
+        if root.concluded { claim.suspected() } else { claim }
     }
 
     /// Transactions that are open for long and block nobody yet.

@@ -355,7 +355,6 @@ pub(super) fn session(row: &Cells) -> Session {
         application: row.text(1, 60),
         state: if state.is_empty() { "state hidden without pg_monitor".to_owned() } else { state },
         transaction_s: row.seconds(3).unwrap_or(0.0),
-        blocks: 0,
         started: row.time(4),
         user: row.text(5, 60),
         client: row.text(6, 60),
@@ -363,7 +362,7 @@ pub(super) fn session(row: &Cells) -> Session {
         since_s: row.seconds(8).unwrap_or(0.0),
         query,
         page,
-        behind: Vec::new(),
+        ..Session::default()
     }
 }
 
