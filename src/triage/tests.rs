@@ -32,7 +32,15 @@ fn failed<T>(why: &str) -> Reading<T> {
 
 fn answer(state: HealthState, status: Option<u16>) -> HealthCheck {
     let url = "https://tickets.example.org/healthcheck/".to_owned();
-    HealthCheck { state, status, latency_ms: 3.0, detail: state.word().to_owned(), url, tls: None }
+    HealthCheck {
+        state,
+        status,
+        latency_ms: 3.0,
+        detail: state.word().to_owned(),
+        url,
+        tls: None,
+        clock_offset_ms: None,
+    }
 }
 
 fn postgres() -> DatabaseReading {
@@ -258,6 +266,7 @@ fn certificates_warn_in_time_and_say_why_they_are_not_trusted() {
             subject: "tickets.example.org".to_owned(),
             issuer: "R11".to_owned(),
             distrust: distrust.map(str::to_owned),
+            on_disk: None,
         };
         fresh(HealthCheck { tls: Some(certificate), ..answer(HealthState::Ok, Some(200)) })
     };
@@ -377,7 +386,13 @@ fn host_with(disks: Vec<Disk>) -> Vec<Finding> {
 }
 
 fn disk(space: Result<DiskSpace, String>) -> Disk {
-    Disk { mount: "/var".to_owned(), device: "/dev/vda1".to_owned(), kind: "ext4".to_owned(), space }
+    Disk {
+        mount: "/var".to_owned(),
+        device: "/dev/vda1".to_owned(),
+        kind: "ext4".to_owned(),
+        turned_read_only: None,
+        space,
+    }
 }
 
 const SPACE: DiskSpace = DiskSpace {
@@ -387,6 +402,7 @@ const SPACE: DiskSpace = DiskSpace {
     inodes_available: 900_000,
     read_only: false,
     full_in_s: None,
+    inodes_full_in_s: None,
 };
 
 #[test]
