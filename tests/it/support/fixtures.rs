@@ -212,14 +212,10 @@ fn queue(name: &str, waiting: u64) -> Queue {
 
 fn database() -> DatabaseReading {
     DatabaseReading {
-        engine: Engine::Postgresql,
-        version: "15.18".into(),
-        latency_ms: 0.8,
         sessions: Some(14),
         usable_sessions: Some(97),
         waiting: Some(0),
-        read_only: false,
-        blockers: Vec::new(),
+        ..DatabaseReading::new(Engine::Postgresql, "15.18", 0.8)
     }
 }
 
@@ -490,6 +486,7 @@ pub(crate) fn db_lock() -> Model {
         state: "idle in transaction".into(),
         transaction_s: 204.0,
         blocks: 7,
+        ..Blocker::default()
     };
     site.database = fresh(DatabaseReading { waiting: Some(7), blockers: vec![blocker], ..database() }, 4);
     site.history.remove(&SeriesKey::new(names::LOCKS));
