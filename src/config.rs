@@ -26,7 +26,7 @@ use crate::domain::log::Trigger;
 
 pub use self::logs::{LogConfig, LogPlace};
 
-pub use self::service::{Listener, ServiceConfig, ServicePlace, SupervisorPlace};
+pub use self::service::{Listener, ServiceConfig, ServicePlace, SupervisorPlace, UserManager};
 pub use self::site::decoded;
 
 /// Everything midwatch was told or found out, checked.

@@ -74,7 +74,7 @@ impl LogConfig {
         let place = match &service.place {
             ServicePlace::Unit { unit, user: None } => LogPlace::Unit { unit: unit.clone(), user: false },
             // The journal of another user's units is closed even where that of the system is open.
-            ServicePlace::Unit { unit, user: Some(uid) } if *uid == own_uid => {
+            ServicePlace::Unit { unit, user: Some(manager) } if manager.uid == own_uid => {
                 LogPlace::Unit { unit: unit.clone(), user: true }
             }
             ServicePlace::Compose { socket, project, service } => {

@@ -8,12 +8,16 @@
     reason = "fixed, small numbers and lists made right here"
 )]
 
+#[path = "fixtures/logs.rs"]
+pub(crate) mod logs;
+
 use std::collections::VecDeque;
 
 use midwatch::app::event::Storage;
 use midwatch::app::keymap::Keymap;
 use midwatch::app::model::{Host, Model, Overlay, Screen, Site};
 use midwatch::app::table::Table;
+use midwatch::app::view::logs::LogView;
 use midwatch::domain::database::{
     Crowd, DatabaseReading, Engine, Identity, KeyKind, KeySpace, Pulse, Session, TxidAge, Upkeep, Wal,
 };
@@ -97,9 +101,9 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         processes: Table::default(),
         data: Table::default(),
         services: Table::default(),
-        logs: Table::default(),
+        logs: Table { from_end: true, ..Table::default() },
         log_groups: Table::default(),
-        log_view: Default::default(),
+        log_view: LogView::default(),
         backups: Table::default(),
         zoom: 2,
         utc_first: true,
@@ -125,7 +129,7 @@ fn site() -> Site {
 
 fn check(state: HealthState, status: Option<u16>, latency_ms: f64, detail: &str) -> HealthCheck {
     let url = "https://tickets.example.org/healthcheck/".to_owned();
-    HealthCheck { state, status, latency_ms, detail: detail.to_owned(), url, tls: None }
+    HealthCheck { state, status, latency_ms, detail: detail.to_owned(), url, tls: None, clock_offset_ms: None }
 }
 
 fn ok() -> HealthCheck {
@@ -364,6 +368,10 @@ pub(crate) fn host_reading() -> HostReading {
         swap_total: 2 * GIB,
         swap_used: 120 * MIB,
         oom_kills: Some(0),
+        memory_gone_in_s: None,
+        listeners: Vec::new(),
+        retransmitted: None,
+        depth: None,
         pressure: Some(Pressure { cpu: 0.021, memory: 0.0, io: 0.004, ..Pressure::default() }),
         disks: vec![
             disk("/", "ext4", 40 * GIB, 0.61, None),
