@@ -18,7 +18,9 @@ use midwatch::app::keymap::Keymap;
 use midwatch::app::model::{Host, Model, Overlay, Screen, Site};
 use midwatch::app::table::Table;
 use midwatch::app::view::logs::LogView;
-use midwatch::domain::database::{Blocker, DatabaseReading, Engine};
+use midwatch::domain::database::{
+    Crowd, DatabaseReading, Engine, Identity, KeyKind, KeySpace, Pulse, Session, TxidAge, Upkeep, Wal,
+};
 use midwatch::domain::health::{HealthCheck, HealthState};
 use midwatch::domain::history::{History, SeriesKey, names};
 use midwatch::domain::host::{Disk, DiskSpace, HostReading, Network, Pressure, Process};
@@ -215,10 +217,52 @@ fn queue(name: &str, waiting: u64) -> Queue {
 }
 
 fn database() -> DatabaseReading {
+    let crowd = |application: &str, state: &str, count, longest_s| Crowd {
+        application: application.into(),
+        state: state.into(),
+        count,
+        longest_s,
+    };
+    let key = |column: &str, last, per_day| KeySpace {
+        column: column.into(),
+        sequence: format!("{column}_seq"),
+        kind: KeyKind::Column,
+        type_name: "integer".into(),
+        column_type: "integer".into(),
+        last,
+        limit: 2_147_483_647,
+        per_day,
+    };
     DatabaseReading {
         sessions: Some(14),
         usable_sessions: Some(97),
         waiting: Some(0),
+        crowd: vec![
+            crowd("pretix", "idle", 9, 112),
+            crowd("pretix", "active", 3, 0),
+            crowd("celery", "idle", 1, 40),
+            crowd("psql", "idle", 1, 9),
+        ],
+        identity: Identity { system: Some("7312".into()), started: Some(ago(1_036_800)), ..Identity::default() },
+        clock_offset_ms: Some(0.4),
+        wal: Some(Box::new(Wal { size: Some(640 * MIB), at: ago(140), ..Wal::default() })),
+        upkeep: Some(Box::new(Upkeep {
+            size: Some(18 * GIB),
+            keys: vec![
+                key("pretixbase_logentry.id", 884_210_331, Some(412_000.0)),
+                key("pretixbase_order.id", 1_204_118, Some(900.0)),
+                key("pretixbase_cartposition.id", 990_000, None),
+            ],
+            txid: Some(TxidAge { database: "pretix".into(), age: 104_000_000, ..TxidAge::default() }),
+            ..Upkeep::default()
+        })),
+        pulse: Some(Pulse {
+            what: "paid order".into(),
+            newest: Some(ago(190)),
+            last_hour: 19,
+            usual_per_minute: Some(0.31),
+            at: ago(20),
+        }),
         ..DatabaseReading::new(Engine::Postgresql, "15.18", 0.8)
     }
 }
@@ -488,15 +532,51 @@ pub(crate) fn worker_down() -> Model {
 pub(crate) fn db_lock() -> Model {
     let mut model = healthy();
     let site = &mut model.sites[0];
-    let blocker = Blocker {
+    let waits = |pid, page: &str, secs: f64| Session {
+        pid,
+        application: "pretix".into(),
+        state: "active".into(),
+        transaction_s: secs,
+        since_s: secs,
+        user: "pretix".into(),
+        wait: "Lock relation".into(),
+        query: "SELECT \"pretixbase_order\".\"id\" FROM \"pretixbase_order\" WHERE \"code\" = ?".into(),
+        page: page.into(),
+        ..Session::default()
+    };
+    let alter = Session {
+        pid: 5120,
+        application: "migrate".into(),
+        blocks: 6,
+        query: "ALTER TABLE \"pretixbase_order\" ADD COLUMN \"tax_rule\" integer".into(),
+        page: String::new(),
+        behind: (0..6_u8).map(|n| waits(5200 + i64::from(n), "presale:event.index", 150.0 - f64::from(n))).collect(),
+        ..waits(5120, "", 190.0)
+    };
+    let blocker = Session {
         pid: 4711,
         application: "psql".into(),
         state: "idle in transaction".into(),
         transaction_s: 204.0,
+        since_s: 198.0,
         blocks: 7,
-        ..Blocker::default()
+        started: Some(ago(1400)),
+        user: "postgres".into(),
+        wait: "Client ClientRead".into(),
+        query: "UPDATE \"pretixbase_order\" SET \"comment\" = ? WHERE \"id\" = ?".into(),
+        behind: vec![alter],
+        ..Session::default()
     };
-    site.database = fresh(DatabaseReading { waiting: Some(7), blockers: vec![blocker], ..database() }, 4);
+    let report =
+        Session { pid: 4400, state: "active".into(), transaction_s: 1310.0, ..waits(4400, "control:reports", 8.0) };
+    let database = DatabaseReading {
+        waiting: Some(7),
+        longest_wait_s: 190.0,
+        blockers: vec![blocker],
+        transactions: vec![Session { wait: String::new(), ..report }],
+        ..database()
+    };
+    site.database = fresh(database, 4);
     site.history.remove(&SeriesKey::new(names::LOCKS));
     fill(&mut site.history, names::LOCKS, 3600, |s| if s < 190 { 7.0 - (s / 30) as f64 } else { 0.0 });
     let title = "7 sessions wait for a lock that pid 4711 holds";
