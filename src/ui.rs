@@ -17,6 +17,7 @@ mod glyphs;
 mod grid;
 mod header;
 mod host;
+mod hostdepth;
 mod hoststrips;
 mod logs;
 mod now;

@@ -27,9 +27,10 @@ pub struct Thresholds {
     pub pressure_memory_warning: f64,
     /// Share of the last minute in which all work waited for memory: critical.
     pub pressure_memory_critical: f64,
-    /// Share of the last minute in which some work waited for a CPU: warning.
+    /// Share of the last minute and of the last five in which some work waited for a CPU: a note; a warning where the load is
+    /// three tasks per core besides.
     pub pressure_cpu_warning: f64,
-    /// Share of the last minute in which all work waited for a disk: warning.
+    /// Share of the last minute and of the last five in which all work waited for a disk: warning.
     pub pressure_io_warning: f64,
     /// Connections that wait to be accepted at one port: warning from so many on (FIELD INC-06: more than workers).
     pub accept_queue: u32,

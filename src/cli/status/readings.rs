@@ -134,6 +134,14 @@ fn site_rows(model: &Model, site: &Site, out: &mut Vec<Row>) {
     metrics.number("task_rate", "1/s", traffic.and_then(crate::domain::traffic::Traffic::task_rate));
     metrics.number("task_error_share", "1", traffic.and_then(crate::domain::traffic::Traffic::task_error_share));
     metrics.number("tasks_waiting", "", traffic.and_then(crate::domain::traffic::Traffic::waiting).map(|n| n as f64));
+    let access = site.access.value();
+    let mut logged = sink(model, of, SourceKind::Access, &site.access, out);
+    logged.number("request_rate", "1/s", access.and_then(|a| a.traffic.request_rate()));
+    logged.number("request_error_share", "1", access.and_then(|a| a.traffic.error_share()));
+    logged.number("gateway_error_share", "1", access.and_then(|a| a.gateway.share()));
+    logged.number("static_missing_share", "1", access.and_then(|a| a.statics.share()));
+    let idle = access.and_then(|a| a.last_request).map(|at| model.now.millis_since(at) as f64 / 1000.0);
+    logged.number("last_request", "s", idle);
     let db = site.database.value();
     let mut database = sink(model, of, SourceKind::Database, &site.database, out);
     database.number("latency", "ms", db.map(|d| d.latency_ms));
@@ -166,6 +174,13 @@ fn host_rows(model: &Model, host: &Host, out: &mut Vec<Row>) {
         sink.number("pressure_cpu", "1", Some(pressure.cpu));
         sink.number("pressure_memory", "1", Some(pressure.memory));
         sink.number("pressure_io", "1", Some(pressure.io));
+    }
+    if let Some(host) = value {
+        let waiting = host.listeners.iter().map(|listener| listener.waiting).max();
+        sink.number("accept_queue", "", waiting.map(f64::from));
+        sink.number("retransmitted", "1", host.retransmitted);
+        sink.number("oom_kills", "", host.oom_kills.map(|n| n as f64));
+        sink.number("deleted_open", "B", host.depth.as_ref().map(|depth| depth.deleted_bytes as f64));
     }
     for disk in value.iter().flat_map(|h| &h.disks) {
         let space = disk.space.as_ref().ok();
