@@ -2,6 +2,7 @@
 //!
 //! [`mod@file`] is the raw shape of the file, [`load`] turns it (with what [`crate::discovery`] found) into a [`Config`].
 
+pub mod backups;
 pub mod file;
 pub mod load;
 pub mod logs;
@@ -25,7 +26,7 @@ use crate::domain::log::Trigger;
 
 pub use self::logs::{LogConfig, LogPlace};
 
-pub use self::service::{Listener, ServiceConfig, ServicePlace, SupervisorPlace};
+pub use self::service::{Listener, ServiceConfig, ServicePlace, SupervisorPlace, UserManager};
 pub use self::site::decoded;
 
 /// Everything midwatch was told or found out, checked.
@@ -101,6 +102,8 @@ pub struct SiteConfig {
     pub certificate_file: Option<PathBuf>,
     /// The host the application sends its mail through.
     pub mail_host: Option<String>,
+    /// Where its backups lie, how old they may be, what makes them.
+    pub backups: backups::BackupsConfig,
     /// The application's configuration file this came from.
     pub source: Option<PathBuf>,
     /// Its services, and those it stands on.
@@ -131,6 +134,7 @@ impl SiteConfig {
             access_logs: Vec::new(),
             certificate_file: None,
             mail_host: None,
+            backups: backups::BackupsConfig::default(),
             source: None,
             services: Vec::new(),
             practice: false,
@@ -160,6 +164,7 @@ impl fmt::Debug for SiteConfig {
             .field("access_logs", &self.access_logs)
             .field("certificate_file", &self.certificate_file)
             .field("mail_host", &self.mail_host)
+            .field("backups", &self.backups)
             .field("source", &self.source)
             .field("practice", &self.practice)
             .finish()

@@ -5,8 +5,9 @@
 //! gets into a trace.
 
 mod application;
-mod logs;
+pub mod backups;
 mod compose;
+mod logs;
 mod process;
 mod running;
 mod services;

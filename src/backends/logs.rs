@@ -90,7 +90,9 @@ impl LogProbe {
         let own_uid = rustix::process::getuid().as_raw();
         let mut logs = config.logs.clone();
         for log in config.services.iter().filter_map(|service| LogConfig::service(service, own_uid)) {
-            if !logs.iter().any(|known| known.place == log.place) {
+            // Unit files lie about where no systemd runs.
+            let idle = matches!(log.place, LogPlace::Unit { .. }) && !systemd;
+            if !idle && !logs.iter().any(|known| known.place == log.place) {
                 logs.push(log);
             }
         }
@@ -183,10 +185,15 @@ impl LogProbe {
                     self.take(source, round, rate, first, now);
                 }
                 Answer::Waiting(since) if since >= HANGS => {
-                    self.why(source, Some(format!("reading it has hung for {} s: its file system does not answer", since.as_secs())));
+                    self.why(
+                        source,
+                        Some(format!("reading it has hung for {} s: its file system does not answer", since.as_secs())),
+                    );
                 }
                 Answer::Waiting(_) => {}
-                Answer::Lost => self.why(source, Some("the thread that read it ended; start midwatch anew to read it".to_owned())),
+                Answer::Lost => {
+                    self.why(source, Some("the thread that read it ended; start midwatch anew to read it".to_owned()))
+                }
             }
         }
     }
@@ -243,7 +250,8 @@ impl Observe for LogProbe {
 
     async fn observe(&mut self) -> Seen<LogReading> {
         if self.sources == 0 {
-            let why = "no log was found; name some with [[sites.NAME.logs]] path = \"…\", unit = \"…\" or container = \"…\"";
+            let why =
+                "no log was found; name some with [[sites.NAME.logs]] path = \"…\", unit = \"…\" or container = \"…\"";
             return Seen::Unseen(why.to_owned());
         }
         self.begin();

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::backups::BackupFile;
 use super::logs::{LogFile, TriggerFile};
 use super::service::ServiceFile;
 use super::{AppKind, ColorChoice};
@@ -103,6 +104,11 @@ pub struct SiteFile {
     /// The file the served certificate is loaded from (PEM), to see when a renewed one was not loaded; nginx' own
     /// configuration is read without being told.
     pub certificate_file: Option<String>,
+    /// Its data directory: uploads, secret, generated files.
+    pub data_dir: Option<String>,
+    /// Places where its backups lie: `[[sites.NAME.backups]]`.
+    #[serde(default)]
+    pub backups: Vec<BackupFile>,
     /// A practice site: labelled so on every screen.
     pub practice: Option<bool>,
 }

@@ -103,6 +103,12 @@ pub fn load(request: &Request, around: &Surroundings) -> Result<Config, ConfigEr
             return Err(ConfigError::Mistakes { path: source.path, text, mistakes: source.mistakes });
         }
     }
+    if discovering {
+        let jobs = crate::discovery::backups::Jobs::find(around);
+        for site in &mut config.sites {
+            site.backups = crate::discovery::backups::places(around, site, &jobs);
+        }
+    }
     let state_dir = request
         .state_dir
         .clone()
@@ -272,7 +278,11 @@ fn overlay(config: &mut Config, file: ConfigFile, source: &mut Source, around: &
         let span = written.span();
         let Some((of, trigger)) = super::logs::trigger(written, source) else { continue };
         if let Some(of) = of.as_ref().filter(|of| !config.sites.iter().any(|site| site.id.0 == **of)) {
-            source.mistake(span, format!("is about a site {} that there is not", crate::domain::text::plain(of, 60)), None);
+            source.mistake(
+                span,
+                format!("is about a site {} that there is not", crate::domain::text::plain(of, 60)),
+                None,
+            );
         }
         for site in config.sites.iter_mut().filter(|site| of.as_ref().is_none_or(|of| site.id.0 == *of)) {
             site.triggers.retain(|known| known.name != trigger.name);
@@ -334,7 +344,7 @@ fn pace(pace: &mut PaceConfig, file: &PaceFile, source: &mut Source) {
     set(&mut pace.hang, &file.hang, second * 2);
 }
 
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let span: jiff::SignedDuration = text.parse().ok()?;
     Duration::try_from(span).ok()
 }

@@ -74,7 +74,7 @@ impl LogConfig {
         let place = match &service.place {
             ServicePlace::Unit { unit, user: None } => LogPlace::Unit { unit: unit.clone(), user: false },
             // The journal of another user's units is closed even where that of the system is open.
-            ServicePlace::Unit { unit, user: Some(uid) } if *uid == own_uid => {
+            ServicePlace::Unit { unit, user: Some(manager) } if manager.uid == own_uid => {
                 LogPlace::Unit { unit: unit.clone(), user: true }
             }
             ServicePlace::Compose { socket, project, service } => {
@@ -193,7 +193,8 @@ pub(super) fn trigger(written: Spanned<TriggerFile>, source: &mut Source) -> Opt
             Condition::Sequence { then, within_ms: millis(&sequence.within, sequence.within.get_ref(), source)? }
         }
         _ => {
-            let help = "write one of absent_for = \"30m\", rate = \"10 in 5m\", sequence = { then = \"…\", within = \"1m\" }";
+            let help =
+                "write one of absent_for = \"30m\", rate = \"10 in 5m\", sequence = { then = \"…\", within = \"1m\" }";
             source.mistake(span, "says not when it holds, or in more than one way", Some(help.to_owned()));
             return None;
         }
@@ -213,12 +214,17 @@ pub(super) fn trigger(written: Spanned<TriggerFile>, source: &mut Source) -> Opt
 
 fn regex(written: &Spanned<String>, source: &mut Source) -> Option<Regex> {
     let built = RegexBuilder::new(written.get_ref()).size_limit(1 << 20).dfa_size_limit(1 << 20).build();
-    built.map_err(|error| {
-        let why = error.to_string();
-        let last = why.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        source.mistake(written.span(), format!("is no regular expression: {}", last.trim_start_matches("error: ")), None);
-    })
-    .ok()
+    built
+        .map_err(|error| {
+            let why = error.to_string();
+            let last = why.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            source.mistake(
+                written.span(),
+                format!("is no regular expression: {}", last.trim_start_matches("error: ")),
+                None,
+            );
+        })
+        .ok()
 }
 
 fn millis(written: &Spanned<String>, text: &str, source: &mut Source) -> Option<u64> {

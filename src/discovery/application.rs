@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{Candidate, Settings};
+use crate::config::backups::BackupsConfig;
 use crate::config::{
     AppKind, BrokerConfig, DatabaseConfig, Found, MetricsConfig, RedisConfig, SiteConfig, Trace, without_login,
 };
@@ -74,6 +75,11 @@ pub(super) fn describe(
         access_logs: Vec::new(),
         certificate_file: None,
         mail_host: settings.some("mail", "host"),
+        backups: BackupsConfig {
+            secret_in_config: Some(settings.some("django", "secret").is_some()),
+            code: vec![candidate.cwd.clone()],
+            ..BackupsConfig::default()
+        },
         source: settings.files().last().cloned(),
         services: Vec::new(),
         practice: false,

@@ -30,7 +30,12 @@ const USUAL: &[(&str, &str)] = &[
 ];
 
 /// The logs of an application with this data directory and these processes.
-pub(super) fn logs(around: &Surroundings, data_dir: &Path, processes: &[&Process], trail: &mut Vec<Trace>) -> Vec<LogConfig> {
+pub(super) fn logs(
+    around: &Surroundings,
+    data_dir: &Path,
+    processes: &[&Process],
+    trail: &mut Vec<Trace>,
+) -> Vec<LogConfig> {
     let mut places: Vec<LogPlace> = Vec::new();
     let mut files: Vec<PathBuf> = listed(around, &data_dir.join("logs"));
     for process in processes {
@@ -67,7 +72,8 @@ fn named(place: LogPlace) -> LogConfig {
 
 /// `*.log` of a directory.
 fn listed(around: &Surroundings, dir: &Path) -> Vec<PathBuf> {
-    let names = std::fs::read_dir(around.at(dir)).map(|dir| dir.filter_map(Result::ok).take(DESCRIPTORS).collect::<Vec<_>>());
+    let names =
+        std::fs::read_dir(around.at(dir)).map(|dir| dir.filter_map(Result::ok).take(DESCRIPTORS).collect::<Vec<_>>());
     let mut out: Vec<PathBuf> = names
         .unwrap_or_default()
         .iter()
@@ -90,7 +96,13 @@ fn told(process: &Process) -> Vec<PathBuf> {
         };
         // Celery puts the node's name in; a dash is the standard output.
         if let Some(value) = value.filter(|v| v != "-" && !v.contains('%') && !v.is_empty()) {
-            out.extend(process.cwd().map(|cwd| cwd.join(&value)).or_else(|| Some(PathBuf::from(&value))).filter(|p| p.is_absolute()));
+            out.extend(
+                process
+                    .cwd()
+                    .map(|cwd| cwd.join(&value))
+                    .or_else(|| Some(PathBuf::from(&value)))
+                    .filter(|p| p.is_absolute()),
+            );
         }
     }
     out
@@ -111,7 +123,8 @@ fn written(around: &Surroundings, pid: u32) -> Vec<PathBuf> {
         }
         let info = bytes(&dir.join("fdinfo").join(&name), 4_096).unwrap_or_default();
         let info = String::from_utf8_lossy(&info);
-        let flags = info.lines().find_map(|l| l.strip_prefix("flags:")).and_then(|f| u32::from_str_radix(f.trim(), 8).ok());
+        let flags =
+            info.lines().find_map(|l| l.strip_prefix("flags:")).and_then(|f| u32::from_str_radix(f.trim(), 8).ok());
         // The two lowest bits: 0 is reading alone.
         if flags.is_some_and(|flags| flags & 0o3 != 0) {
             out.insert(path);
@@ -125,7 +138,8 @@ fn unit(around: &Surroundings, pid: u32) -> Option<LogPlace> {
     let path = around.at(Path::new("/proc")).join(pid.to_string()).join("cgroup");
     let text = String::from_utf8_lossy(&bytes(&path, 16 * 1024).ok()?).into_owned();
     // The unified hierarchy, or systemd's own of the old ones.
-    let group = text.lines().find_map(|l| l.strip_prefix("0::").or_else(|| l.split_once(":name=systemd:").map(|(_, g)| g)))?;
+    let group =
+        text.lines().find_map(|l| l.strip_prefix("0::").or_else(|| l.split_once(":name=systemd:").map(|(_, g)| g)))?;
     let service = group.split('/').rev().find(|part| part.ends_with(".service"))?;
     // A session's own manager holds everything a login has started: that is no unit of the application's.
     if service.starts_with("user@") {
@@ -138,7 +152,9 @@ fn unit(around: &Surroundings, pid: u32) -> Option<LogPlace> {
 /// The logs of database, Redis and proxies: where their processes write, or where they usually do.
 fn beside(around: &Surroundings) -> Vec<PathBuf> {
     let proc = around.at(Path::new("/proc"));
-    let pids = std::fs::read_dir(&proc).map(|dir| dir.filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok()).take(PROCESSES).collect::<Vec<_>>());
+    let pids = std::fs::read_dir(&proc).map(|dir| {
+        dir.filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok()).take(PROCESSES).collect::<Vec<_>>()
+    });
     let mut running: Vec<(u32, &str)> = Vec::new();
     for pid in pids.unwrap_or_default() {
         let name = bytes(&proc.join(pid.to_string()).join("comm"), 64).unwrap_or_default();
@@ -174,7 +190,8 @@ fn beside(around: &Surroundings) -> Vec<PathBuf> {
 fn parent_is(proc: &Path, pid: u32, running: &[(u32, &str)]) -> bool {
     let stat = bytes(&proc.join(pid.to_string()).join("stat"), 4_096).unwrap_or_default();
     let stat = String::from_utf8_lossy(&stat);
-    let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)).and_then(|p| p.parse::<u32>().ok());
+    let parent =
+        stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)).and_then(|p| p.parse::<u32>().ok());
     parent.is_some_and(|parent| running.iter().any(|(pid, name)| *pid == parent && *name == "postgres"))
 }
 

@@ -83,13 +83,7 @@ impl<'a> Look<'a> {
         (n >= least.max(1)).then_some((sign, n))
     }
 
-    fn known(
-        &self,
-        kind: SignKind,
-        least: u64,
-        (rule, level): (&'static str, Level),
-        title: &str,
-    ) -> Option<Claim> {
+    fn known(&self, kind: SignKind, least: u64, (rule, level): (&'static str, Level), title: &str) -> Option<Claim> {
         let (sign, n) = self.sign(kind, least)?;
         Some(self.claim(rule, level, title, sign, n))
     }
@@ -124,9 +118,15 @@ impl<'a> Look<'a> {
         let waiting = facts.database.fresh().and_then(|db| db.waiting).filter(|n| *n > 0);
         let why = match (self.sign(SignKind::OomKill, 1), waiting) {
             (Some((oom, _)), _) => {
-                format!("; the kernel did kill a process for memory {} ago", text::span(self.now.millis_since(oom.tally.last)))
+                format!(
+                    "; the kernel did kill a process for memory {} ago",
+                    text::span(self.now.millis_since(oom.tally.last))
+                )
             }
-            (None, Some(n)) => format!("; {} in the database for a lock", if n == 1 { "1 session waits".to_owned() } else { format!("{n} sessions wait") }),
+            (None, Some(n)) => format!(
+                "; {} in the database for a lock",
+                if n == 1 { "1 session waits".to_owned() } else { format!("{n} sessions wait") }
+            ),
             (None, None) => "; its \"out of memory?\" is a guess".to_owned(),
         };
         claim.evidence.push_str(&why);
@@ -150,7 +150,9 @@ impl<'a> Look<'a> {
         let said = line.exception().unwrap_or(&line.text);
         let what = said.split(": ").last().unwrap_or(said).split(" at character").next().unwrap_or(said);
         // The application says so itself, or only the database, which also answers people's typos.
-        let own = line.exception().is_some() || line.text.contains("ProgrammingError") || line.text.contains("OperationalError");
+        let own = line.exception().is_some()
+            || line.text.contains("ProgrammingError")
+            || line.text.contains("OperationalError");
         let level = if own { Level::Critical } else { Level::Warning };
         let title = format!("the schema is older than the code: {}", text::plain(what, 100));
         Some(self.claim("schema-behind-code", level, title, sign, n).suspected())
@@ -186,8 +188,7 @@ impl<'a> Look<'a> {
         }
         often.sort_by_key(|(_, group, n)| (std::cmp::Reverse(group.new), std::cmp::Reverse(*n)));
         for (line, group, n) in often.into_iter().take(REPEATS) {
-            let (rule, level) =
-                if group.new { ("errors-new", Level::Warning) } else { ("errors-repeat", Level::Note) };
+            let (rule, level) = if group.new { ("errors-new", Level::Warning) } else { ("errors-repeat", Level::Note) };
             let title = text::plain(&line.summary(), 120);
             let title = if group.new { format!("A new error comes again and again: {title}") } else { title };
             let evidence = self.often(&group.tally, n, line);
@@ -201,8 +202,14 @@ impl<'a> Look<'a> {
 
     fn floods(&self, limits: &Thresholds, out: &mut Vec<Claim>) {
         for source in &self.logs.sources {
-            let Some(rate) = source.rate.filter(|rate| rate * 60.0 >= limits.log_flood_mb * 1_048_576.0) else { continue };
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast to an integer saturates")]
+            let Some(rate) = source.rate.filter(|rate| rate * 60.0 >= limits.log_flood_mb * 1_048_576.0) else {
+                continue;
+            };
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a float cast to an integer saturates"
+            )]
             let rate = rate.max(0.0) as u64;
             let title = format!("{} grows by {} a second", source.name, text::bytes(rate));
             let skipped = match source.skipped {

@@ -60,6 +60,8 @@ pub struct Thresholds {
     pub service_memory_warning: f64,
     /// Used share of Redis' memory limit: warning (awesome-prometheus-alerts: 90 %).
     pub redis_memory_warning: f64,
+    /// Share of its series' median below which a backup is suspiciously small: warning (FIELD INC-36: a drop of 50 %).
+    pub backup_small_share: f64,
     /// Seconds for which a message in the logs says something about now (FIELD INC-06: counted over 5 min).
     pub log_window_s: u64,
     /// Workers given up by gunicorn within that time: warning (FIELD INC-06: more than one).
@@ -113,6 +115,7 @@ impl Default for Thresholds {
             health_slow_ms: 1000.0,
             service_memory_warning: 0.90,
             redis_memory_warning: 0.90,
+            backup_small_share: 0.50,
             log_window_s: 300,
             worker_timeouts_count: 2,
             upstream_errors_count: 5,

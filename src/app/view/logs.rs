@@ -153,11 +153,9 @@ pub fn next(model: &Model, wanted: Wanted, back: bool) -> Option<String> {
         rows.get(*index).is_some_and(|line| match wanted {
             Wanted::Error => line.level.is_error(),
             Wanted::Alike if !model.logs.filter.trim().is_empty() => true,
-            Wanted::Alike => {
-                alike.as_ref().is_some_and(|(source, level, text)| {
-                    line.source == *source && line.level == *level && pattern(&line.text) == *text
-                })
-            }
+            Wanted::Alike => alike.as_ref().is_some_and(|(source, level, text)| {
+                line.source == *source && line.level == *level && pattern(&line.text) == *text
+            }),
         })
     };
     let found = if back { (0..at).rev().find(hit) } else { (at + 1..rows.len()).find(hit) };

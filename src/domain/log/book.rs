@@ -91,7 +91,8 @@ impl Book {
             known.oldest = Some(at);
             known.whole = false;
         }
-        let text = format!("… {} were passed over: it grows faster than it is read …", crate::domain::text::bytes(bytes));
+        let text =
+            format!("… {} were passed over: it grows faster than it is read …", crate::domain::text::bytes(bytes));
         let (id, level, more) = (self.next, Severity::Notice, "".into());
         self.next += 1;
         self.merge.push(Arc::new(Line { id, at, dated: false, source, level, text: text.into(), more, group: None }));

@@ -40,7 +40,7 @@ pub fn identity(level: Severity, text: &str, more: &str) -> Option<u64> {
     if !level.is_grouped() {
         return None;
     }
-    let raised = exception(more).map(pattern).unwrap_or_default();
+    let raised = exception(text, more).map(pattern).unwrap_or_default();
     Some(hash([level.word(), &pattern(text), &raised]))
 }
 
@@ -62,13 +62,8 @@ impl Groups {
             let oldest = self.known.values().min_by_key(|g| g.tally.last).map(|g| g.id);
             oldest.and_then(|id| self.known.remove(&id));
         }
-        let group = Group {
-            id,
-            level: line.level,
-            tally: Tally::once(line.at),
-            example: Arc::clone(line),
-            new: covered,
-        };
+        let group =
+            Group { id, level: line.level, tally: Tally::once(line.at), example: Arc::clone(line), new: covered };
         self.known.insert(id, group);
     }
 

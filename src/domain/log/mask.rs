@@ -76,8 +76,7 @@ fn is_id(word: &str) -> bool {
     if hex.len() >= 8 && hex.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
         return true;
     }
-    let kinds: Vec<bool> =
-        word.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.is_ascii_digit()).collect();
+    let kinds: Vec<bool> = word.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.is_ascii_digit()).collect();
     let changes = kinds.windows(2).filter(|pair| matches!(pair, [a, b] if a != b)).count();
     word.len() >= 6 && changes >= 3
 }

@@ -74,11 +74,22 @@ const KNOWN: &[(Kind, &[&str])] = &[
     ),
     (
         Kind::DatabaseStarting,
-        &["the database system is starting up", "the database system is not yet accepting connections", "the database system is in recovery mode"],
+        &[
+            "the database system is starting up",
+            "the database system is not yet accepting connections",
+            "the database system is in recovery mode",
+        ],
     ),
     (Kind::Wraparound, &["must be vacuumed within", "to avoid wraparound data loss"]),
     (Kind::KeySpace, &["reached maximum value of sequence", "integer out of range", "Out of range value for column"]),
-    (Kind::ReadOnlyDatabase, &["in a read-only transaction", "--read-only option so it cannot execute", "READONLY You can't write against a read only replica"]),
+    (
+        Kind::ReadOnlyDatabase,
+        &[
+            "in a read-only transaction",
+            "--read-only option so it cannot execute",
+            "READONLY You can't write against a read only replica",
+        ],
+    ),
     (Kind::RedisMisconf, &["MISCONF Redis is configured to save", "MISCONF Errors writing to the AOF"]),
     (Kind::RedisFull, &["OOM command not allowed when used memory"]),
     (Kind::LocksTimedOut, &["Waiting for locks timed out", "LockTimeoutException"]),
@@ -109,7 +120,12 @@ const KNOWN: &[(Kind, &[&str])] = &[
     (Kind::SessionCorrupt, &["Session data corrupted"]),
     (
         Kind::OomKill,
-        &["Out of memory: Killed process", "Memory cgroup out of memory: Killed", "killed by the OOM killer", "Out of memory: Kill process"],
+        &[
+            "Out of memory: Killed process",
+            "Memory cgroup out of memory: Killed",
+            "killed by the OOM killer",
+            "Out of memory: Kill process",
+        ],
     ),
     (Kind::StartLimit, &["Start request repeated too quickly"]),
 ];
@@ -206,14 +222,20 @@ mod tests {
             ("consumer: Connection to broker lost. Trying to re-establish the connection...", Kind::BrokerLost),
             ("Received unregistered task of type 'pretix.x'.", Kind::UnregisteredTask),
             ("could not write to file \"pg_wal/xlogtemp.9\": No space left on device", Kind::DatabasePanic),
-            ("remaining connection slots are reserved for non-replication superuser connections", Kind::ConnectionsUsedUp),
+            (
+                "remaining connection slots are reserved for non-replication superuser connections",
+                Kind::ConnectionsUsedUp,
+            ),
             ("database \"x\" must be vacuumed within 39000000 transactions", Kind::Wraparound),
             ("nextval: reached maximum value of sequence \"log_id_seq\" (2147483647)", Kind::KeySpace),
             ("cannot execute INSERT in a read-only transaction", Kind::ReadOnlyDatabase),
             ("relation \"pretixbase_x\" does not exist at character 15", Kind::SchemaBehind),
             ("column pretixbase_event.new does not exist", Kind::SchemaBehind),
             ("django.db.utils.OperationalError: no such column: x.y", Kind::SchemaBehind),
-            ("connect() failed (111: Connection refused) while connecting to upstream, client: 1.2.3.4", Kind::UpstreamFails),
+            (
+                "connect() failed (111: Connection refused) while connecting to upstream, client: 1.2.3.4",
+                Kind::UpstreamFails,
+            ),
             ("upstream timed out (110: Connection timed out) while reading response header", Kind::UpstreamFails),
             ("could not translate host name \"db1\" to address: Name or service not known", Kind::NameUnresolved),
             ("Out of memory: Killed process 123 (celery)", Kind::OomKill),

@@ -104,7 +104,9 @@ impl Armed {
                 let silent = now.millis_since(since);
                 (silent >= *absent_ms).then(|| {
                     let what = match last {
-                        Some(_) => format!("no match for {}, {} are allowed", text::span(silent), text::span(*absent_ms)),
+                        Some(_) => {
+                            format!("no match for {}, {} are allowed", text::span(silent), text::span(*absent_ms))
+                        }
                         None => format!("no match in the {} that were read", text::span(silent)),
                     };
                     fired(what, since, last.is_some(), self.matches.as_ref().map(|(_, example)| example))
@@ -115,7 +117,11 @@ impl Armed {
                 // It is told for as long as it would be waited for, and for five minutes at least.
                 let told = (*within_ms).max(5 * 60_000);
                 (now.millis_since(tally.last) <= told).then(|| {
-                    let what = format!("seen {} times, the last {} ago", tally.count, text::span(now.millis_since(tally.last)));
+                    let what = format!(
+                        "seen {} times, the last {} ago",
+                        tally.count,
+                        text::span(now.millis_since(tally.last))
+                    );
                     let what = if tally.count == 1 { what.replace("1 times, the last", "once,") } else { what };
                     fired(what, tally.streak, true, Some(example))
                 })

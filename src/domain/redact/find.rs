@@ -8,8 +8,25 @@ use super::REDACTED;
 
 /// Parts of names whose values are secrets, in lower case.
 const NAMES: &[&str] = &[
-    "password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "api_key", "api-key", "access_key", "private_key",
-    "signing_key", "credential", "sessionid", "session_key", "requirepass", "masterauth", "smtp_pass", "db_pass",
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "apikey",
+    "api_key",
+    "api-key",
+    "access_key",
+    "private_key",
+    "signing_key",
+    "credential",
+    "sessionid",
+    "session_key",
+    "requirepass",
+    "masterauth",
+    "smtp_pass",
+    "db_pass",
 ];
 /// Names whose values are secrets, whole.
 const WHOLE: &[&str] = &["pass", "auth"];
@@ -19,11 +36,29 @@ const HEADERS: &[&str] = &["authorization", "cookie"];
 const NOTHING: &[&str] = &["none", "null", "true", "false", "nil", "undefined", "''", "\"\""];
 /// How tokens begin that are known by their form.
 const FORMS: &[&str] = &[
-    "AKIA", "ASIA", "AIza", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "sk_live_", "sk_test_", "rk_live_",
-    "whsec_", "xoxb-", "xoxp-", "xoxa-", "SG.", "eyJ",
+    "AKIA",
+    "ASIA",
+    "AIza",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "sk_live_",
+    "sk_test_",
+    "rk_live_",
+    "whsec_",
+    "xoxb-",
+    "xoxp-",
+    "xoxa-",
+    "SG.",
+    "eyJ",
 ];
 /// How password hashes begin.
-const HASHES: &[&str] = &["pbkdf2_sha256$", "pbkdf2_sha1$", "argon2$", "bcrypt_sha256$", "bcrypt$", "scrypt$", "SCRAM-SHA-256$"];
+const HASHES: &[&str] =
+    &["pbkdf2_sha256$", "pbkdf2_sha1$", "argon2$", "bcrypt_sha256$", "bcrypt$", "scrypt$", "SCRAM-SHA-256$"];
 /// Programs that take a secret as the argument of a short option.
 const OPTIONS: &[(&str, &str)] = &[
     ("mysql", " -p"),
@@ -136,7 +171,9 @@ fn named(text: &str, lower: &str, at: usize, name: &str, out: &mut Vec<Range<usi
         Some(_) => return,
         None => {
             // `PASSWORD 'x'`, `--password x`, `requirepass x`
-            let dashed = text.get(..at).is_some_and(|b| b.trim_end_matches(in_name).is_empty() || word_before(b).starts_with('-'));
+            let dashed = text
+                .get(..at)
+                .is_some_and(|b| b.trim_end_matches(in_name).is_empty() || word_before(b).starts_with('-'));
             let option = dashed && word_before(text.get(..name_end).unwrap_or_default()).starts_with("--");
             let directive = matches!(name, "requirepass" | "masterauth");
             let quoted = sign.starts_with(['\'', '"']);
@@ -162,7 +199,8 @@ fn value_at(text: &str, start: usize, whole_line: bool) -> Option<Range<usize>> 
         return None;
     }
     // `b'…'`, `r"…"`, `\"…\"`
-    let prefix = usize::from(rest.starts_with(['b', 'r', 'u']) && rest.get(1..).is_some_and(|r| r.starts_with(['\'', '"'])));
+    let prefix =
+        usize::from(rest.starts_with(['b', 'r', 'u']) && rest.get(1..).is_some_and(|r| r.starts_with(['\'', '"'])));
     let prefix = prefix + rest.get(prefix..).map_or(0, |r| r.len() - r.trim_start_matches('\\').len());
     let inner = rest.get(prefix..)?;
     let range = match inner.chars().next() {
@@ -198,7 +236,10 @@ fn closing(body: &str, quote: char, escaped: bool) -> usize {
 fn keys(text: &str, out: &mut Vec<Range<usize>>) {
     for at in memmem::find_iter(text.as_bytes(), "PRIVATE KEY-----") {
         let head = text.get(..at).unwrap_or_default();
-        if head.rfind("-----BEGIN").is_none_or(|begin| head.get(begin..).is_none_or(|h| h.contains('\n') || h.contains("-----END"))) {
+        if head
+            .rfind("-----BEGIN")
+            .is_none_or(|begin| head.get(begin..).is_none_or(|h| h.contains('\n') || h.contains("-----END")))
+        {
             continue;
         }
         let start = at + "PRIVATE KEY-----".len();
@@ -223,7 +264,9 @@ fn options(text: &str, lower: &str, out: &mut Vec<Range<usize>>) {
                 continue;
             }
             let start = start + (rest.len() - rest.trim_start_matches([' ', '\t']).len());
-            out.extend(value_at(text, start, false).filter(|r| !text.get(r.clone()).is_some_and(|v| v.starts_with('-'))));
+            out.extend(
+                value_at(text, start, false).filter(|r| !text.get(r.clone()).is_some_and(|v| v.starts_with('-'))),
+            );
         }
     }
 }

@@ -26,8 +26,14 @@ fn secrets_go_and_the_rest_stays() {
         ("redis-server --requirepass s3cret --port 1", "redis-server --requirepass [redacted] --port 1"),
         ("key eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-def end", "key [redacted] end"),
         ("user pbkdf2_sha256$600000$salt$hash= end", "user [redacted] end"),
-        ("Internal Server Error: /o/e/order/ABC12/x8f3k2m9q1z5w7r4/", "Internal Server Error: /o/e/order/ABC12/[redacted]/"),
-        ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----[redacted]-----END RSA PRIVATE KEY-----"),
+        (
+            "Internal Server Error: /o/e/order/ABC12/x8f3k2m9q1z5w7r4/",
+            "Internal Server Error: /o/e/order/ABC12/[redacted]/",
+        ),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----",
+            "-----BEGIN RSA PRIVATE KEY-----[redacted]-----END RSA PRIVATE KEY-----",
+        ),
     ] {
         assert_eq!(redact(text), left);
     }

@@ -68,14 +68,32 @@ fn well_known_messages_are_named() {
     let missing = traced("django.db.utils.ProgrammingError: column pretixbase_event.x does not exist\nLINE 1: SELECT");
     for (text, more, times, rule, level) in [
         ("WORKER TIMEOUT (pid:7)", "", 2, "worker-timeouts", Level::Warning),
-        ("connect() failed (111: Connection refused) while connecting to upstream, client: 1.2.3.4", "", 5, "proxy-upstream-errors", Level::Warning),
-        ("no live upstreams while connecting to upstream, client: 1.2.3.4", "", 5, "proxy-upstream-errors", Level::Critical),
+        (
+            "connect() failed (111: Connection refused) while connecting to upstream, client: 1.2.3.4",
+            "",
+            5,
+            "proxy-upstream-errors",
+            Level::Warning,
+        ),
+        (
+            "no live upstreams while connecting to upstream, client: 1.2.3.4",
+            "",
+            5,
+            "proxy-upstream-errors",
+            Level::Critical,
+        ),
         ("Waiting for locks timed out: canceling statement", "", 3, "locks-time-out", Level::Warning),
         ("Internal Server Error: /x/", missing.as_str(), 2, "schema-behind-code", Level::Critical),
         ("relation \"pretixbase_x\" does not exist at character 15", "", 2, "schema-behind-code", Level::Warning),
         ("Received unregistered task of type 'a.b'.", "", 1, "worker-older", Level::Warning),
         ("OfflineGenerationError: You have offline compression enabled", "", 2, "static-missing", Level::Critical),
-        ("could not translate host name \"db1\" to address: Name or service not known", "", 2, "name-resolution", Level::Critical),
+        (
+            "could not translate host name \"db1\" to address: Name or service not known",
+            "",
+            2,
+            "name-resolution",
+            Level::Critical,
+        ),
         ("Session data corrupted", "", 5, "secret-changed", Level::Warning),
     ] {
         let claims = of(&[(text, more, times)]);
@@ -120,7 +138,8 @@ fn an_error_that_was_not_there_before_is_a_warning_when_it_repeats() {
 
 #[test]
 fn out_of_memory_is_believed_only_from_the_kernel() {
-    let guess = of(&[("WORKER TIMEOUT (pid:7)", "", 2), ("Worker (pid:7) was sent SIGKILL! Perhaps out of memory?", "", 2)]);
+    let guess =
+        of(&[("WORKER TIMEOUT (pid:7)", "", 2), ("Worker (pid:7) was sent SIGKILL! Perhaps out of memory?", "", 2)]);
     assert_eq!(ids(&guess), ["worker-timeouts"]);
     assert!(guess[0].evidence.contains("is a guess"));
     let kernel = of(&[("WORKER TIMEOUT (pid:7)", "", 2), ("Out of memory: Killed process 7 (gunicorn)", "", 1)]);

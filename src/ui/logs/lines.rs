@@ -103,15 +103,7 @@ impl Widths {
     }
 }
 
-fn one(
-    canvas: &mut Canvas<'_>,
-    row: Rect,
-    logs: &LogReading,
-    line: &Line,
-    widths: &Widths,
-    shift: u16,
-    clock: &Clock,
-) {
+fn one(canvas: &mut Canvas<'_>, row: Rect, logs: &LogReading, line: &Line, widths: &Widths, shift: u16, clock: &Clock) {
     let time = format::clock(line.at, &clock.zone);
     // A time that is only that of reading is marked.
     let mark = if line.dated { " " } else { "~" };

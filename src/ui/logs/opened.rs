@@ -32,7 +32,9 @@ pub(super) fn draw(
         rows.push((vec![piece(text_role(line.level), row)], true));
     }
     for row in line.more.lines() {
-        rows.extend(wrapped(row, width).into_iter().map(|row| (vec![piece(below_role(row.as_str(), line), row)], false)));
+        rows.extend(
+            wrapped(row, width).into_iter().map(|row| (vec![piece(below_role(row.as_str(), line), row)], false)),
+        );
     }
     rows.extend(around.iter().skip(at + 1).map(|l| (brief(l, clock), false)));
     // The opened line stands a little below the top, what came before it above.

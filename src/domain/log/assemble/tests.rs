@@ -32,14 +32,18 @@ fn a_traceback_belongs_to_its_first_row() {
         "INFO 2026-11-21 03:28:45,123 x y fine\n",
     ));
     assert_eq!(entries.len(), 2, "{entries:#?}");
-    assert_eq!(crate::domain::log::exception(&entries[0].more), Some("django.db.utils.OperationalError: FATAL: no slots"));
+    assert_eq!(
+        crate::domain::log::exception("", &entries[0].more),
+        Some("django.db.utils.OperationalError: FATAL: no slots")
+    );
     assert!(entries[0].more.contains("\n  File \"/a.py\", line 1, in f\n"));
     assert_eq!((entries[1].level, &*entries[1].text), (Severity::Info, "x y fine"));
 }
 
 #[test]
 fn a_bare_traceback_without_any_time_is_one_error() {
-    let entries = all("starting\nTraceback (most recent call last):\n  File \"/a.py\", line 1, in f\nValueError: y\nstopped");
+    let entries =
+        all("starting\nTraceback (most recent call last):\n  File \"/a.py\", line 1, in f\nValueError: y\nstopped");
     let levels: Vec<Severity> = entries.iter().map(|e| e.level).collect();
     assert!(entries.iter().all(|e| !e.dated && e.at == NOW));
     assert_eq!(entries.len(), 2, "{entries:#?} {levels:?}");
@@ -72,6 +76,21 @@ fn parts_of_a_postgres_message_go_below_it() {
 }
 
 #[test]
+fn a_traceback_that_celery_logs_row_by_row_is_one_entry() {
+    let rows = [
+        "Traceback (most recent call last):",
+        "  File \"/usr/lib/python3.11/shutil.py\", line 722, in rmtree",
+        "FileNotFoundError: [Errno 2] No such file or directory: '/tmp/x'",
+        "Restoring 1 unacknowledged message(s)",
+    ];
+    let text: Vec<String> = rows.iter().map(|r| format!("[2026-11-21 03:28:44,908: WARNING/MainProcess] {r}")).collect();
+    let entries = all(&text.join("\n"));
+    assert_eq!(entries.len(), 2, "{entries:#?}");
+    let exception = crate::domain::log::exception(&entries[0].text, &entries[0].more);
+    assert_eq!(exception, Some("FileNotFoundError: [Errno 2] No such file or directory: '/tmp/x'"));
+}
+
+#[test]
 fn the_zone_is_learnt_from_the_time_of_writing() {
     let row = "WARNING 2026-11-21 08:36:45,422 django.request log Unauthorized: /";
     let written = Timestamp::from_millis(1_795_246_606_000);
@@ -96,7 +115,9 @@ fn a_time_in_the_future_is_that_of_reading_and_marked() {
 
 #[test]
 fn nothing_a_terminal_obeys_gets_through() {
-    let entries = all("ERROR 2026-11-21 03:28:44,123 a \x1b[31mred\x1b[0m \x1b]0;title\x07b\x1b[2J\x07\u{202e}c\r\n  \x1b[1mx\x08");
+    let entries = all(
+        "ERROR 2026-11-21 03:28:44,123 a \x1b[31mred\x1b[0m \x1b]0;title\x07b\x1b[2J\x07\u{202e}c\r\n  \x1b[1mx\x08",
+    );
     assert_eq!((&*entries[0].text, &*entries[0].more), ("a red bc", "  x"));
 }
 

@@ -16,7 +16,11 @@ fn lines_of_the_programs_of_such_a_stack() {
             Error,
             "django.request log Internal Server Error: /x/",
         ),
-        ("[2026-11-21 03:19:28 +0000] [21015] [CRITICAL] WORKER TIMEOUT (pid:21020)", Critical, "WORKER TIMEOUT (pid:21020)"),
+        (
+            "[2026-11-21 03:19:28 +0000] [21015] [CRITICAL] WORKER TIMEOUT (pid:21020)",
+            Critical,
+            "WORKER TIMEOUT (pid:21020)",
+        ),
         (
             "[2026-11-21 03:47:09,421: ERROR/MainProcess] consumer: Cannot connect to redis://x: Error 111",
             Error,
@@ -38,7 +42,11 @@ fn lines_of_the_programs_of_such_a_stack() {
         ("327:M 21 Nov 2026 08:39:10.058 * DB saved on disk", Info, "DB saved on disk"),
         ("2026-11-21 03:28:44,123 - shop - WARNING - slow", Warning, "slow"),
         ("2026-11-21T03:28:44Z DEBUG shop: hello", Debug, "shop: hello"),
-        ("[ALERT]    (9) : backend 'x' has no server available!", Critical, "(9) : backend 'x' has no server available!"),
+        (
+            "[ALERT]    (9) : backend 'x' has no server available!",
+            Critical,
+            "(9) : backend 'x' has no server available!",
+        ),
         (r#"{"level":"error","msg":"bad","time":"2026-11-21T03:28:44Z","logger":"shop"}"#, Error, "shop: bad"),
         (r#"{"level":50,"msg":"bad","time":1795231724709}"#, Error, "bad"),
     ] {
@@ -79,7 +87,8 @@ fn parts_of_a_postgres_message_are_told() {
 
 #[test]
 fn a_traceback_within_json_comes_below() {
-    let parsed = parse(r#"{"level":"error","event":"x","exception":"Traceback (most recent call last):\nValueError: y"}"#);
+    let parsed =
+        parse(r#"{"level":"error","event":"x","exception":"Traceback (most recent call last):\nValueError: y"}"#);
     assert_eq!(parsed.more.as_deref(), Some("Traceback (most recent call last):\nValueError: y"));
 }
 
