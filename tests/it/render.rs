@@ -1,5 +1,6 @@
 //! The screens as text, at the sizes people have; and that nothing can make drawing panic.
 
+mod data;
 mod logs;
 
 use std::fmt::Write as _;

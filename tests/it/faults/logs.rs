@@ -151,7 +151,8 @@ impl Nginx {
             "daemon off; pid {at}/pid; error_log {at}/error.log; events {{}} http {{ access_log off; client_body_temp_path {at}/a; proxy_temp_path {at}/b; fastcgi_temp_path {at}/c; uwsgi_temp_path {at}/d; scgi_temp_path {at}/e; server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://127.0.0.1:{dead}; }} }} }}"
         );
         std::fs::write(dir.path().join("nginx.conf"), conf).unwrap();
-        let child = Command::new("nginx").arg("-c").arg(dir.path().join("nginx.conf")).stderr(Stdio::null()).spawn().unwrap();
+        let child =
+            Command::new("nginx").arg("-c").arg(dir.path().join("nginx.conf")).stderr(Stdio::null()).spawn().unwrap();
         let nginx = Self { child, port, dir };
         eventually("nginx", || TcpStream::connect(("127.0.0.1", port)).ok());
         nginx
@@ -202,15 +203,23 @@ async fn code_that_is_newer_than_its_schema_is_suspected() {
         assert!(said.contains("does not exist"), "{said}");
     }
     let finding = site.eyes.top(SITE, "schema-behind-code").await;
-    assert!(finding.suspected && finding.title.contains("column pretixbase_event.new_in_this_release does not exist"), "{finding:#?}");
+    assert!(
+        finding.suspected && finding.title.contains("column pretixbase_event.new_in_this_release does not exist"),
+        "{finding:#?}"
+    );
     assert_eq!(finding.level, Level::Warning, "only the database says so: it may be a person's typo");
     // The application says so itself.
     let traceback = "Traceback (most recent call last):\n  File \"a.py\", line 1, in f\n    return g()\npsycopg2.errors.UndefinedColumn: column pretixbase_event.new_in_this_release does not exist\nLINE 1: SELECT\n\n\nThe above exception was the direct cause of the following exception:\n\nTraceback (most recent call last):\n  File \"b.py\", line 1, in f\ndjango.db.utils.ProgrammingError: column pretixbase_event.new_in_this_release does not exist\nLINE 1: SELECT\n";
     for _ in 0..2 {
-        site.write("pretix.log", &[&pretix("ERROR", "django.request log Internal Server Error: /a/b/"), traceback].concat());
+        site.write(
+            "pretix.log",
+            &[&pretix("ERROR", "django.request log Internal Server Error: /a/b/"), traceback].concat(),
+        );
     }
     site.eyes
-        .until("critical", |m| top(m, SITE).is_some_and(|f| f.rule == "schema-behind-code" && f.level == Level::Critical))
+        .until("critical", |m| {
+            top(m, SITE).is_some_and(|f| f.rule == "schema-behind-code" && f.level == Level::Critical)
+        })
         .await;
     site.eyes.gone(SITE, "schema-behind-code").await;
     site.eyes.end().await;
@@ -232,7 +241,10 @@ async fn missing_built_files_are_named() {
     let mut site = Logged::open(&[Path::new("pretix.log")], "").await;
     let traceback = "Traceback (most recent call last):\n  File \"a.py\", line 1, in f\ncompressor.exceptions.OfflineGenerationError: You have offline compression enabled but key \"x\" is missing from offline manifest.\n";
     for _ in 0..2 {
-        site.write("pretix.log", &[&pretix("ERROR", "django.request log Internal Server Error: /a/b/"), traceback].concat());
+        site.write(
+            "pretix.log",
+            &[&pretix("ERROR", "django.request log Internal Server Error: /a/b/"), traceback].concat(),
+        );
     }
     site.comes_and_goes("static-missing", Level::Critical).await;
     site.eyes.end().await;
@@ -266,7 +278,9 @@ async fn a_worker_with_older_code_and_a_changed_secret_are_two_findings() {
     for _ in 0..5 {
         site.write("pretix.log", &pretix("WARNING", "django.security.SuspiciousSession base Session data corrupted"));
     }
-    site.eyes.until("both", |m| ["worker-older", "secret-changed"].iter().all(|r| m.findings.iter().any(|f| f.rule == *r))).await;
+    site.eyes
+        .until("both", |m| ["worker-older", "secret-changed"].iter().all(|r| m.findings.iter().any(|f| f.rule == *r)))
+        .await;
     let secret = site.eyes.model.findings.iter().find(|f| f.rule == "secret-changed").unwrap();
     assert!(secret.suspected && secret.title.starts_with("Suspected: "), "{secret:#?}");
     site.eyes.gone(SITE, "worker-older").await;
@@ -280,7 +294,9 @@ async fn triggers_of_the_operators_fire_and_stop() {
         [[triggers]]\nname = \"no orders\"\nmatch = \"order placed\"\nabsent_for = \"4s\"\n\
         [[triggers]]\nname = \"boots and ends\"\nmatch = \"Booting\"\nsequence = { then = \"Exiting\", within = \"30s\" }\n";
     let mut site = Logged::open(&[Path::new("pretix.log")], triggers).await;
-    let fired = |name: &'static str| move |m: &midwatch::app::model::Model| m.findings.iter().any(|f| f.rule == "trigger" && f.subject == name);
+    let fired = |name: &'static str| {
+        move |m: &midwatch::app::model::Model| m.findings.iter().any(|f| f.rule == "trigger" && f.subject == name)
+    };
     for _ in 0..3 {
         site.write("pretix.log", &pretix("INFO", "pretix.base.forms.auth auth Backend login invalid."));
     }
@@ -297,7 +313,8 @@ async fn triggers_of_the_operators_fire_and_stop() {
 
 #[tokio::test]
 async fn one_error_is_no_finding_and_what_is_in_two_logs_counts_once() {
-    let mut site = Logged::with(&[Path::new("pretix.log"), Path::new("gunicorn.log")], "repeated_errors_count = 20", "").await;
+    let mut site =
+        Logged::with(&[Path::new("pretix.log"), Path::new("gunicorn.log")], "repeated_errors_count = 20", "").await;
     let row = pretix("ERROR", "django.request log Internal Server Error: /testorg/broken/");
     site.write("pretix.log", &row);
     site.write("gunicorn.log", &row);
@@ -314,7 +331,8 @@ async fn one_error_is_no_finding_and_what_is_in_two_logs_counts_once() {
 async fn what_is_cold_begins_when_the_log_says() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("gunicorn.log");
-    let at = |ago: i64| (jiff::Zoned::now() - jiff::Span::new().seconds(ago)).strftime("%Y-%m-%d %H:%M:%S %z").to_string();
+    let at =
+        |ago: i64| (jiff::Zoned::now() - jiff::Span::new().seconds(ago)).strftime("%Y-%m-%d %H:%M:%S %z").to_string();
     let mut rows = format!("[{}] [1] [INFO] Listening\n", at(3_000));
     for ago in [400, 300, 200, 100, 50] {
         rows.push_str(&format!("[{}] [1] [CRITICAL] WORKER TIMEOUT (pid:{ago})\n", at(ago)));
