@@ -8,6 +8,7 @@ pub mod load;
 pub mod paths;
 pub mod report;
 
+mod service;
 mod site;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,9 @@ use url::Url;
 
 use crate::domain::database::Engine;
 use crate::domain::id::{HostId, SiteId};
+
+pub use self::service::{Listener, ServiceConfig, ServicePlace, SupervisorPlace};
+pub use self::site::decoded;
 
 /// Everything midwatch was told or found out, checked.
 #[derive(Debug)]
@@ -88,8 +92,35 @@ pub struct SiteConfig {
     pub backups: backups::BackupsConfig,
     /// The application's configuration file this came from.
     pub source: Option<PathBuf>,
+    /// Its services, and those it stands on.
+    pub services: Vec<ServiceConfig>,
     /// A practice site: labelled so on every screen.
     pub practice: bool,
+}
+
+impl SiteConfig {
+    /// A site of which only the address is known.
+    pub fn bare(id: SiteId, app: AppKind, url: Url) -> Self {
+        let unset = |what: &str| format!("{what} is not configured for this site");
+        Self {
+            title: id.0.clone(),
+            id,
+            app,
+            version: None,
+            url,
+            direct: None,
+            health_path: "/healthcheck/".to_owned(),
+            metrics: Err(unset("a metrics page")),
+            database: Err(unset("a database")),
+            redis: Err(unset("Redis")),
+            broker: Err(unset("a broker")),
+            data_dir: None,
+            backups: backups::BackupsConfig::default(),
+            source: None,
+            services: Vec::new(),
+            practice: false,
+        }
+    }
 }
 
 // A URL may carry a login, so what is shown here is without it.
@@ -109,6 +140,7 @@ impl fmt::Debug for SiteConfig {
             .field("broker", &self.broker)
             .field("data_dir", &self.data_dir)
             .field("backups", &self.backups)
+            .field("services", &self.services)
             .field("source", &self.source)
             .field("practice", &self.practice)
             .finish()

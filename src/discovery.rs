@@ -6,9 +6,15 @@
 
 mod application;
 pub mod backups;
+mod compose;
 mod process;
+mod running;
+mod services;
 mod settings;
+pub mod socket;
+mod supervised;
 mod trust;
+mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -120,6 +126,9 @@ pub fn discover(around: &Surroundings, app_config: Option<&Path>) -> Discovery {
             take(around, candidate, &processes, &mut out);
         }
     }
+    let machine = services::Machine::look(around, &processes, &mut out.trail);
+    machine.add_stacks(&mut out.sites, &mut out.trail);
+    services::attach(&machine, &mut out.sites, &mut out.trail);
     if out.sites.is_empty() {
         let found = Found::No(format!(
             "neither at {}, nor named by a running process; name one with --app-config, or describe the site in midwatch.toml",
@@ -130,11 +139,23 @@ pub fn discover(around: &Surroundings, app_config: Option<&Path>) -> Discovery {
     out
 }
 
+/// The login for a supervisord that listens there, from its configuration at a usual place.
+pub(crate) fn supervisor_login(
+    around: &Surroundings,
+    listens: &crate::config::Listener,
+) -> Option<(String, secrecy::SecretString)> {
+    let known = supervised::supervised(around, &running::running(around), &mut Vec::new());
+    known.into_iter().find(|s| s.at.listens == *listens)?.at.login
+}
+
 /// The one application with this configuration file, whatever else there is.
 pub fn application(around: &Surroundings, app_config: &Path, app: Option<AppKind>) -> Discovery {
     let mut out = Discovery::default();
     let processes = process::applications(around, &mut out.trail);
     take(around, named(around, app_config, app, "app_config"), &processes, &mut out);
+    // What the first look told of the machine need not be told again.
+    let machine = services::Machine::look(around, &processes, &mut Vec::new());
+    services::attach(&machine, &mut out.sites, &mut out.trail);
     out
 }
 

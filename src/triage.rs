@@ -172,6 +172,8 @@ pub struct HostFacts<'a> {
     pub changes: &'a Reading<ChangesReading>,
     /// What runs by the clock.
     pub schedule: &'a Reading<ScheduleReading>,
+    /// Units that failed and are no site's.
+    pub units: &'a Reading<ServicesReading>,
     /// Pending updates.
     pub updates: &'a Reading<UpdatesReading>,
     /// Who else is here.
@@ -272,6 +274,7 @@ pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
     remember_look(memory, SourceKind::Traffic, facts.traffic.at());
     remember_look(memory, SourceKind::Database, facts.database.at().or(facts.database.failed_since()));
     remember_look(memory, SourceKind::Redis, facts.redis.at().or(facts.redis.failed_since()));
+    remember_look(memory, SourceKind::Services, facts.services.at());
     if let Some(silence) = silence(facts.heard, facts.silent_after_ms, facts.now, SourceKind::Health) {
         return findings(vec![silence], facts.name, facts.now, memory, facts.history);
     }
@@ -296,10 +299,12 @@ pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
 /// What is wrong with a host, not yet folded.
 pub fn host(facts: &HostFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> Vec<Finding> {
     remember_look(memory, SourceKind::Host, facts.reading.at());
+    remember_look(memory, SourceKind::Services, facts.units.at());
     if let Some(silence) = silence(facts.heard, facts.silent_after_ms, facts.now, SourceKind::Host) {
         return findings(vec![silence], facts.name, facts.now, memory, &History::new());
     }
     let mut claims = host::claims(facts, limits);
+    claims.extend(service::host_claims(facts));
     claims.extend(schedule::claims(facts, limits));
     findings(claims, facts.name, facts.now, memory, &History::new())
 }

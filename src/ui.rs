@@ -22,6 +22,7 @@ mod logs;
 mod now;
 mod overlay;
 mod requests;
+mod service;
 mod services;
 mod source;
 mod sources;

@@ -200,7 +200,7 @@ async fn poll_site(
             let good = matches!(seen, Seen::Value(_));
             tell.send_if_modified(|signs| std::mem::replace(&mut signs.redis, good) != good);
         };
-        let probe = RedisProbe::new(site.redis.as_ref().ok(), site.broker.as_ref().ok());
+        let probe = RedisProbe::of(site.redis.as_ref().ok(), site.broker.as_ref().ok(), site.app);
         site::observe(probe, pace.redis, emit.clone(), poll_now.clone(), Observation::Redis, told).await;
     };
     let web = async {

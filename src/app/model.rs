@@ -192,6 +192,9 @@ pub struct Host {
     pub changes: Reading<ChangesReading>,
     /// What runs by the clock.
     pub schedule: Reading<ScheduleReading>,
+    /// Units of the machine that failed and are no site's.
+    #[serde(default)]
+    pub units: Reading<ServicesReading>,
     /// Pending updates.
     pub updates: Reading<UpdatesReading>,
     /// Who else is here.
@@ -213,6 +216,7 @@ impl Host {
             reading: Reading::Never,
             changes: Reading::Never,
             schedule: Reading::Never,
+            units: Reading::Never,
             updates: Reading::Never,
             people: Reading::Never,
             history: History::new(),

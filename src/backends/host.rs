@@ -5,10 +5,8 @@
 //!
 //! sysinfo is used in this module only.
 
-mod command_line;
 mod cpu;
 mod disks;
-mod errand;
 mod files;
 mod mounts;
 mod network;
@@ -25,10 +23,10 @@ pub use self::disks::Statvfs;
 
 use self::cpu::{CpuSample, CpuShares};
 use self::disks::Disks;
-use self::errand::{Answer, Errand};
 use self::network::Traffic;
 use self::processes::Processes;
 use self::sweep::{Sweep, sweep};
+use super::errand::{Answer, Errand};
 use crate::domain::host::{HostReading, Network};
 use crate::domain::reading::Seen;
 use crate::ports::Observe;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::backups::BackupFile;
+use super::service::ServiceFile;
 use super::{AppKind, ColorChoice};
 use crate::triage::Thresholds;
 
@@ -90,6 +91,10 @@ pub struct SiteFile {
     /// Places where its backups lie: `[[sites.NAME.backups]]`.
     #[serde(default)]
     pub backups: Vec<BackupFile>,
+    /// Its services by name, where they are not found by themselves.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, ServiceFile>")]
+    pub services: BTreeMap<String, Spanned<ServiceFile>>,
     /// A practice site: labelled so on every screen.
     pub practice: Option<bool>,
 }

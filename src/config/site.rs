@@ -7,7 +7,6 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::Spanned;
 use url::Url;
 
-use super::backups::BackupsConfig;
 use super::file::{SecretFile, SiteFile};
 use super::load::{Source, secret, url};
 use super::{AppKind, Config, DatabaseConfig, Found, MetricsConfig, RedisConfig, SiteConfig, Trace};
@@ -60,29 +59,13 @@ fn bare(id: &SiteId, file: &SiteFile, source: &mut Source, span: Range<usize>) -
     };
     // A wrong one is told when the table is laid over, together with the table's other mistakes.
     let url = Url::parse(written.get_ref()).or_else(|_| Url::parse("http://localhost")).ok()?;
-    let unset = |what: &str| format!("{what} is not configured for this site");
-    Some(SiteConfig {
-        id: id.clone(),
-        title: id.0.clone(),
-        app: file.app.unwrap_or(AppKind::Web),
-        version: None,
-        url,
-        direct: None,
-        health_path: "/healthcheck/".to_owned(),
-        metrics: Err(unset("a metrics page")),
-        database: Err(unset("a database")),
-        redis: Err(unset("Redis")),
-        broker: Err(unset("a broker")),
-        data_dir: None,
-        backups: BackupsConfig::default(),
-        source: None,
-        practice: false,
-    })
+    Some(SiteConfig::bare(id.clone(), file.app.unwrap_or(AppKind::Web), url))
 }
 
 fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Surroundings, trail: &mut Vec<Trace>) {
     site.title = file.title.map_or_else(|| std::mem::take(&mut site.title), |title| plain(&title, 80));
     site.app = file.app.unwrap_or(site.app);
+    super::service::overlay(&mut site.services, file.services, source, around);
     site.practice = file.practice.unwrap_or(site.practice);
     site.data_dir = file.data_dir.map(|dir| around.cwd.join(dir)).or_else(|| site.data_dir.take());
     site.backups.lay(file.backups, source, around);
@@ -198,7 +181,8 @@ fn database(written: &Spanned<String>, password: Option<SecretString>, source: &
     })
 }
 
-fn decoded(text: &str) -> String {
+/// Text of a URL with its `%XX` read.
+pub fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

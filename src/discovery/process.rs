@@ -141,6 +141,11 @@ fn application(words: &[String]) -> Option<AppKind> {
 }
 
 impl Process {
+    /// Its id.
+    pub(super) const fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// The configuration files it reads, and whether it was told which; never one that it may not read itself.
     fn files(&self, around: &Surroundings) -> Option<(Vec<PathBuf>, bool)> {
         let inside = self.inside.as_ref()?;

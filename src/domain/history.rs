@@ -17,6 +17,9 @@ const LATE_STEPS: i64 = 6;
 /// Points kept per series in memory: three hours.
 pub const POINTS: usize = 1080;
 
+/// Queues of a site that have a series of their own.
+pub const QUEUES: usize = 16;
+
 /// The name of a series: `health`, `requests`, `errors`, `queue`, `disk:/var`, …
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -45,6 +48,10 @@ pub mod names {
     pub const TASK_ERRORS: &str = "task-errors";
     /// Tasks waiting.
     pub const QUEUE: &str = "queue";
+    /// Followed by a queue's name: tasks waiting in it.
+    pub const QUEUE_OF: &str = "queue:";
+    /// Workers connected to the broker.
+    pub const WORKERS: &str = "workers";
     /// Sessions in the database.
     pub const SESSIONS: &str = "sessions";
     /// Sessions waiting for a lock.
@@ -187,7 +194,13 @@ pub fn points(what: &Observation) -> Vec<(SeriesKey, f64)> {
             add(names::LOCKS, db.waiting.map(f64::from));
         }
         Observation::Redis(Seen::Value(redis)) => {
-            add(names::QUEUE, redis.broker.as_ref().map(|b| b.waiting() as f64));
+            if let Some(broker) = &redis.broker {
+                add(names::QUEUE, Some(broker.waiting() as f64));
+                add(names::WORKERS, broker.consumers.map(f64::from));
+                for queue in broker.queues.iter().take(QUEUES) {
+                    add(&[names::QUEUE_OF, &queue.name].concat(), Some(queue.waiting as f64));
+                }
+            }
         }
         Observation::Host(seen) => {
             if let Seen::Value(host) = &**seen {

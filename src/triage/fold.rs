@@ -2,6 +2,8 @@
 //!
 //! Findings of one site fold under causes of the same site, and under causes of the host it runs on.
 
+use std::collections::BTreeSet;
+
 use super::Finding;
 use crate::domain::level::Level;
 
@@ -31,11 +33,29 @@ const fn edge_when(
 /// later line finds its cause. Within one site a database or Redis that is gone explains the healthcheck (pretix asks
 /// both there), the errors of requests and tasks, blind metrics, and workers that can't reach their broker.
 const CAUSES: &[Edge] = &[
-    edge("web-unreachable", &["metrics-blind", "proxy-fault", "proxy-upstream-errors", "accept-queue"]),
-    edge("web-hangs", &["metrics-blind", "requests-fail", "proxy-fault", "worker-timeouts", "accept-queue"]),
-    edge("web-error", &["metrics-blind", "requests-fail", "proxy-fault", "errors-new"]),
+    edge(
+        "web-unreachable",
+        &["metrics-blind", "gateway-errors", "requests-fail", "proxy-fault", "proxy-upstream-errors", "accept-queue"],
+    ),
+    edge(
+        "web-hangs",
+        &[
+            "metrics-blind",
+            "requests-fail",
+            "requests-slow",
+            "gateway-errors",
+            "proxy-fault",
+            "worker-timeouts",
+            "accept-queue",
+        ],
+    ),
+    edge(
+        "web-error",
+        &["metrics-blind", "requests-fail", "requests-slow", "gateway-errors", "proxy-fault", "errors-new"],
+    ),
     edge("web-misdirected", &["metrics-blind", "proxy-fault"]),
-    edge("proxy-fault", &["proxy-upstream-errors"]),
+    edge("proxy-fault", &["proxy-upstream-errors", "gateway-errors"]),
+    edge("gateway-errors", &["requests-fail", "proxy-upstream-errors"]),
     edge("queue-growing", &["queue-late"]),
     edge("worker-gone", &["queue-late", "queue-growing", "tasks-unacked", "mail-stuck", "worker-silent"]),
     edge("worker-hung", &["queue-late", "queue-growing", "tasks-unacked", "mail-stuck", "worker-silent"]),
@@ -64,10 +84,16 @@ const CAUSES: &[Edge] = &[
     edge("redis-memory", &["redis-refuses-writes", "redis-evicts"]),
     edge("redis-evicts", &["queue-late"]),
     edge("redis-wrong-role", &["redis-refuses-writes"]),
-    edge("redis-stale-socket", &["redis-down", "web-error"]),
+    edge("redis-wrong-role", WEB),
+    edge("redis-stale-socket", &["redis-down"]),
+    edge("redis-stale-socket", WEB),
     edge("name-resolution", &["web-error", "requests-fail", "tasks-fail", "errors-new"]),
     edge_when("dns-fails", &["database-down", "redis-down", "web-unreachable", "name-resolution"], names_a_host),
     edge("certificate-not-loaded", &["certificate"]),
+];
+
+/// What a host does to the sites on it; looked at last.
+const BELOW: &[Edge] = &[
     edge("oom-kills", &["service-oom"]),
     edge("memory-short", &["oom-kills"]),
     edge_when("disk-full", FULL, lacks_space),
@@ -75,6 +101,48 @@ const CAUSES: &[Edge] = &[
     edge_when("disk-read-only", FULL, is_read_only),
     edge_when("deleted-open", &["disk-full", "disk-filling"], same_mount),
     edge_when("log-flood", &["disk-filling"], always),
+];
+
+/// The rules that say that a service is down; their subject begins with its role. Looked at after [`CAUSES`]: under a
+/// database service that is down stands the database that doesn't answer, with what follows from that.
+const SERVICE_DOWN: &[&str] = &[
+    "service-oom",
+    "service-crash-loop",
+    "service-failed",
+    "service-stopped",
+    "service-missing",
+    "process-stopped-state",
+    "service-slow-start",
+    "service-unhealthy",
+];
+
+/// What follows from a service of a role that is down.
+const BY_ROLE: &[(&str, &[&str])] = &[
+    ("database", &["database-down", "database-recovering"]),
+    ("redis", &["redis-down", "redis-stale-socket"]),
+    (
+        "worker",
+        &["worker-gone", "worker-hung", "worker-silent", "queue-late", "queue-growing", "tasks-unacked", "tasks-fail"],
+    ),
+    ("proxy", &["web-unreachable", "proxy-fault"]),
+    (
+        "web",
+        &[
+            "web-unreachable",
+            "web-hangs",
+            "web-error",
+            "web-slow",
+            "own-port-fault",
+            "proxy-fault",
+            "proxy-upstream-errors",
+            "metrics-blind",
+            "requests-fail",
+            "requests-slow",
+            "gateway-errors",
+            "accept-queue",
+            "worker-timeouts",
+        ],
+    ),
 ];
 
 /// What the visitor sees when something below the application is gone.
@@ -87,6 +155,8 @@ const WEB: &[&str] = &[
     "proxy-upstream-errors",
     "metrics-blind",
     "requests-fail",
+    "requests-slow",
+    "gateway-errors",
     "tasks-fail",
     "queue-late",
     "queue-growing",
@@ -148,28 +218,56 @@ fn same_mount(cause: &Finding, symptom: &Finding) -> bool {
 
 /// Whether a rule says that requests fail for a reason that is known.
 pub fn is_outage(rule: &str) -> bool {
-    CAUSES.iter().any(|e| e.cause == rule && e.symptoms.contains(&"requests-fail")) || rule == "web-unreachable"
+    // A symptom among others is none: it says that requests fail, not why.
+    const NONE: [&str; 3] = ["gateway-errors", "worker-timeouts", "locks-time-out"];
+    !NONE.contains(&rule) && CAUSES.iter().any(|e| e.cause == rule && e.symptoms.contains(&"requests-fail"))
 }
 
 /// Folds symptoms under their cause and sorts: worst first, then the longest standing. `hosts` are the names of hosts:
 /// what is wrong with them can be the cause of what is wrong with any site.
 pub fn fold(mut findings: Vec<Finding>, hosts: &[&str]) -> Vec<Finding> {
     for edge in CAUSES {
-        let mut causes = Vec::new();
-        while let Some(at) = findings.iter().position(|f| f.rule == edge.cause) {
-            causes.push(findings.remove(at));
-        }
-        for cause in &mut causes {
-            let of_host = hosts.contains(&cause.site.as_str());
-            let under =
-                |f: &Finding| f.is_any(edge.symptoms) && (of_host || f.site == cause.site) && (edge.when)(cause, f);
-            let (under, rest): (Vec<_>, Vec<_>) = findings.into_iter().partition(under);
-            findings = rest;
-            take(cause, under);
-        }
-        findings.append(&mut causes);
+        findings = along(edge, findings, hosts);
+    }
+    findings = by_role(findings);
+    for edge in BELOW {
+        findings = along(edge, findings, hosts);
     }
     sort(&mut findings);
+    findings
+}
+
+fn along(edge: &Edge, mut findings: Vec<Finding>, hosts: &[&str]) -> Vec<Finding> {
+    let mut causes: Vec<Finding> = findings.extract_if(.., |f| f.rule == edge.cause).collect();
+    for cause in &mut causes {
+        let of_host = hosts.contains(&cause.site.as_str());
+        let under =
+            |f: &mut Finding| f.is_any(edge.symptoms) && (of_host || f.site == cause.site) && (edge.when)(cause, f);
+        let under = findings.extract_if(.., under).collect();
+        take(cause, under);
+    }
+    findings.append(&mut causes);
+    findings
+}
+
+/// Of several services of one role that are down (and several rules about one) the first cause takes the others of the
+/// same service, and what follows from the role.
+fn by_role(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let role_of = |f: &Finding| f.subject.split(' ').next().unwrap_or_default().to_owned();
+    for (role, symptoms) in BY_ROLE {
+        let sites: BTreeSet<String> = findings.iter().map(|f| f.site.clone()).collect();
+        for site in sites {
+            let down = |f: &Finding| f.site == site && f.is_any(SERVICE_DOWN) && role_of(f) == *role;
+            let rank = |f: &Finding| SERVICE_DOWN.iter().position(|rule| *rule == f.rule);
+            let found = findings.iter().enumerate().filter(|(_, f)| down(f)).min_by_key(|(_, f)| rank(f));
+            let Some((at, _)) = found else { continue };
+            let mut cause = findings.remove(at);
+            let same = |f: &Finding| down(f) && f.subject == cause.subject;
+            let under = findings.extract_if(.., |f| f.site == site && (f.is_any(symptoms) || same(f))).collect();
+            take(&mut cause, under);
+            findings.push(cause);
+        }
+    }
     findings
 }
 

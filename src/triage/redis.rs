@@ -1,16 +1,17 @@
-//! What Redis, the queues and the workers say (FIELD INC-03, INC-04, INC-25, INC-28).
+//! What Redis and its servers say (FIELD INC-25 to INC-28).
 
-use super::{Claim, Rule, Since, SiteFacts, Thresholds};
+use super::{Claim, Rule, SiteFacts, Thresholds};
 use crate::domain::id::SourceKind;
 use crate::domain::level::Level;
 use crate::domain::reading::Reading;
-use crate::domain::redis::{Broker, RedisReading};
+use crate::domain::redis::{RedisReading, RedisServer};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
-use crate::domain::traffic::share;
 
-/// A live worker asks for tasks every second; one that has not for so long is hung (FIELD R-WORK: idle > 5 s).
-pub const CONSUMER_HUNG_S: u64 = 5;
+mod tasks;
+
+/// Used share of the clients a server admits that is a warning (awesome-prometheus-alerts: 90 %).
+const CLIENTS_WARNING: f64 = 0.90;
 
 /// The rules of this module.
 pub const RULES: &[Rule] = &[
@@ -45,6 +46,56 @@ pub const RULES: &[Rule] = &[
         runbook: None,
     },
     Rule {
+        id: "redis-evicts",
+        incidents: &["INC-26"],
+        reads: &[SourceKind::Redis],
+        thresholds: &[],
+        meaning: "The server that holds the queues throws away any key for room (allkeys-*): queued tasks get lost without an error.",
+        mend: "Set maxmemory-policy to noeviction or volatile-lru and give it memory; then look for lost work (mail, orders without a ticket).",
+        danger: "Nothing tells which tasks are lost.",
+        runbook: None,
+    },
+    Rule {
+        id: "redis-snapshot",
+        incidents: &["INC-27"],
+        reads: &[SourceKind::Redis],
+        thresholds: &[],
+        meaning: "Redis can't write its snapshot or its append-only file; a crash now loses what changed since, and it may begin to refuse writes.",
+        mend: "Find out why in its log: disk full, or no permission. Then see a BGSAVE succeed.",
+        danger: "stop-writes-on-bgsave-error switched off hides it and is forgotten.",
+        runbook: None,
+    },
+    Rule {
+        id: "redis-wrong-role",
+        incidents: &["INC-28"],
+        reads: &[SourceKind::Redis],
+        thresholds: &[],
+        meaning: "The application is connected to a replica: its writes are refused, or lost at the next sync.",
+        mend: "Find out which node is the master and who switched; point the application there, or hand over to who runs the cluster.",
+        danger: "REPLICAOF NO ONE on the wrong node makes two masters.",
+        runbook: None,
+    },
+    Rule {
+        id: "redis-stale-socket",
+        incidents: &["INC-28"],
+        reads: &[SourceKind::Redis],
+        thresholds: &[],
+        meaning: "Redis made its socket anew, and a container still sees the directory that was removed.",
+        mend: "Restart that container only.",
+        danger: "Restarting Redis again repeats the fault.",
+        runbook: Some("restart-services"),
+    },
+    Rule {
+        id: "redis-clients",
+        incidents: &["INC-28"],
+        reads: &[SourceKind::Redis],
+        thresholds: &[],
+        meaning: "Redis has, or nearly has, as many clients as it admits (maxclients); it refuses more.",
+        mend: "See who holds them (CLIENT LIST); restart what leaks connections.",
+        danger: "CLIENT KILL of a worker's connection sends its tasks out twice.",
+        runbook: None,
+    },
+    Rule {
         id: "worker-gone",
         incidents: &["INC-03"],
         reads: &[SourceKind::Redis],
@@ -59,9 +110,29 @@ pub const RULES: &[Rule] = &[
         incidents: &["INC-03"],
         reads: &[SourceKind::Redis],
         thresholds: &[],
-        meaning: "A worker is connected but has stopped asking for tasks.",
+        meaning: "A worker is connected, but has stopped asking for tasks and sending heartbeats; a busy one sends them.",
         mend: "See what it does, then restart it: TERM first.",
         danger: "KILL loses the running task.",
+        runbook: Some("restart-services"),
+    },
+    Rule {
+        id: "tasks-unacked",
+        incidents: &["INC-05"],
+        reads: &[SourceKind::Redis],
+        thresholds: &[],
+        meaning: "Tasks are held by a worker that is gone; they come back after the visibility timeout (an hour) and may run twice.",
+        mend: "Start a worker and wait; do not edit the keys.",
+        danger: "Pushing them back by hand takes payments or sends mail twice.",
+        runbook: Some("restart-services"),
+    },
+    Rule {
+        id: "queue-growing",
+        incidents: &["INC-04"],
+        reads: &[SourceKind::Redis, SourceKind::Traffic],
+        thresholds: &[],
+        meaning: "A queue has grown for ten minutes although workers live: too few of them, or one slow task takes their time.",
+        mend: "Start another worker for that queue (-Q); see which task takes the time.",
+        danger: "Purging the wrong queue loses orders.",
         runbook: Some("restart-services"),
     },
     Rule {
@@ -81,96 +152,164 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// What Redis claims.
+/// What Redis, its queues and its workers claim.
 pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
     let mut out = Vec::new();
     match facts.redis {
-        Reading::Fresh { value, at, .. } => redis(value, *at, limits, &mut out),
-        Reading::Stale { failed_since, why, .. } => out.push(gone(why, *failed_since, true)),
-        Reading::Failed { failed_since, why } => out.push(gone(why, *failed_since, false)),
+        Reading::Fresh { value, at, .. } => {
+            servers(value, *at, limits, &mut out);
+            tasks::claims(facts, value, *at, limits, &mut out);
+        }
+        Reading::Stale { failed_since, why, .. } => out.push(down(why, *failed_since, true)),
+        Reading::Failed { failed_since, why } => out.push(down(why, *failed_since, false)),
         Reading::Never | Reading::Unseen { .. } => {}
     }
     out
 }
 
-fn gone(why: &str, at: Timestamp, seen: bool) -> Claim {
+fn down(why: &str, at: Timestamp, seen: bool) -> Claim {
     Claim::new("redis-down", Level::Critical, "Redis does not answer", why, SourceKind::Redis, at).since(at, seen)
 }
 
+/// A claim of Redis about the site as a whole.
 fn claim(rule: &'static str, level: Level, title: String, evidence: String, at: Timestamp) -> Claim {
     Claim::new(rule, level, title, evidence, SourceKind::Redis, at)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
-fn redis(redis: &RedisReading, at: Timestamp, limits: &Thresholds, out: &mut Vec<Claim>) {
-    if let Some(why) = &redis.refuses_writes {
-        out.push(claim(
-            "redis-refuses-writes",
-            Level::Critical,
-            format!("Redis refuses writes: {why}"),
-            memory(redis),
-            at,
-        ));
-    } else if let (Some(used), Some(max)) = (redis.used_memory, redis.max_memory.filter(|m| *m > 0))
-        && share(used as f64, max as f64).is_some_and(|s| s >= limits.redis_memory_warning)
-    {
-        let title = format!("Redis has {} of {} in use", text::bytes(used), text::bytes(max));
-        out.push(claim("redis-memory", Level::Warning, title, memory(redis), at));
+fn servers(redis: &RedisReading, at: Timestamp, limits: &Thresholds, out: &mut Vec<Claim>) {
+    if let Some(why) = &redis.stale_socket {
+        let title = "Redis answers here, and a container of the application sees its old directory".to_owned();
+        out.push(claim("redis-stale-socket", Level::Critical, title, why.clone(), at));
     }
-    if let Some(broker) = &redis.broker {
-        workers(broker, at, out);
-        for queue in &broker.queues {
-            let money = queue.name == "checkout";
-            let (warning, critical) = if money {
-                (limits.checkout_wait_warning_s, limits.checkout_wait_critical_s)
-            } else {
-                (limits.queue_wait_warning_s, limits.queue_wait_critical_s)
-            };
-            let Some(oldest) = queue.oldest_at_least_s.filter(|s| *s >= warning && queue.waiting > 0) else { continue };
-            let level = if oldest >= critical { Level::Critical } else { Level::Warning };
-            let title = format!(
-                "{} in queue {}, the oldest ≥ {}",
-                text::tasks_wait(queue.waiting),
-                queue.name,
-                text::span(oldest * 1000)
-            );
-            let evidence = if money { "carts and orders wait for this queue" } else { "" }.to_owned();
-            let mut late = claim("queue-late", level, title, evidence, at);
-            late.subject.clone_from(&queue.name);
-            late.since = Some(Since { at: at.plus_secs(-i64::try_from(oldest).unwrap_or(0)), seen: false });
-            out.push(late);
+    let replica = redis.servers().any(|(_, server)| server.is_replica());
+    for (index, (what, server)) in redis.servers().enumerate() {
+        let holds_queues = redis.broker.is_some() && (index > 0 || redis.broker_server.is_none());
+        let subject = if index == 0 { String::new() } else { what.to_owned() };
+        let mut add = |rule, level, title, evidence| {
+            out.push(claim(rule, level, title, evidence, at).of(subject.as_str()));
+        };
+        if let Some((level, title, evidence)) = role(server) {
+            add("redis-wrong-role", level, title, evidence);
         }
+        if let Some((level, title)) = evictions(server, holds_queues) {
+            add("redis-evicts", level, title, memory(server));
+        }
+        if redis.refuses_writes.is_none() {
+            if let Some((level, title)) = fills(server, holds_queues, limits) {
+                add("redis-memory", level, title, memory(server));
+            }
+            if let Some(failure) = server.persistence.failure() {
+                let title = format!("Redis can't save its data: {failure}");
+                add("redis-snapshot", Level::Warning, title, unsaved(server));
+            }
+        }
+        if let Some((level, title, evidence)) = clients(server) {
+            add("redis-clients", level, title, evidence);
+        }
+    }
+    // A replica refuses writes because it is one: said once.
+    if let Some(why) = redis.refuses_writes.as_ref().filter(|_| !replica) {
+        let title = format!("Redis refuses writes: {why}");
+        let home = redis.broker_server.as_ref().filter(|_| why.starts_with("broker: ")).unwrap_or(&redis.server);
+        let failure = home.persistence.failure().map(|_| unsaved(home));
+        out.push(claim("redis-refuses-writes", Level::Critical, title, failure.unwrap_or_else(|| memory(home)), at));
     }
 }
 
-fn memory(redis: &RedisReading) -> String {
-    let limit = match redis.max_memory {
+/// A replica where the application writes (INC-28).
+fn role(server: &RedisServer) -> Option<(Level, String, String)> {
+    if !server.is_replica() {
+        return None;
+    }
+    let master = server.master.clone().unwrap_or_default();
+    let of = if master.place.is_empty() { "another server".to_owned() } else { master.place.clone() };
+    let link = match (master.linked, master.down_s) {
+        (true, _) => "its link to the master is up".to_owned(),
+        (false, Some(secs)) => format!("it has lost its master for {}", text::span(secs * 1000)),
+        (false, None) => "it has lost its master".to_owned(),
+    };
+    Some(if master.read_only {
+        let title = format!("The application is connected to a read-only replica of {of}: Redis refuses writes");
+        (Level::Critical, title, link)
+    } else {
+        let title = format!("The application writes to a replica of {of}: what it writes is lost at the next sync");
+        (Level::Warning, title, link)
+    })
+}
+
+/// A broker that throws queued tasks away (INC-26). A cache may evict: that is what it is for.
+fn evictions(server: &RedisServer, holds_queues: bool) -> Option<(Level, String)> {
+    if !holds_queues || !server.evicts_all() {
+        return None;
+    }
+    let evicted = server.evicted.filter(|evicted| evicted.total > 0)?;
+    let policy = server.policy.as_deref().unwrap_or_default();
+    Some(if evicted.recent > 0 {
+        let keys = text::count(evicted.recent, "key");
+        (
+            Level::Critical,
+            format!("Redis throws data away for room ({policy}): {keys} lately; queued tasks may be among them"),
+        )
+    } else {
+        let keys = text::count(evicted.total, "key");
+        (Level::Warning, format!("Redis threw {keys} away since it started ({policy}); queued tasks may be among them"))
+    })
+}
+
+/// Memory that nears its limit, where reaching it does harm.
+fn fills(server: &RedisServer, holds_queues: bool, limits: &Thresholds) -> Option<(Level, String)> {
+    let (used, limit) = (server.used_memory?, server.max_memory?);
+    server.memory_share().filter(|share| *share >= limits.redis_memory_warning)?;
+    let then = match server.policy.as_deref() {
+        None | Some("noeviction") => "then it refuses writes",
+        Some(_) if server.evicts_all() && holds_queues => "then it throws queued tasks away",
+        // A cache that is full and makes room is as it should be.
+        Some(_) => return None,
+    };
+    Some((Level::Warning, format!("Redis has {} of {} in use; {then}", text::bytes(used), text::bytes(limit))))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
+fn clients(server: &RedisServer) -> Option<(Level, String, String)> {
+    let (used, most) = (server.clients?, server.max_clients.filter(|most| *most > 0));
+    let of = most.map(|most| format!(" of {most}")).unwrap_or_default();
+    let evidence = format!("{used}{of} clients connected");
+    if let Some(refused) = server.rejected.filter(|rejected| rejected.recent > 0) {
+        let title = format!(
+            "Redis refused {} lately: it has no room for more clients",
+            text::count(refused.recent, "connection")
+        );
+        return Some((Level::Critical, title, evidence));
+    }
+    let share = used as f64 / most? as f64;
+    (share >= CLIENTS_WARNING)
+        .then(|| (Level::Warning, format!("Redis has {used}{of} client connections in use"), evidence))
+}
+
+/// What a crash would lose.
+fn unsaved(server: &RedisServer) -> String {
+    let kept = &server.persistence;
+    let changes = kept.changes.map(|n| format!("{} not saved", text::count(n, "change")));
+    let age = kept.snapshot_age_s.map(|secs| format!("last good snapshot {} ago", text::span(secs * 1000)));
+    let hint = "disk full, or its directory can't be written".to_owned();
+    changes.into_iter().chain(age).chain([hint]).collect::<Vec<_>>().join(" · ")
+}
+
+fn memory(server: &RedisServer) -> String {
+    let limit = match server.max_memory {
         Some(0) => "no limit".to_owned(),
         Some(max) => format!("of {}", text::bytes(max)),
         None => String::new(),
     };
-    let used = redis.used_memory.map(text::bytes).unwrap_or_default();
-    [used, limit, redis.policy.clone().unwrap_or_default()]
+    let used = server.used_memory.map(text::bytes).unwrap_or_default();
+    let refused = server.oom_errors.filter(|errors| errors.recent > 0);
+    let refused = refused.map(|errors| format!("{} refused lately", text::count(errors.recent, "write")));
+    [used, limit, server.policy.clone().unwrap_or_default(), refused.unwrap_or_default()]
         .into_iter()
         .filter(|s| !s.is_empty())
         .collect::<Vec<_>>()
         .join(" · ")
 }
 
-/// Worker dead or hung while every page is fine (INC-03; pretix' post-mortem of 2018-11-26).
-fn workers(broker: &Broker, at: Timestamp, out: &mut Vec<Claim>) {
-    let held = broker.unacked.filter(|n| *n > 0);
-    let held = held.map(|n| format!(", {} held unacknowledged", text::count(n, "task"))).unwrap_or_default();
-    let evidence = format!("{} in all queues{held}", text::tasks_wait(broker.waiting()));
-    // Who may not list clients does not know; that is not "no worker".
-    let Some(consumers) = broker.consumers else { return };
-    if consumers == 0 {
-        let title = "No worker takes tasks: carts, orders and mail hang while pages work".to_owned();
-        out.push(claim("worker-gone", Level::Critical, title, evidence, at));
-    } else if let Some(idle) = broker.consumer_idle_s.filter(|s| *s > CONSUMER_HUNG_S) {
-        let title = format!("A worker hangs: it has not asked for a task for {}", text::span(idle * 1000));
-        let level = if broker.waiting() > 0 { Level::Critical } else { Level::Warning };
-        let evidence = format!("{evidence}; {} connected", text::count(consumers.into(), "worker"));
-        out.push(claim("worker-hung", level, title, evidence, at));
-    }
-}
+#[cfg(test)]
+mod tests;

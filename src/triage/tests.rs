@@ -5,7 +5,7 @@ use crate::domain::database::{Blocker, Engine};
 use crate::domain::health::{Certificate, HealthState};
 use crate::domain::host::{Disk, DiskSpace};
 use crate::domain::reading::Seen;
-use crate::domain::redis::{Broker, WaitingQueue};
+use crate::domain::redis::{Broker, QUIET_S, RedisReading, RedisServer, WaitingQueue};
 use crate::domain::traffic::{Count, Queue, Route, Task, Window};
 
 const T0: Timestamp = Timestamp::from_millis(1_795_230_000_000);
@@ -51,19 +51,29 @@ fn postgres() -> DatabaseReading {
 fn redis(broker: Broker) -> RedisReading {
     RedisReading {
         latency_ms: 0.2,
-        version: "7.0.15".to_owned(),
-        role: "master".to_owned(),
-        used_memory: Some(2_000_000),
-        max_memory: Some(0),
-        policy: Some("noeviction".to_owned()),
-        refuses_writes: None,
+        server: RedisServer {
+            version: "7.0.15".to_owned(),
+            role: "master".to_owned(),
+            used_memory: Some(2_000_000),
+            max_memory: Some(0),
+            policy: Some("noeviction".to_owned()),
+            ..RedisServer::default()
+        },
         broker: Some(broker),
+        ..RedisReading::default()
     }
 }
 
 fn broker(waiting: u64, oldest: Option<u64>, consumers: u32, idle: Option<u64>) -> Broker {
     let queue = WaitingQueue { name: "checkout".to_owned(), waiting, oldest_at_least_s: oldest };
-    Broker { queues: vec![queue], unacked: Some(0), consumers: Some(consumers), consumer_idle_s: idle }
+    Broker {
+        queues: vec![queue],
+        unacked: Some(0),
+        consumers: Some(consumers),
+        consumer_idle_s: idle,
+        quiet: u32::from(idle.is_some_and(|idle| idle > QUIET_S)),
+        ..Broker::default()
+    }
 }
 
 impl World {
@@ -355,6 +365,7 @@ fn host_with(disks: Vec<Disk>) -> Vec<Finding> {
             reading: &reading,
             changes: &Reading::Never,
             schedule: &Reading::Never,
+            units: &Reading::Never,
             updates: &Reading::Never,
             people: &Reading::Never,
             heard: Some(T0),

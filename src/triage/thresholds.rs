@@ -46,6 +46,9 @@ pub struct Thresholds {
     pub certificate_critical_days: u64,
     /// Milliseconds a healthcheck may take: warning.
     pub health_slow_ms: f64,
+    /// Used share of a service's own memory limit: warning (awesome-prometheus-alerts: 80 % of a container's, page cache
+    /// included, which this leaves out).
+    pub service_memory_warning: f64,
     /// Used share of Redis' memory limit: warning (awesome-prometheus-alerts: 90 %).
     pub redis_memory_warning: f64,
     /// Share of its series' median below which a backup is suspiciously small: warning (FIELD INC-36: a drop of 50 %).
@@ -75,6 +78,7 @@ impl Default for Thresholds {
             certificate_warning_days: 20,
             certificate_critical_days: 3,
             health_slow_ms: 1000.0,
+            service_memory_warning: 0.90,
             redis_memory_warning: 0.90,
             backup_small_share: 0.50,
         }

@@ -1,26 +1,83 @@
-//! Database and Redis.
+//! Database and Redis, side by side where there is room, else one above the other.
+
+mod database;
+mod facts;
+mod redis;
+mod sessions;
 
 use ratatui::layout::Rect;
 
-use super::canvas::{Canvas, piece, split_top};
+use super::canvas::{Canvas, piece, split_left, split_top};
 use super::clock::Clock;
+use super::detail::empty;
 use super::source::Source;
+use super::strip;
+use super::strips;
 use super::theme::Role;
-use crate::app::model::Model;
+use crate::app::model::{Model, Site};
 use crate::app::view;
+use crate::domain::history::History;
 use crate::domain::id::SourceKind;
+
+/// From this width on the two stand side by side.
+const WIDE: u16 = 118;
+/// From this height on there are strips below them.
+const HIGH: u16 = 26;
 
 /// Draws the screen.
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock) {
     let Some(site) = model.site() else {
-        canvas.paragraph(area, "no site is watched", Role::Muted);
+        let text = "No application is watched, so there is no database to show. Now (1) says why none was found.";
+        empty(canvas, area, text);
         return;
     };
+    if let Some(id) = &model.data.open {
+        one(canvas, area, model, site, id, clock);
+        return;
+    }
+    let area = if area.height >= HIGH { above(canvas, area, site, clock) } else { area };
+    let has = |kind| site.sources.contains(&kind);
+    match (has(SourceKind::Database), has(SourceKind::Redis)) {
+        (true, true) => both(canvas, area, model, site, clock),
+        (false, true) => {
+            redis::draw(canvas, area, site, clock);
+        }
+        (true | false, false) => {
+            database::draw(canvas, area, model, site, clock);
+        }
+    }
+}
+
+fn both(canvas: &mut Canvas<'_>, area: Rect, model: &Model, site: &Site, clock: &Clock) {
+    if area.width >= WIDE {
+        let (left, right) = split_left(area, area.width / 2 - 1, 3);
+        database::draw(canvas, left, model, site, clock);
+        redis::draw(canvas, right, site, clock);
+        return;
+    }
+    // The database needs more where sessions block each other; each keeps what it needs least.
+    let blocked = sessions::height(model) > 0;
+    let share = if blocked { area.height * 3 / 5 } else { area.height / 2 };
+    let rest = database::draw(canvas, split_top(area, share).0, model, site, clock);
+    let used = share - rest.height;
+    let gap = u16::from(area.height > 14);
+    redis::draw(canvas, split_top(area, used + gap).1, site, clock);
+}
+
+/// What was, above what is.
+fn above(canvas: &mut Canvas<'_>, area: Rect, site: &Site, clock: &Clock) -> Rect {
+    let strips: Vec<(strip::Strip, &History)> =
+        strips::of_data(site, clock).into_iter().map(|strip| (strip, &site.history)).collect();
+    let used = strip::draw(canvas, split_top(area, area.height / 4).0, &strips, clock);
+    split_top(area, if used > 0 { used + 1 } else { 0 }).1
+}
+
+fn one(canvas: &mut Canvas<'_>, area: Rect, model: &Model, site: &Site, id: &str, clock: &Clock) {
     let source = Source::at(site, SourceKind::Database);
-    let mut rest = source.heading(canvas, area, &[piece(Role::Title, "database")], clock);
-    for row in view::data::rows(model) {
-        let (line, below) = split_top(rest, 1);
-        canvas.put(line, &row, Role::Text);
-        rest = below;
+    let title = [piece(Role::Title, ["session ", id].concat())];
+    let rest = source.heading(canvas, area, &title, clock);
+    match view::data::blockers(model).into_iter().find(|session| view::data::id(session) == id) {
+        Some(session) => sessions::one(canvas, rest, session),
+        None => empty(canvas, rest, "This session blocks nobody any more. Esc goes back."),
     }
 }

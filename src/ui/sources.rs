@@ -112,9 +112,9 @@ fn database(model: &Model) -> Option<Vec<Piece>> {
 
 fn redis(model: &Model) -> Option<Vec<Piece>> {
     let redis = model.site()?.redis.value()?;
-    let memory = redis.used_memory.map(|used| [" · ", &format::bytes(used)].concat()).unwrap_or_default();
+    let memory = redis.server.used_memory.map(|used| [" · ", &format::bytes(used)].concat()).unwrap_or_default();
     let latency = format::latency(redis.latency_ms / 1000.0);
-    let mut pieces = vec![piece(Role::Text, [redis.version.as_str(), " · ", &latency, &memory].concat())];
+    let mut pieces = vec![piece(Role::Text, [redis.server.version.as_str(), " · ", &latency, &memory].concat())];
     pieces.extend(redis.refuses_writes.as_ref().map(|why| piece(Role::Critical, [" · no writes: ", why].concat())));
     Some(pieces)
 }

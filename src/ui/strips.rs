@@ -67,6 +67,13 @@ pub(super) fn of_tasks(site: &Site, clock: &Clock) -> Vec<Strip> {
     ]
 }
 
+/// The strips of its database and its queues.
+pub(super) fn of_data(site: &Site, clock: &Clock) -> Vec<Strip> {
+    let mut strips = sessions(site, clock);
+    strips.push(queue(site, clock));
+    strips
+}
+
 /// A healthcheck in a word, with its level's glyph.
 pub(super) fn health_word(check: &HealthCheck) -> Piece {
     let level = match check.state {

@@ -10,6 +10,7 @@ use crate::backends::changes::ChangesProbe;
 use crate::backends::host::HostProbe;
 use crate::backends::people::PeopleProbe;
 use crate::backends::schedule::ScheduleProbe;
+use crate::backends::services::ServicesProbe;
 use crate::backends::updates::UpdatesProbe;
 use crate::config::Config;
 use crate::domain::observation::Observation;
@@ -37,6 +38,11 @@ pub(super) async fn poll(config: &Config, turn: Turn, poll_now: watch::Receiver<
         let (emit, poll_now) = again();
         observe(ChangesProbe::new(config), slow, emit, poll_now, |seen| Observation::Changes(Box::new(seen)), |_| {})
     };
+    let units = {
+        let (emit, poll_now) = again();
+        let wrap = |seen| Observation::Services(Box::new(seen));
+        observe(ServicesProbe::of_host(config), slow, emit, poll_now, wrap, |_| {})
+    };
     let schedule = {
         let (emit, poll_now) = again();
         let wrap = |seen| Observation::Schedule(Box::new(seen));
@@ -51,5 +57,5 @@ pub(super) async fn poll(config: &Config, turn: Turn, poll_now: watch::Receiver<
         let (emit, poll_now) = again();
         observe(PeopleProbe::new(config), slow, emit, poll_now, |seen| Observation::People(Box::new(seen)), |_| {})
     };
-    tokio::join!(host, changes, schedule, updates, people);
+    tokio::join!(host, changes, units, schedule, updates, people);
 }

@@ -47,6 +47,7 @@ fn site(url: &str) -> SiteConfig {
         backups: midwatch::config::backups::BackupsConfig::default(),
         source: None,
         practice: false,
+        services: Vec::new(),
     }
 }
 

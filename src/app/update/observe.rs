@@ -71,13 +71,13 @@ fn apply(model: &mut Model, observed: Observed) {
                 Observation::Schedule(seen) => absorb_boxed(&mut host.schedule, *seen, at, took_ms),
                 Observation::Updates(seen) => absorb_boxed(&mut host.updates, *seen, at, took_ms),
                 Observation::People(seen) => absorb_boxed(&mut host.people, *seen, at, took_ms),
+                Observation::Services(seen) => absorb_boxed(&mut host.units, *seen, at, took_ms),
                 Observation::Health(_)
                 | Observation::Direct(_)
                 | Observation::Traffic(_)
                 | Observation::Database(_)
                 | Observation::Redis(_)
                 | Observation::Access(_)
-                | Observation::Services(_)
                 | Observation::Logs(_)
                 | Observation::Backups(_)
                 | Observation::App(_) => {}
@@ -174,6 +174,7 @@ pub(super) fn assess(model: &mut Model) {
             reading: &host.reading,
             changes: &host.changes,
             schedule: &host.schedule,
+            units: &host.units,
             updates: &host.updates,
             people: &host.people,
             heard: host.heard,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::statvfs;
 
-use super::errand::{Answer, Errand};
+use super::super::errand::{Answer, Errand};
 use super::mounts::{self, Mount};
 use crate::domain::host::{Disk, DiskSpace};
 use crate::domain::host_trend::FillTrend;

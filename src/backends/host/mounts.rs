@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-use super::command_line::without_url_password;
+use super::super::command_line::without_url_password;
 use crate::domain::text::plain;
 
 /// File systems of a reading, at most.

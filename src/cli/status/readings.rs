@@ -144,7 +144,7 @@ fn site_rows(model: &Model, site: &Site, out: &mut Vec<Row>) {
     let broker = redis.and_then(|r| r.broker.as_ref());
     let mut sink = sink(model, of, SourceKind::Redis, &site.redis, out);
     sink.number("latency", "ms", redis.map(|r| r.latency_ms));
-    sink.number("used_memory", "B", redis.and_then(|r| r.used_memory).map(|n| n as f64));
+    sink.number("used_memory", "B", redis.and_then(|r| r.server.used_memory).map(|n| n as f64));
     sink.number("tasks_waiting", "", broker.map(|b| b.waiting() as f64));
     sink.number("tasks_unacknowledged", "", broker.and_then(|b| b.unacked).map(|n| n as f64));
     sink.number("consumers", "", broker.and_then(|b| b.consumers).map(f64::from));

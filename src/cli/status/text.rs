@@ -108,7 +108,7 @@ fn redis(site: &Site, now: Timestamp) -> String {
             let workers = workers.unwrap_or_else(|| "workers unknown".to_owned());
             format!(" · {workers} · {} tasks waiting", b.waiting())
         });
-        format!("Redis {} · {}{}", r.version, text::latency(r.latency_ms), broker.unwrap_or_default())
+        format!("Redis {} · {}{}", r.server.version, text::latency(r.latency_ms), broker.unwrap_or_default())
     })
 }
 

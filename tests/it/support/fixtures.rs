@@ -21,7 +21,7 @@ use midwatch::domain::host::{Disk, DiskSpace, HostReading, Network, Pressure, Pr
 use midwatch::domain::id::{HostId, SiteId, SourceKind};
 use midwatch::domain::level::Level;
 use midwatch::domain::reading::Reading;
-use midwatch::domain::redis::{Broker, RedisReading, WaitingQueue};
+use midwatch::domain::redis::{Broker, RedisReading, RedisServer, WaitingQueue};
 use midwatch::domain::time::Timestamp;
 use midwatch::domain::traffic::{Bucket, Count, Latency, Page, Quantile, Queue, Route, Task, Traffic, Window};
 use midwatch::triage::{Finding, Since, Thresholds};
@@ -225,12 +225,14 @@ fn redis(waiting: u64, oldest: Option<u64>, consumers: u32) -> RedisReading {
     let line = |name: &str, waiting, oldest_at_least_s| WaitingQueue { name: name.into(), waiting, oldest_at_least_s };
     RedisReading {
         latency_ms: 0.2,
-        version: "7.0.15".into(),
-        role: "master".into(),
-        used_memory: Some(12 * MIB),
-        max_memory: Some(256 * MIB),
-        policy: Some("noeviction".into()),
-        refuses_writes: None,
+        server: RedisServer {
+            version: "7.0.15".into(),
+            role: "master".into(),
+            used_memory: Some(12 * MIB),
+            max_memory: Some(256 * MIB),
+            policy: Some("noeviction".into()),
+            ..RedisServer::default()
+        },
         broker: Some(Broker {
             queues: vec![
                 line("default", waiting, oldest),
@@ -240,7 +242,9 @@ fn redis(waiting: u64, oldest: Option<u64>, consumers: u32) -> RedisReading {
             unacked: Some(2),
             consumers: Some(consumers),
             consumer_idle_s: (consumers > 0).then_some(1),
+            ..Broker::default()
         }),
+        ..RedisReading::default()
     }
 }
 
