@@ -104,14 +104,16 @@ impl BackupsProbe {
                 let round = surveyor.round(now());
                 (surveyor, round)
             };
-            self.round = Some(begin("midwatch-backups", work).map_err(|error| format!("no thread is to be had: {error}"))?);
+            self.round =
+                Some(begin("midwatch-backups", work).map_err(|error| format!("no thread is to be had: {error}"))?);
         }
         let Some(round) = &mut self.round else { return Ok(None) };
         match timeout_at(deadline.into(), &mut round.answer).await {
             Err(_) => Ok(None),
             Ok(answer) => {
                 self.round = None;
-                let (surveyor, round) = answer.map_err(|_| "the look at the backups ended without an answer".to_owned())?;
+                let (surveyor, round) =
+                    answer.map_err(|_| "the look at the backups ended without an answer".to_owned())?;
                 self.surveyor = Some(surveyor);
                 Ok(Some(round))
             }

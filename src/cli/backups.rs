@@ -92,7 +92,8 @@ fn go(all: Vec<(Option<String>, Inventory)>, verify: bool, form: Form, limits: &
         parts.push(Part { site, reading, claims });
     }
     let now = clock::now();
-    let level = parts.iter().map(|part| level(part, verify)).max_by_key(|level| weight(*level)).unwrap_or(Level::Unknown);
+    let level =
+        parts.iter().map(|part| level(part, verify)).max_by_key(|level| weight(*level)).unwrap_or(Level::Unknown);
     let code = if control.stopped() { STOPPED } else { code(level) };
     let text = match form {
         Form::Text => text::render(&parts, now),

@@ -70,7 +70,11 @@ pub(super) fn describe(
         redis,
         broker,
         data_dir: Some(data_dir),
-        backups: BackupsConfig { secret_in_config: Some(settings.some("django", "secret").is_some()), code: vec![candidate.cwd.clone()], ..BackupsConfig::default() },
+        backups: BackupsConfig {
+            secret_in_config: Some(settings.some("django", "secret").is_some()),
+            code: vec![candidate.cwd.clone()],
+            ..BackupsConfig::default()
+        },
         source: settings.files().last().cloned(),
         services: Vec::new(),
         practice: false,

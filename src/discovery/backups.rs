@@ -129,9 +129,7 @@ fn beside(around: &Surroundings, site: &SiteConfig) -> Vec<PathBuf> {
     parents.extend(around.home.clone());
     parents.retain(|dir| dir.parent().is_some());
     let mut out: Vec<PathBuf> = parents.iter().flat_map(|dir| NAMES.map(|name| dir.join(name))).collect();
-    out.extend(["pretix", "pretalx"].iter().flat_map(|app| {
-        NAMES.map(|name| Path::new("/var").join(app).join(name))
-    }));
+    out.extend(["pretix", "pretalx"].iter().flat_map(|app| NAMES.map(|name| Path::new("/var").join(app).join(name))));
     out
 }
 

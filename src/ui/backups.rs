@@ -10,6 +10,7 @@ use super::canvas::{Canvas, columns, piece, split_top};
 use super::clock::Clock;
 use super::detail::empty;
 use super::format;
+use super::format::bytes;
 use super::grid::{self, Sorted, Window};
 use super::source::Source;
 use super::theme::Role;
@@ -17,7 +18,6 @@ use crate::app::model::Model;
 use crate::app::view;
 use crate::domain::backup::BackupsReading;
 use crate::domain::id::SourceKind;
-use super::format::bytes;
 
 /// Draws the screen.
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock) {
@@ -91,7 +91,11 @@ fn places(canvas: &mut Canvas<'_>, area: Rect, reading: &BackupsReading, clock: 
         line(canvas, &[piece(Role::Unknown, ["? ", why].concat())], &[]);
     }
     for place in reading.places.iter().filter(|p| p.unseen.is_none() && p.failed.is_none()) {
-        let mut right = format!("{} · {}", format::plural(usize::try_from(place.backups).unwrap_or(usize::MAX), "backup"), bytes(place.bytes));
+        let mut right = format!(
+            "{} · {}",
+            format::plural(usize::try_from(place.backups).unwrap_or(usize::MAX), "backup"),
+            bytes(place.bytes)
+        );
         if let Some(days) = place.kept_days {
             right = format!("{right} · kept {days} d");
         }

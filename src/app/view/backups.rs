@@ -32,9 +32,13 @@ fn text(point: &Point<'_>, reading: &BackupsReading) -> String {
     let mut out = String::new();
     for backup in point.parts() {
         let place = usize::try_from(backup.place).ok().and_then(|at| reading.places.get(at));
-        for word in
-            [backup.path.as_str(), backup.kind.word(), backup.proof.word(), backup.subject.word(), place.map_or("", |p| &p.found_by)]
-        {
+        for word in [
+            backup.path.as_str(),
+            backup.kind.word(),
+            backup.proof.word(),
+            backup.subject.word(),
+            place.map_or("", |p| &p.found_by),
+        ] {
             out.push_str(word);
             out.push(' ');
         }

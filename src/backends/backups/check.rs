@@ -148,18 +148,19 @@ impl<R: Read> Read for Remembering<R> {
 }
 
 fn gunzip(reader: impl Read, tools: &Tools, control: &Control) -> Verdict {
-    let mut inside = Remembering {
-        reader: MultiGzDecoder::new(BufReader::with_capacity(1 << 16, reader)),
-        bytes: 0,
-        error: None,
-    };
+    let mut inside =
+        Remembering { reader: MultiGzDecoder::new(BufReader::with_capacity(1 << 16, reader)), bytes: 0, error: None };
     let mut verdict = content(&mut inside, None, tools, control);
     if inside.error.is_none() {
         // What the content's reader has not taken must be sound too.
         io::copy(&mut inside, &mut io::sink()).ok();
     }
     let Some(error) = inside.error else {
-        return if inside.bytes == 0 { broken(Flaw::Empty, "it is a gzip file that holds nothing: 0 bytes inside") } else { verdict };
+        return if inside.bytes == 0 {
+            broken(Flaw::Empty, "it is a gzip file that holds nothing: 0 bytes inside")
+        } else {
+            verdict
+        };
     };
     let at = crate::domain::text::bytes(inside.bytes);
     verdict.outcome = if error.kind() == io::ErrorKind::UnexpectedEof {
@@ -199,7 +200,9 @@ fn through(name: &str, mut reader: impl Read + Send, tools: &Tools, control: &Co
 
 /// What is inside the packing, if there was one; `path` where there was none.
 fn content(reader: impl Read, path: Option<&Path>, tools: &Tools, control: &Control) -> Verdict {
-    let Ok((head, mut reader)) = peeked(reader) else { return broken(Flaw::Truncated, "it ends within its first bytes") };
+    let Ok((head, mut reader)) = peeked(reader) else {
+        return broken(Flaw::Truncated, "it ends within its first bytes");
+    };
     let kind = kind::of_head(&head);
     let mut out = Verdict { kind: Some(kind), ..Verdict::default() };
     match kind {
@@ -219,7 +222,8 @@ fn content(reader: impl Read, path: Option<&Path>, tools: &Tools, control: &Cont
             }
         }
         Kind::PgDirectory => {
-            out.outcome = Outcome::Unproven("it is the table of contents of a directory dump, without its directory".to_owned());
+            out.outcome =
+                Outcome::Unproven("it is the table of contents of a directory dump, without its directory".to_owned());
         }
         Kind::Tar => {
             let (contents, end) = tar::walk(&mut reader);
@@ -249,6 +253,9 @@ fn content(reader: impl Read, path: Option<&Path>, tools: &Tools, control: &Cont
     out
 }
 
+/// tar writes this much at least, also for nothing.
+const EMPTY_ARCHIVE: u64 = 10_240;
+
 fn tar_end(end: tar::End) -> Outcome {
     match end {
         tar::End::Whole => Outcome::Whole,
@@ -261,24 +268,33 @@ fn tar_end(end: tar::End) -> Outcome {
 fn unknown(head: &[u8], reader: &mut dyn Read) -> Outcome {
     let text = String::from_utf8_lossy(head);
     let failed = |line: &&str| {
-        ["pg_dump: ", "pg_dumpall: ", "mysqldump: ", "mariadb-dump: ", "Error: ", "ERROR"].iter().any(|w| line.starts_with(w))
+        ["pg_dump: ", "pg_dumpall: ", "mysqldump: ", "mariadb-dump: ", "Error: ", "ERROR"]
+            .iter()
+            .any(|w| line.starts_with(w))
     };
     if let Some(line) = text.lines().take(10).find(failed) {
-        let why = format!("instead of a dump it holds an error: {}", crate::domain::text::plain(line, 120));
+        let why = crate::domain::redact::redact(line);
+        let why = format!("instead of a dump it holds an error: {}", crate::domain::text::plain(&why, 120));
         return Outcome::Broken(Flaw::Failed, why);
     }
-    let mut buffer = vec![0; 1 << 16];
+    let (mut buffer, mut length) = (vec![0; 1 << 16], 0_u64);
     while let Ok(n @ 1..) = tar::fill(reader, &mut buffer) {
+        length += u64::try_from(n).unwrap_or(0);
         if buffer.get(..n).unwrap_or_default().iter().any(|b| *b != 0) {
             return Outcome::Unproven("its content is of no kind that is known".to_owned());
         }
+    }
+    if length <= EMPTY_ARCHIVE {
+        let why = "it holds nothing but zeros: an archive without a single file, or a file that was never written";
+        return Outcome::Broken(Flaw::Empty, why.to_owned());
     }
     Outcome::Broken(Flaw::Damaged, "it is filled with zeros".to_owned())
 }
 
 /// Whether an SQLite file is as long as its header says.
 fn sqlite_length(reader: &mut dyn Read, head: &[u8], packed: bool) -> Outcome {
-    let short = |from: usize, to: usize| head.get(from..to).map(|b| b.iter().fold(0_u64, |sum, b| sum << 8 | u64::from(*b)));
+    let short =
+        |from: usize, to: usize| head.get(from..to).map(|b| b.iter().fold(0_u64, |sum, b| sum << 8 | u64::from(*b)));
     let page = match short(16, 18) {
         Some(1) => 65_536,
         Some(size) if size >= 512 && size.is_power_of_two() => size,
@@ -329,7 +345,9 @@ fn restore(
     };
     // An archive whose data lie in another order can be read only where it lies.
     match path {
-        Some(path) if !ended.well() && ended.said.contains("non-seekable") => restore_path(path, header, tools, control),
+        Some(path) if !ended.well() && ended.said.contains("non-seekable") => {
+            restore_path(path, header, tools, control)
+        }
         Some(_) | None => judged(&ended),
     }
 }

@@ -90,7 +90,8 @@ fn end(kind: Kind, head: &[u8], tail: &[u8]) -> End {
 /// The mark, the comment's end after it, and `\unrestrict` with its token where the head has `\restrict` (newer minor
 /// releases); else the mark that is missing.
 fn postgresql(head: &str, tail: &str, mark: &'static str) -> Result<End, &'static str> {
-    let rest = tail.rfind(&["\n", mark, "\n--\n\n"].concat()).and_then(|at| tail.get(at + mark.len() + 6..)).ok_or(mark)?;
+    let rest =
+        tail.rfind(&["\n", mark, "\n--\n\n"].concat()).and_then(|at| tail.get(at + mark.len() + 6..)).ok_or(mark)?;
     let token = head.lines().find_map(|line| line.strip_prefix("\\restrict ")).map(str::trim);
     // pg_dumpall restricts each database's part by itself.
     let open = token.filter(|_| !mark.contains("cluster"));

@@ -75,7 +75,8 @@ pub(super) fn check(copy: &Path, live: Option<&Path>, control: &Control) -> Verd
                 None => Outcome::Whole,
                 Some(first) => {
                     let (lacks, other) = (count(missing, "file"), count(differing, "file"));
-                    let why = format!("it lacks {lacks} of the live folder and has {other} of another size: {first}, …");
+                    let why =
+                        format!("it lacks {lacks} of the live folder and has {other} of another size: {first}, …");
                     Outcome::Broken(Flaw::Truncated, why)
                 }
             }

@@ -21,8 +21,7 @@ pub(super) fn changed_ns(meta: &Metadata) -> i64 {
 
 /// A date and time in a zone, as a point in time.
 pub(super) fn at(civil: Civil, zone: &TimeZone) -> Option<Timestamp> {
-    let date =
-        DateTime::new(civil.year, civil.month, civil.day, civil.hour, civil.minute, civil.second, 0).ok()?;
+    let date = DateTime::new(civil.year, civil.month, civil.day, civil.hour, civil.minute, civil.second, 0).ok()?;
     let zoned = date.to_zoned(zone.clone()).ok()?;
     Some(Timestamp::from_millis(zoned.timestamp().as_millisecond()))
 }

@@ -33,7 +33,9 @@ impl Plan {
     /// That of a site.
     pub(super) fn of(site: &SiteConfig, read_only: bool) -> Self {
         let database = site.database.as_ref().ok().map(|d| {
-            let local = d.host.is_empty() || d.host.starts_with('/') || matches!(d.host.as_str(), "localhost" | "127.0.0.1" | "::1");
+            let local = d.host.is_empty()
+                || d.host.starts_with('/')
+                || matches!(d.host.as_str(), "localhost" | "127.0.0.1" | "::1");
             (d.engine, d.name.clone(), local)
         });
         let app = match site.app {
@@ -86,7 +88,9 @@ impl Plan {
         let engine = self.database.as_ref().map(|(engine, ..)| *engine);
         if kind.subject() == Subject::Database {
             let fits = match kind {
-                Kind::PgCustom | Kind::PgDirectory | Kind::PgTar | Kind::PgSql | Kind::PgAll => engine == Some(Engine::Postgresql),
+                Kind::PgCustom | Kind::PgDirectory | Kind::PgTar | Kind::PgSql | Kind::PgAll => {
+                    engine == Some(Engine::Postgresql)
+                }
                 Kind::Mysql => engine == Some(Engine::Mysql),
                 Kind::Sqlite | Kind::SqliteSql => engine == Some(Engine::Sqlite),
                 _ => engine.is_some(),

@@ -111,25 +111,26 @@ impl Keeper {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let (done, told) = sync_channel::<()>(1);
         let control = control.clone();
-        let thread = thread::Builder::new().name("midwatch-keeper".to_owned()).stack_size(256 * 1024).spawn(move || {
-            let (mut seen, mut since) = (control.progress().0, Instant::now());
-            loop {
-                match told.recv_timeout(LOOK) {
-                    Ok(()) | Err(RecvTimeoutError::Disconnected) => return false,
-                    Err(RecvTimeoutError::Timeout) => {}
-                }
-                let now = control.progress().0;
-                if now != seen {
-                    (seen, since) = (now, Instant::now());
-                }
-                if control.stopped() || since.elapsed() > STALLED {
-                    if let Some(pid) = pid {
-                        kill_process_group(pid, Signal::KILL).ok();
+        let thread =
+            thread::Builder::new().name("midwatch-keeper".to_owned()).stack_size(256 * 1024).spawn(move || {
+                let (mut seen, mut since) = (control.progress().0, Instant::now());
+                loop {
+                    match told.recv_timeout(LOOK) {
+                        Ok(()) | Err(RecvTimeoutError::Disconnected) => return false,
+                        Err(RecvTimeoutError::Timeout) => {}
                     }
-                    return true;
+                    let now = control.progress().0;
+                    if now != seen {
+                        (seen, since) = (now, Instant::now());
+                    }
+                    if control.stopped() || since.elapsed() > STALLED {
+                        if let Some(pid) = pid {
+                            kill_process_group(pid, Signal::KILL).ok();
+                        }
+                        return true;
+                    }
                 }
-            }
-        })?;
+            })?;
         Ok(Self { done, thread })
     }
 
@@ -157,8 +158,7 @@ pub(super) fn feed(program: &Path, args: &[&str], reader: &mut dyn Read, control
 
 /// Runs a program on what its arguments name.
 pub(super) fn run(program: &Path, args: &[&OsStr], control: &Control) -> io::Result<Ended> {
-    let mut child =
-        command(program, args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut child = command(program, args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let keeper = Keeper::watch(&child, control);
     let errors = listen(&mut child);
     finish(child, keeper, errors)

@@ -94,8 +94,10 @@ fn request(repository: &Repository) -> Request {
         Tool::Borg => {
             let mut args = words(&["--bypass-lock", "list", "--json"]);
             args.push(repo);
-            let mut env: Vec<(&'static str, OsString)> =
-                vec![("BORG_RELOCATED_REPO_ACCESS_IS_OK", "no".into()), ("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "yes".into())];
+            let mut env: Vec<(&'static str, OsString)> = vec![
+                ("BORG_RELOCATED_REPO_ACCESS_IS_OK", "no".into()),
+                ("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "yes".into()),
+            ];
             // An environment is read by its own user and root alone, as the file is.
             let secret = repository.password_file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
             env.extend(secret.as_deref().and_then(|text| text.lines().next()).map(|s| ("BORG_PASSPHRASE", s.into())));

@@ -2,7 +2,6 @@
 //! written beside it and nobody is locked out.
 
 use std::path::Path;
-use std::str::FromStr as _;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
@@ -38,7 +37,8 @@ pub(super) fn check(path: &Path, control: &Control) -> Outcome {
         Err(_) if control.stopped() => Outcome::Stopped,
         Err(error) => {
             let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-            let text = plain(&error.as_database_error().map_or_else(|| error.to_string(), |e| e.message().to_owned()), 120);
+            let text =
+                plain(&error.as_database_error().map_or_else(|| error.to_string(), |e| e.message().to_owned()), 120);
             // SQLITE_CORRUPT 11, SQLITE_NOTADB 26.
             if code.is_some_and(|c| c == "11" || c == "26") {
                 Outcome::Broken(Flaw::Damaged, format!("SQLite can't read it: {text}"))
@@ -50,11 +50,8 @@ pub(super) fn check(path: &Path, control: &Control) -> Outcome {
 }
 
 async fn ask(path: &Path, control: &Control) -> sqlx::Result<Vec<String>> {
-    let options = SqliteConnectOptions::from_str("sqlite::memory:")?
-        .filename(path)
-        .read_only(true)
-        .immutable(true)
-        .disable_statement_logging();
+    let options =
+        SqliteConnectOptions::new().filename(path).read_only(true).immutable(true).disable_statement_logging();
     let mut db = SqliteConnection::connect_with(&options).await?;
     let told = control.clone();
     db.lock_handle().await?.set_progress_handler(STEPS, move || !told.stopped());

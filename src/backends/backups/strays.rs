@@ -30,7 +30,8 @@ pub(super) fn look(plan: &Plan, ways: &mut Ways, backups: &[Backup]) -> Vec<Stra
             roots.push(root);
         }
     }
-    let live = plan.database.as_ref().filter(|(engine, ..)| *engine == Engine::Sqlite).map(|(_, name, _)| name.as_str());
+    let live =
+        plan.database.as_ref().filter(|(engine, ..)| *engine == Engine::Sqlite).map(|(_, name, _)| name.as_str());
     let mut out = Vec::new();
     for root in roots {
         let (mut waiting, mut seen) = (vec![(root.clone(), 0)], 0);

@@ -56,7 +56,13 @@ pub(super) struct Looked {
 
 /// Looks through `root`, which may be a file, for names that fit `pattern`, or for those of backups. `spared` is never
 /// looked into: the live data. At most `most` are kept.
-pub(super) fn look(root: &Path, pattern: Option<&str>, told: Option<Subject>, spared: &[PathBuf], most: usize) -> Looked {
+pub(super) fn look(
+    root: &Path,
+    pattern: Option<&str>,
+    told: Option<Subject>,
+    spared: &[PathBuf],
+    most: usize,
+) -> Looked {
     let mut out = Looked::default();
     let mut names: Vec<(PathBuf, String, Kind, Option<Civil>)> = Vec::new();
     match fs::metadata(root) {
@@ -214,8 +220,12 @@ mod tests {
         let looked = look(dir.path(), None, None, &[at("live")], KEPT);
         let mut found: Vec<(String, Kind)> = looked.found.iter().map(|c| (c.name.clone(), c.expected)).collect();
         found.sort();
-        let expected =
-            [("copy", Kind::Folder), ("data.tar.gz", Kind::Tar), ("fd", Kind::PgDirectory), ("pretix.dump", Kind::PgCustom)];
+        let expected = [
+            ("copy", Kind::Folder),
+            ("data.tar.gz", Kind::Tar),
+            ("fd", Kind::PgDirectory),
+            ("pretix.dump", Kind::PgCustom),
+        ];
         assert_eq!(found, expected.map(|(n, k)| (n.to_owned(), k)));
         assert!(look(dir.path(), Some("*.txt"), None, &[], KEPT).found.iter().all(|c| c.name == "notes.txt"));
         assert!(look(&at("gone"), None, None, &[], KEPT).trouble.is_some());

@@ -261,7 +261,13 @@ impl Surveyor {
         taken: &mut std::collections::BTreeSet<(u64, u64)>,
     ) -> (Place, Vec<Backup>) {
         let spared: Vec<PathBuf> = self.plan.data_dir.iter().filter(|dir| **dir != place.path).cloned().collect();
-        let looked = survey::look(&place.path, place.pattern.as_deref(), place.subject, &spared, if self.plan.bare { usize::MAX } else { survey::KEPT });
+        let looked = survey::look(
+            &place.path,
+            place.pattern.as_deref(),
+            place.subject,
+            &spared,
+            if self.plan.bare { usize::MAX } else { survey::KEPT },
+        );
         let elsewhere = rustix::fs::statfs(&place.path)
             .is_ok_and(|fs| u64::try_from(fs.f_type).is_ok_and(|kind| ELSEWHERE.contains(&(kind & 0xffff_ffff))));
         let off_host = place.off_host.or(elsewhere.then_some(true));
@@ -306,8 +312,10 @@ impl Surveyor {
                 continue;
             }
             let (backup, file) = self.backup(&candidate, known, place, off_host, index, around);
-            if matches!(backup.proof, Proof::Listed { .. } | Proof::Complete { .. } | Proof::Restored { .. } | Proof::Broken { .. })
-            {
+            if matches!(
+                backup.proof,
+                Proof::Listed { .. } | Proof::Complete { .. } | Proof::Restored { .. } | Proof::Broken { .. }
+            ) {
                 files.insert(backup.path.clone(), file);
             }
             out.push(backup);
@@ -328,7 +336,8 @@ impl Surveyor {
         {
             return known.clone();
         }
-        let mut out = Looked { bytes, changed_ns, kind: candidate.expected, header: None, contents: None, touched: None };
+        let mut out =
+            Looked { bytes, changed_ns, kind: candidate.expected, header: None, contents: None, touched: None };
         if candidate.meta.is_dir() {
             if candidate.expected == Kind::Folder {
                 let (contents, touched) = folder::contents(&candidate.path, &Control::default());
@@ -396,11 +405,8 @@ impl Surveyor {
                 Subject::Database | Subject::Both => around.database_disks.clone(),
             })
             .collect();
-        let same_disk = if off_host == Some(true) {
-            Some(false)
-        } else {
-            (!disks.is_empty()).then(|| disks.contains(&device))
-        };
+        let same_disk =
+            if off_host == Some(true) { Some(false) } else { (!disks.is_empty()).then(|| disks.contains(&device)) };
         let dir = candidate.path.parent().unwrap_or(&candidate.path);
         let backup = Backup {
             exposed: around.ways.exposure(&candidate.path, meta, &around.published),

@@ -2,8 +2,8 @@
 
 use std::io::{self, Read};
 
-use crate::domain::backup::kind;
 use crate::domain::backup::Contents;
+use crate::domain::backup::kind;
 use crate::domain::text::plain;
 use crate::domain::time::Timestamp;
 
@@ -118,7 +118,8 @@ struct Head {
 impl Head {
     /// A header whose checksum is right.
     fn read(block: &[u8; BLOCK]) -> Option<Self> {
-        let sum: u64 = block.iter().enumerate().map(|(at, b)| if (148..156).contains(&at) { 32 } else { u64::from(*b) }).sum();
+        let sum: u64 =
+            block.iter().enumerate().map(|(at, b)| if (148..156).contains(&at) { 32 } else { u64::from(*b) }).sum();
         if number(block.get(148..156)?)? != sum {
             return None;
         }

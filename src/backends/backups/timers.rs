@@ -95,9 +95,10 @@ impl Unit {
 
 fn show(units: &[&String], of_user: bool) -> Vec<Unit> {
     let mut command = Command::new("systemctl");
-    command.args(of_user.then_some("--user")).args(["show", "--no-pager", "-p"]).arg(
-        "Id,ActiveState,Result,ExecMainStatus,ExecMainExitTimestamp,LastTriggerUSec,NextElapseUSecRealtime",
-    );
+    command
+        .args(of_user.then_some("--user"))
+        .args(["show", "--no-pager", "-p"])
+        .arg("Id,ActiveState,Result,ExecMainStatus,ExecMainExitTimestamp,LastTriggerUSec,NextElapseUSecRealtime");
     command.arg("--").args(units).env("LC_ALL", "C").env("TZ", "UTC");
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     let Ok(mut child) = spawned else { return Vec::new() };
@@ -127,7 +128,6 @@ fn stamp(text: &str) -> Option<Timestamp> {
     let (_, rest) = text.split_once(' ')?;
     moment::at(civil(rest)?, &TimeZone::UTC)
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -58,7 +58,12 @@ impl Inventory {
     }
 
     /// Reads everything to its end, then lists it. `tell` is called with the name before each; `control` stops it.
-    pub fn verify(&mut self, now: Timestamp, control: &Control, tell: &mut dyn FnMut(&str, usize, usize)) -> BackupsReading {
+    pub fn verify(
+        &mut self,
+        now: Timestamp,
+        control: &Control,
+        tell: &mut dyn FnMut(&str, usize, usize),
+    ) -> BackupsReading {
         let files: Vec<File> = self.surveyor.round(now).files;
         let total = files.len();
         for (at, file) in files.into_iter().enumerate() {

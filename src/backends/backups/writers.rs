@@ -10,8 +10,28 @@ use crate::domain::time::Timestamp;
 
 /// Programs that write backups.
 const TOOLS: [&str; 22] = [
-    "pg_dump", "pg_dumpall", "mysqldump", "mariadb-dump", "sqlite3", "tar", "gzip", "pigz", "zstd", "xz", "bzip2",
-    "pbzip2", "lz4", "gpg", "age", "openssl", "rsync", "cp", "scp", "dd", "cat", "sftp-server",
+    "pg_dump",
+    "pg_dumpall",
+    "mysqldump",
+    "mariadb-dump",
+    "sqlite3",
+    "tar",
+    "gzip",
+    "pigz",
+    "zstd",
+    "xz",
+    "bzip2",
+    "pbzip2",
+    "lz4",
+    "gpg",
+    "age",
+    "openssl",
+    "rsync",
+    "cp",
+    "scp",
+    "dd",
+    "cat",
+    "sftp-server",
 ];
 /// Those of them that do nothing else.
 const DUMPERS: [&str; 4] = ["pg_dump", "pg_dumpall", "mysqldump", "mariadb-dump"];

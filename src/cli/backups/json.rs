@@ -147,9 +147,7 @@ fn job(part: &Part, j: &Job) -> Value {
 }
 
 fn strays(part: &Part) -> Vec<Value> {
-    let one = |s: &crate::domain::backup::Stray| {
-        json!({ "site": part.site, "path": s.path, "bytes": s.bytes, "changed_at": rfc3339(s.changed), "checkout": s.checkout })
-    };
+    let one = |s: &crate::domain::backup::Stray| json!({ "site": part.site, "path": s.path, "bytes": s.bytes, "changed_at": rfc3339(s.changed), "checkout": s.checkout });
     part.reading.strays.iter().map(one).collect()
 }
 

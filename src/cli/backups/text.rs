@@ -44,7 +44,8 @@ pub(super) fn render(parts: &[Part], now: Timestamp) -> String {
         }
         lines.extend(part.reading.unseen.iter().map(|why| format!("  not seen: {why}")));
         for job in &part.reading.jobs {
-            let last = job.last.map(|at| format!(", last {} ago", text::span(now.millis_since(at)))).unwrap_or_default();
+            let last =
+                job.last.map(|at| format!(", last {} ago", text::span(now.millis_since(at)))).unwrap_or_default();
             let failed = job.failure.as_ref().map(|why| format!(", failed: {why}")).unwrap_or_default();
             lines.push(format!("  made by {} ({}){last}{failed}", job.name, job.schedule));
         }
@@ -70,7 +71,9 @@ fn policies(part: &Part) -> Vec<String> {
 
 fn row(b: &Backup, now: Timestamp) -> [String; 6] {
     let proof = match &b.proof {
-        Proof::Listed { .. } | Proof::Running { .. } | Proof::Complete { .. } | Proof::Restored { .. } => b.proof.word().to_owned(),
+        Proof::Listed { .. } | Proof::Running { .. } | Proof::Complete { .. } | Proof::Restored { .. } => {
+            b.proof.word().to_owned()
+        }
         Proof::Broken { .. } => "BROKEN".to_owned(),
     };
     [

@@ -10,15 +10,37 @@ use crate::config::backups::{Repository, Tool};
 const LONGEST_SCRIPT: u64 = 64 * 1024;
 /// Words that mean a backup by themselves.
 const TOOLS: [&str; 12] = [
-    "pg_dump", "pg_dumpall", "mysqldump", "mariadb-dump", "restic", "borg", "borgmatic", "pgbackrest", "barman",
-    "autopostgresqlbackup", "automysqlbackup", "mariabackup",
+    "pg_dump",
+    "pg_dumpall",
+    "mysqldump",
+    "mariadb-dump",
+    "restic",
+    "borg",
+    "borgmatic",
+    "pgbackrest",
+    "barman",
+    "autopostgresqlbackup",
+    "automysqlbackup",
+    "mariabackup",
 ];
 /// Words that mean one only where backups are spoken of besides.
 const COPIERS: [&str; 5] = ["tar", "rsync", "sqlite3", "cp", "scp"];
 /// Directories that nobody saves to.
 const NEVER: [&str; 14] = [
-    "/usr", "/bin", "/sbin", "/lib", "/etc", "/dev", "/proc", "/sys", "/run", "/var/log", "/var/run", "/var/lib/dpkg",
-    "/boot", "/tmp",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/etc",
+    "/dev",
+    "/proc",
+    "/sys",
+    "/run",
+    "/var/log",
+    "/var/run",
+    "/var/lib/dpkg",
+    "/boot",
+    "/tmp",
 ];
 
 /// What was understood.
@@ -188,7 +210,24 @@ fn target(around: &Surroundings, before: &str, word: &str) -> Option<PathBuf> {
     if !word.starts_with('/') {
         return None;
     }
-    let output = matches!(before, ">" | "-f" | "-o" | "--file" | "--result-file" | "-cf" | "-czf" | "-cJf" | "czf" | "cf" | "-acf" | "-cjf" | "cjf" | "cJf" | "-zcf" | "-r");
+    let output = matches!(
+        before,
+        ">" | "-f"
+            | "-o"
+            | "--file"
+            | "--result-file"
+            | "-cf"
+            | "-czf"
+            | "-cJf"
+            | "czf"
+            | "cf"
+            | "-acf"
+            | "-cjf"
+            | "cjf"
+            | "cJf"
+            | "-zcf"
+            | "-r"
+    );
     let lower = word.to_ascii_lowercase();
     let named = ["backup", "dump", "archive", "snapshot"].iter().any(|name| lower.contains(name));
     if !output && !named {
@@ -222,7 +261,10 @@ fn databases(tokens: &[String]) -> Vec<String> {
     let (mut out, mut skip) = (Vec::new(), false);
     for (n, token) in rest.iter().enumerate() {
         let before = n.checked_sub(1).and_then(|n| rest.get(n)).map_or("", String::as_str);
-        if token == ">" || token == ">>" || token.rsplit('/').next().is_some_and(|t| t == "gzip" || t == "zstd" || t == "xz") {
+        if token == ">"
+            || token == ">>"
+            || token.rsplit('/').next().is_some_and(|t| t == "gzip" || t == "zstd" || t == "xz")
+        {
             break;
         }
         if skip {
@@ -237,8 +279,27 @@ fn databases(tokens: &[String]) -> Vec<String> {
             // Options with their value in the next word.
             skip = matches!(
                 token.as_str(),
-                "-h" | "-p" | "-U" | "-u" | "-f" | "-F" | "-d" | "-n" | "-t" | "-T" | "-N" | "-Z" | "-j" | "-E" | "-S"
-                    | "--host" | "--port" | "--username" | "--user" | "--file" | "--format" | "--dbname"
+                "-h" | "-p"
+                    | "-U"
+                    | "-u"
+                    | "-f"
+                    | "-F"
+                    | "-d"
+                    | "-n"
+                    | "-t"
+                    | "-T"
+                    | "-N"
+                    | "-Z"
+                    | "-j"
+                    | "-E"
+                    | "-S"
+                    | "--host"
+                    | "--port"
+                    | "--username"
+                    | "--user"
+                    | "--file"
+                    | "--format"
+                    | "--dbname"
             );
             continue;
         }
@@ -261,7 +322,8 @@ fn repositories(tokens: &[String], variables: &BTreeMap<String, String>, out: &m
     for token in tokens {
         let found = match named(token).as_deref() {
             Some("restic") => {
-                let repo = after(&["-r", "--repo"]).or_else(|| assigned("--repo=")).or_else(|| variable("RESTIC_REPOSITORY"));
+                let repo =
+                    after(&["-r", "--repo"]).or_else(|| assigned("--repo=")).or_else(|| variable("RESTIC_REPOSITORY"));
                 let password = after(&["-p", "--password-file"])
                     .or_else(|| assigned("--password-file="))
                     .or_else(|| variable("RESTIC_PASSWORD_FILE"));

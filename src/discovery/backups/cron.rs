@@ -17,11 +17,9 @@ const LARGEST: u64 = 256 * 1024;
 /// Reads all tables that can be read.
 pub(super) fn read(around: &Surroundings, out: &mut Jobs) {
     let mut tables = vec![("/etc/crontab".to_owned(), Owner::Column)];
-    for (dir, owner) in [
-        ("/etc/cron.d", Owner::Column),
-        ("/var/spool/cron/crontabs", Owner::Name),
-        ("/var/spool/cron", Owner::Name),
-    ] {
+    for (dir, owner) in
+        [("/etc/cron.d", Owner::Column), ("/var/spool/cron/crontabs", Owner::Name), ("/var/spool/cron", Owner::Name)]
+    {
         match fs::read_dir(around.at(Path::new(dir))) {
             Ok(entries) => {
                 let names = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_file()));
@@ -66,9 +64,8 @@ enum Owner {
 
 fn unseen(path: &str, error: &io::Error, out: &mut Jobs) {
     if error.kind() == io::ErrorKind::PermissionDenied {
-        out.unseen.push(format!(
-            "the backup jobs in {path} can't be seen: only root and the group crontab may look there"
-        ));
+        out.unseen
+            .push(format!("the backup jobs in {path} can't be seen: only root and the group crontab may look there"));
     }
 }
 

@@ -34,7 +34,8 @@ fn where_a_command_writes() {
     ] {
         assert_eq!(targets(command), Some(vec![expected.to_owned()]), "{command}");
     }
-    for command in ["/usr/bin/certbot renew", "find /tmp -delete", "tar xf /root/x.tar", "python -m pretix runperiodic"] {
+    for command in ["/usr/bin/certbot renew", "find /tmp -delete", "tar xf /root/x.tar", "python -m pretix runperiodic"]
+    {
         assert_eq!(targets(command), None, "{command}");
     }
 }
@@ -66,11 +67,14 @@ fn tables_and_timers_are_found_and_secrets_are_not_kept() {
         ("/usr/lib/systemd/system/dpkg-db-backup.timer", "[Timer]\nOnCalendar=daily\n"),
     ]);
     let jobs = Jobs::find(&around);
-    let told: Vec<(&str, &str)> =
-        jobs.found.iter().map(|j| (j.job.name.as_str(), j.job.schedule.as_str())).collect();
+    let told: Vec<(&str, &str)> = jobs.found.iter().map(|j| (j.job.name.as_str(), j.job.schedule.as_str())).collect();
     assert_eq!(
         told,
-        [("cron /etc/cron.d/pretix", "0 2 * * *"), ("cron /etc/cron.d/pretix", "@daily"), ("timer save.timer", "*-*-* 03:00")]
+        [
+            ("cron /etc/cron.d/pretix", "0 2 * * *"),
+            ("cron /etc/cron.d/pretix", "@daily"),
+            ("timer save.timer", "*-*-* 03:00")
+        ]
     );
     assert!(!format!("{jobs:?}").contains("geheim123"), "{jobs:?}");
     let tools: Vec<(Tool, &str)> =

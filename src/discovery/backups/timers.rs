@@ -20,8 +20,14 @@ const SYSTEM: [&str; 5] = [
     "/lib/systemd/system",
 ];
 /// The distribution's own, which save no application.
-const NOT_OURS: [&str; 6] =
-    ["dpkg-db-backup.timer", "apt-daily.timer", "apt-daily-upgrade.timer", "logrotate.timer", "man-db.timer", "fstrim.timer"];
+const NOT_OURS: [&str; 6] = [
+    "dpkg-db-backup.timer",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "logrotate.timer",
+    "man-db.timer",
+    "fstrim.timer",
+];
 /// Timers of one directory that are looked at.
 const MOST: usize = 400;
 
@@ -55,9 +61,11 @@ fn one(around: &Surroundings, dir: &Path, timer: &str, of_user: bool, out: &mut 
         .flat_map(|place| names.iter().map(move |name| place.join(name)).collect::<Vec<_>>())
         .find_map(|path| fs::read_to_string(around.at(&path)).ok());
     let Some(unit) = unit else { return };
-    let prefix = |line: &str| line.trim_start_matches(['-', '@', '+', '!', ':']).replace("%i", instance).replace("%I", instance);
+    let prefix =
+        |line: &str| line.trim_start_matches(['-', '@', '+', '!', ':']).replace("%i", instance).replace("%I", instance);
     let starts: Vec<String> = value(&unit, "ExecStart=").map(prefix).collect();
-    let environment: String = value(&unit, "Environment=").map(|line| [line.trim_matches('"'), "\n"].concat()).collect();
+    let environment: String =
+        value(&unit, "Environment=").map(|line| [line.trim_matches('"'), "\n"].concat()).collect();
     let command = starts.join("; ");
     let Some(understood) = understand(around, &[environment.as_str(), command.as_str()].concat()) else { return };
     let schedule = ["OnCalendar=", "OnUnitActiveSec=", "OnBootSec="].iter().find_map(|key| value(&text, key).next());

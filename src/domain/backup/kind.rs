@@ -152,7 +152,9 @@ pub fn packing(head: &[u8]) -> Option<Packing> {
         [0x04, 0x22, 0x4d, 0x18, ..] => Some(Packing::Lz4),
         // A public-key or symmetric session key packet comes first in OpenPGP.
         [0x84 | 0x85 | 0x8c | 0xc1 | 0xc3, ..] => Some(Packing::Encrypted),
-        _ if head.starts_with(b"age-encryption.org/") || head.starts_with(b"-----BEGIN PGP") => Some(Packing::Encrypted),
+        _ if head.starts_with(b"age-encryption.org/") || head.starts_with(b"-----BEGIN PGP") => {
+            Some(Packing::Encrypted)
+        }
         _ if head.starts_with(b"Salted__") => Some(Packing::Encrypted),
         _ => None,
     }
@@ -247,7 +249,8 @@ pub const UNFINISHED: [&str; 7] = [".partial", ".part", ".tmp", ".temp", ".incom
 /// Whether a name says that the file is not finished: an ending, or the beginning rsync gives.
 pub fn unfinished(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    UNFINISHED.iter().any(|ending| lower.ends_with(ending)) || (lower.starts_with('.') && of_name(name).is_none() && rsync(&lower))
+    UNFINISHED.iter().any(|ending| lower.ends_with(ending))
+        || (lower.starts_with('.') && of_name(name).is_none() && rsync(&lower))
 }
 
 /// rsync's temporary files: `.name.XXXXXX`.

@@ -1,7 +1,7 @@
 //! Restore points: a database backup and the files that were saved nearest to it in time.
 
-use super::BackupsReading;
 use super::Backup;
+use super::BackupsReading;
 use super::kind::Subject;
 use crate::domain::time::Timestamp;
 
@@ -52,9 +52,8 @@ pub fn points(reading: &BackupsReading) -> Vec<Point<'_>> {
             out.push(Point { database: Some(database), files: Some(database) });
             continue;
         }
-        let near = |b: &&Backup| {
-            b.saves(Subject::Files) && b.usable() && apart(b.made, database.made) <= FURTHEST_S * 1000
-        };
+        let near =
+            |b: &&Backup| b.saves(Subject::Files) && b.usable() && apart(b.made, database.made) <= FURTHEST_S * 1000;
         let files = all.iter().copied().filter(near).min_by_key(|b| apart(b.made, database.made));
         out.push(Point { database: Some(database), files });
     }

@@ -29,7 +29,8 @@ pub(super) fn claims(look: &Look<'_>, out: &mut Vec<Claim>) {
     for job in &look.reading.jobs {
         if let Some(failure) = job.failure.as_ref().filter(|_| !job.running) {
             let title = format!("The backup job failed: {}", job.name);
-            let when = job.last.map(|at| format!(", {} ago", text::span(look.now.millis_since(at)))).unwrap_or_default();
+            let when =
+                job.last.map(|at| format!(", {} ago", text::span(look.now.millis_since(at)))).unwrap_or_default();
             let claim = look
                 .claim("backup-job-failed", Level::Warning, title, format!("{failure}{when}"))
                 .of(job.name.clone())
@@ -50,7 +51,8 @@ fn same_disk(look: &Look<'_>, subject: Subject) -> Option<Claim> {
     }
     let word = subject.word();
     let title = format!("Every backup of the {word} lies on the same disk as the {word}");
-    let evidence = format!("{} and what it saves are on one file system; no copy on another host is known", newest.path);
+    let evidence =
+        format!("{} and what it saves are on one file system; no copy on another host is known", newest.path);
     Some(look.claim("backup-same-disk", Level::Warning, title, evidence).of(word))
 }
 
@@ -84,8 +86,7 @@ fn in_checkout(look: &Look<'_>) -> Option<Claim> {
 /// What the files' backups lack, judged by those whose content is known, of the newest round.
 fn contents(look: &Look<'_>) -> Vec<Claim> {
     let needs = &look.reading.needs;
-    let files: Vec<&Backup> =
-        look.reading.backups.iter().filter(|b| b.saves(Subject::Files) && b.usable()).collect();
+    let files: Vec<&Backup> = look.reading.backups.iter().filter(|b| b.saves(Subject::Files) && b.usable()).collect();
     let Some(newest) = files.iter().map(|b| b.made).max() else { return Vec::new() };
     let round = || files.iter().filter(|b| newest.secs_since(b.made) <= needs.files_max_age_s);
     let known = |b: &Backup| matches!(b.kind, Kind::Tar | Kind::Folder) && b.contents.is_some();
@@ -141,7 +142,8 @@ fn last_good(look: &Look<'_>, subject: Subject) -> Option<Claim> {
     }
     let title = format!("Rotation is about to delete the last good backup of the {}", subject.word());
     let days = kept.div_ceil(DAY_S);
-    let evidence = format!("{}; kept for about {}; everything newer is broken", look.told(good), text::count(days, "day"));
+    let evidence =
+        format!("{}; kept for about {}; everything newer is broken", look.told(good), text::count(days, "day"));
     let claim = look.claim("backup-rotation", Level::Warning, title, evidence).of(subject.word());
     Some(if told.is_some() { claim } else { claim.suspected() })
 }

@@ -26,8 +26,12 @@ fn backup(name: &str, subject: Subject, hours: i64, proof: Proof) -> Backup {
         bytes: Some(1_000),
         proof,
         header: None,
-        contents: (subject != Subject::Database)
-            .then(|| Contents { files: 3, secret: true, media: 2, ..Contents::default() }),
+        contents: (subject != Subject::Database).then(|| Contents {
+            files: 3,
+            secret: true,
+            media: 2,
+            ..Contents::default()
+        }),
         digest: None,
         owner: None,
         exposed: Vec::new(),
@@ -93,7 +97,12 @@ fn what_is_as_it_should_be_is_no_finding() {
     });
     assert_eq!(late, []);
     // Nor on a practice site, nor where there is nothing to save.
-    assert_eq!(changed(|r| *r = BackupsReading { needs: Needs { practice: true, ..r.needs.clone() }, ..BackupsReading::default() }), []);
+    assert_eq!(
+        changed(
+            |r| *r = BackupsReading { needs: Needs { practice: true, ..r.needs.clone() }, ..BackupsReading::default() }
+        ),
+        []
+    );
     assert_eq!(rules(&BackupsReading::default()), []);
 }
 
@@ -128,10 +137,12 @@ fn the_newest_that_is_broken_names_the_last_good_one_and_what_is_at_risk() {
     assert!(claim.title.contains("new.dump") && claim.title.contains("cut off"), "{}", claim.title);
     assert!(claim.evidence.contains("pretix.dump") && claim.evidence.contains("at risk: 3h00m"), "{}", claim.evidence);
     // With nothing good within the policy it is critical, and once only.
-    let alone = changed(|r| r.backups.retain_mut(|b| {
-        b.proof = if b.subject == Subject::Database { broken(Flaw::Empty) } else { COMPLETE };
-        true
-    }));
+    let alone = changed(|r| {
+        r.backups.retain_mut(|b| {
+            b.proof = if b.subject == Subject::Database { broken(Flaw::Empty) } else { COMPLETE };
+            true
+        })
+    });
     assert_eq!(alone, [("backup-empty", Level::Critical)]);
     // An older one that is broken is no news.
     assert_eq!(changed(|r| r.backups[2].proof = broken(Flaw::Damaged)), []);
@@ -177,7 +188,10 @@ fn where_they_lie_and_who_reads_them() {
     assert_eq!(same(3), [("backup-same-disk", Level::Warning); 2]);
     assert_eq!(changed(|r| r.backups[1].same_disk = None), []);
     assert_eq!(changed(|r| r.backups[0].exposed = vec!["everybody".to_owned()]), [("backup-exposed", Level::Warning)]);
-    assert_eq!(changed(|r| r.backups[0].stray_in = Some("/srv/code".to_owned())), [("backup-in-checkout", Level::Warning)]);
+    assert_eq!(
+        changed(|r| r.backups[0].stray_in = Some("/srv/code".to_owned())),
+        [("backup-in-checkout", Level::Warning)]
+    );
 }
 
 #[test]
@@ -198,7 +212,9 @@ fn rotation_that_would_delete_the_last_good_one() {
     let rotated = |good_days: i64, kept: Option<u32>| {
         changed(|r| {
             r.backups.retain(|b| b.subject == Subject::Files);
-            r.backups.extend((0..good_days).map(|n| backup(&format!("b{n}"), Subject::Database, 24 * n + 1, broken(Flaw::Empty))));
+            r.backups.extend(
+                (0..good_days).map(|n| backup(&format!("b{n}"), Subject::Database, 24 * n + 1, broken(Flaw::Empty))),
+            );
             r.backups.push(backup("good", Subject::Database, 24 * good_days + 1, COMPLETE));
             r.places[0].kept_days = kept;
         })
@@ -215,7 +231,8 @@ fn rotation_that_would_delete_the_last_good_one() {
 fn a_job_that_failed_is_told_unless_it_runs_again() {
     let job = |running| {
         changed(|r| {
-            r.jobs = vec![Job { name: "timer x".to_owned(), failure: Some("exit 1".to_owned()), running, ..Job::default() }];
+            r.jobs =
+                vec![Job { name: "timer x".to_owned(), failure: Some("exit 1".to_owned()), running, ..Job::default() }];
         })
     };
     assert_eq!(job(false), [("backup-job-failed", Level::Warning)]);

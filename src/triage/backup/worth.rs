@@ -33,7 +33,8 @@ pub(super) fn claims(look: &Look<'_>, subject: Subject, what: &str, out: &mut Ve
 
 /// The newest broken one, if nothing usable is newer.
 fn newer_broken<'a>(look: &Look<'a>, standing: &Standing<'a>) -> Option<&'a Backup> {
-    let broken = look.reading.backups.iter().filter(|b| b.saves(standing.subject) && matches!(b.proof, Proof::Broken { .. }));
+    let broken =
+        look.reading.backups.iter().filter(|b| b.saves(standing.subject) && matches!(b.proof, Proof::Broken { .. }));
     let newer = broken.filter(|b| standing.usable.is_none_or(|usable| b.made > usable.made));
     newer.max_by_key(|b| b.made)
 }
@@ -73,8 +74,14 @@ fn useless(look: &Look<'_>, standing: &Standing<'_>, broken: &Backup) -> Claim {
     let title = format!("The newest backup of the {word} {how}: {}", broken.name());
     let details = [
         format!("broken: {} ({})", broken.path, look.told(broken)),
-        standing.usable.map_or_else(|| "no other one".to_owned(), |b| format!("last that is not broken: {} ({})", b.path, look.told(b))),
-        standing.proven.map_or_else(|| "none was ever proven".to_owned(), |b| format!("last proven: {} ({})", b.path, look.told(b))),
+        standing.usable.map_or_else(
+            || "no other one".to_owned(),
+            |b| format!("last that is not broken: {} ({})", b.path, look.told(b)),
+        ),
+        standing.proven.map_or_else(
+            || "none was ever proven".to_owned(),
+            |b| format!("last proven: {} ({})", b.path, look.told(b)),
+        ),
     ];
     look.claim(rule, level, title, format!("{why}; {good}")).since(broken.made, true).with(details)
 }
@@ -106,8 +113,7 @@ fn none(look: &Look<'_>, subject: Subject, what: &str) -> Claim {
         }
         Some(_) | None => {
             let title = format!("No backup of the {word} is known");
-            let evidence =
-                format!("{what}: no job, no usual place and no configuration names one{cost}");
+            let evidence = format!("{what}: no job, no usual place and no configuration names one{cost}");
             look.claim("backup-none", Level::Warning, title, evidence)
         }
     }
@@ -124,7 +130,8 @@ fn old(look: &Look<'_>, standing: &Standing<'_>) -> Option<Claim> {
     let limit = look.reading.needs.max_age_s(standing.subject);
     let policy = text::span(limit.saturating_mul(1000));
     let title = format!("The newest backup of the {word} is {} old", look.age(usable));
-    let job = look.reading.jobs.first().map(|job| format!("; made by {} ({})", job.name, job.schedule)).unwrap_or_default();
+    let job =
+        look.reading.jobs.first().map(|job| format!("; made by {} ({})", job.name, job.schedule)).unwrap_or_default();
     let evidence = format!("{}, {}; policy {policy}{job}", usable.name(), usable.proof.word());
     let since = usable.made.plus_secs(i64::try_from(limit).unwrap_or(i64::MAX));
     let running = standing.running.map(|b| format!("one is being written: {}", b.path));

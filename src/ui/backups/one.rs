@@ -7,10 +7,10 @@ use crate::domain::backup::points::Point;
 use crate::domain::backup::standing::usual_size;
 use crate::domain::backup::{Backup, BackupsReading, Contents};
 use crate::domain::text::{count, span};
-use crate::ui::format::bytes;
 use crate::ui::canvas::{Canvas, Piece, piece, split_left, split_top};
 use crate::ui::clock::Clock;
 use crate::ui::format;
+use crate::ui::format::bytes;
 use crate::ui::theme::Role;
 
 /// From so many columns on the two parts stand side by side.
@@ -70,7 +70,8 @@ fn facts(b: &Backup, reading: &BackupsReading, clock: &Clock) -> Vec<Fact> {
     if b.changed.millis_since(b.made) > 3_600_000 {
         out.push(("changed", ago(b.changed), Role::Text));
     }
-    let odd = |at: &crate::domain::time::Timestamp| at.millis_since(b.made).max(b.made.millis_since(*at)) > 36 * 3_600_000;
+    let odd =
+        |at: &crate::domain::time::Timestamp| at.millis_since(b.made).max(b.made.millis_since(*at)) > 36 * 3_600_000;
     if let Some(named) = b.named.filter(odd) {
         out.push(("its name", format!("says {}, which its content does not", clock.when(named)), Role::Warning));
     }
@@ -100,7 +101,9 @@ fn facts(b: &Backup, reading: &BackupsReading, clock: &Clock) -> Vec<Fact> {
         out.push(("owner", format!("{}:{} {:04o}", o.user, o.group, o.mode), Role::Text));
     }
     out.extend(b.exposed.iter().map(|why| ("exposed", why.clone(), Role::Warning)));
-    out.extend(b.stray_in.as_ref().map(|root| ("checkout", format!("it lies in the code checkout {root}"), Role::Warning)));
+    out.extend(
+        b.stray_in.as_ref().map(|root| ("checkout", format!("it lies in the code checkout {root}"), Role::Warning)),
+    );
     out.extend(b.contents.iter().flat_map(|c| contents(c, reading, clock)));
     out.extend(b.digest.as_ref().map(|digest| ("sha256", digest.clone(), Role::Muted)));
     out

@@ -84,7 +84,9 @@ impl Row {
         let first = point.database.or(point.files);
         let made = first.map(|b| b.made).unwrap_or_default();
         let place = match (point.database, point.files) {
-            (Some(database), Some(files)) if database.path != files.path => format!("{} + {}", database.path, files.name()),
+            (Some(database), Some(files)) if database.path != files.path => {
+                format!("{} + {}", database.path, files.name())
+            }
             (Some(one), _) | (None, Some(one)) => one.path.clone(),
             (None, None) => String::new(),
         };

@@ -46,8 +46,11 @@ fn line(reading: &BackupsReading, subject: Subject, clock: &Clock) -> Option<Vec
     let (mark, role, said) = match (standing.proven, standing.usable) {
         (Some(proven), usable) => {
             let late = wanted && age(proven.made) > limit;
-            let newer = usable.filter(|u| u.made > proven.made).map(|u| format!(", newest listed {} old", format::span(age(u.made))));
-            let said = format!("newest proven {} old{policy}{}", format::span(age(proven.made)), newer.unwrap_or_default());
+            let newer = usable
+                .filter(|u| u.made > proven.made)
+                .map(|u| format!(", newest listed {} old", format::span(age(u.made))));
+            let said =
+                format!("newest proven {} old{policy}{}", format::span(age(proven.made)), newer.unwrap_or_default());
             if late { ("▲ ", Role::Warning, said) } else { ("✔ ", Role::Ok, said) }
         }
         (None, Some(usable)) => {
@@ -55,8 +58,12 @@ fn line(reading: &BackupsReading, subject: Subject, clock: &Clock) -> Option<Vec
             let said = format!("none is proven, newest {} old{policy}", format::span(age(usable.made)));
             if late { ("▲ ", Role::Warning, said) } else { ("? ", Role::Unknown, said) }
         }
-        (None, None) if standing.count > 0 => ("✖ ", Role::Critical, format!("every one of {} is broken", standing.count)),
-        (None, None) if standing.running.is_some() => ("· ", Role::Note, format!("the first one is being written{policy}")),
+        (None, None) if standing.count > 0 => {
+            ("✖ ", Role::Critical, format!("every one of {} is broken", standing.count))
+        }
+        (None, None) if standing.running.is_some() => {
+            ("· ", Role::Note, format!("the first one is being written{policy}"))
+        }
         (None, None) => ("▲ ", Role::Warning, format!("none is known{policy}")),
     };
     let mut out = vec![piece(role, [mark, &word].concat()), piece(role, said)];

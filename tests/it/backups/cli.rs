@@ -64,7 +64,10 @@ async fn a_bare_folder_is_listed_and_verified_without_a_site() {
     }
     assert_eq!((code, verified["schema_version"].as_u64(), verified["exit_code"].as_u64()), (2, Some(1), Some(2)));
     let archive = verified["backups"].as_array().unwrap().iter().find(|b| b["name"] == "data.tgz").unwrap();
-    assert_eq!((archive["contents"]["secret"].as_bool(), archive["contents"]["media_files"].as_u64()), (Some(true), Some(2)));
+    assert_eq!(
+        (archive["contents"]["secret"].as_bool(), archive["contents"]["media_files"].as_u64()),
+        (Some(true), Some(2))
+    );
     assert!(archive["bytes"].is_u64() && archive["age_s"].is_f64() && archive["sha256"].is_string(), "{archive:#}");
     assert!(archive["made_at"].as_str().unwrap().ends_with('Z'), "{archive:#}");
     // What was found out is remembered.
@@ -119,7 +122,7 @@ fn what_may_not_be_read_says_what_would_open_it() {
     let (backup, place) = (&told["backups"][0], &told["places"][0]);
     assert_eq!(backup["proof"], "listed", "{told:#}");
     assert!(backup["why"].as_str().unwrap().contains("may not read"), "{told:#}");
-    assert!(place["error"].as_str().unwrap().contains("closed") , "{told:#}");
+    assert!(place["error"].as_str().unwrap().contains("closed"), "{told:#}");
 }
 
 /// The program where every user can start it.

@@ -61,6 +61,8 @@ fn sql_is_whole_with_its_mark_and_never_without() {
     fs::write(&path, "create table t (a int);\ninsert into t values (1);\n").unwrap();
     assert!(matches!(verdict(&path).outcome, Outcome::Unproven(_)));
     fs::write(&path, [0; 5000]).unwrap();
+    assert_eq!(flaw(&path), Flaw::Empty);
+    fs::write(&path, [0; 50_000]).unwrap();
     assert_eq!(flaw(&path), Flaw::Damaged);
 }
 
@@ -110,7 +112,14 @@ fn archives_are_read_to_their_mark_and_their_names_counted() {
     let at = |name: &str| dir.path().join(name);
     for format in ["gnu", "ustar", "pax"] {
         let path = at(&format!("data-{format}.tar"));
-        run(Command::new("tar").arg("--format").arg(format).arg("-C").arg(dir.path()).arg("-cf").arg(&path).arg("data"));
+        run(Command::new("tar")
+            .arg("--format")
+            .arg(format)
+            .arg("-C")
+            .arg(dir.path())
+            .arg("-cf")
+            .arg(&path)
+            .arg("data"));
         let contents = whole(&path).contents.unwrap();
         assert_eq!((contents.files, contents.media, contents.secret), (4, 2, true), "{format}");
         // tar fills its last record with zeros; only the two blocks that mark the end are needed.

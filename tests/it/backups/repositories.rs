@@ -18,7 +18,9 @@ fn restic_and_borg_are_listed_without_a_lock() {
     let at = |name: &str| dir.path().join(name).display().to_string();
     fs::write(at("password"), "geheim\n").unwrap();
     let restic = |args: &[&str]| {
-        run(Command::new("restic").args(["-r", &at("restic"), "--password-file", &at("password"), "--no-cache"]).args(args))
+        run(Command::new("restic")
+            .args(["-r", &at("restic"), "--password-file", &at("password"), "--no-cache"])
+            .args(args))
     };
     restic(&["init"]);
     restic(&["backup", &at("data")]);
@@ -49,7 +51,13 @@ fn restic_and_borg_are_listed_without_a_lock() {
     let told = list(false);
     let kinds: Vec<&str> = told["backups"].as_array().unwrap().iter().map(|b| b["kind"].as_str().unwrap()).collect();
     assert!(kinds.contains(&"restic") && kinds.contains(&"borg"), "{told:#}");
-    assert!(told["backups"].as_array().unwrap().iter().all(|b| b["proof"] == "listed" && b["age_s"].as_f64().unwrap() < 3600.0));
+    assert!(
+        told["backups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|b| b["proof"] == "listed" && b["age_s"].as_f64().unwrap() < 3600.0)
+    );
     assert_eq!(fs::read_dir(dir.path().join("restic/locks")).unwrap().count(), 0);
     // borg would write a cache to answer.
     let told = list(true);

@@ -154,9 +154,7 @@ fn barman(text: &str) -> Option<Vec<Kept>> {
         let made = at.map(|secs| Timestamp::from_millis(secs * 1000)).or_else(begun)?;
         let status = b.get("status").and_then(serde_json::Value::as_str).unwrap_or("DONE");
         let proof = match status {
-            "FAILED" => {
-                Proof::Broken { flaw: Flaw::Failed, why: "Barman says that it failed".to_owned(), at: made }
-            }
+            "FAILED" => Proof::Broken { flaw: Flaw::Failed, why: "Barman says that it failed".to_owned(), at: made },
             "EMPTY" | "STARTED" | "SYNCING" => Proof::Running { why: format!("Barman says {status}") },
             _ => listed("barman verify-backup"),
         };
