@@ -230,7 +230,7 @@ async fn poll_site(
     let access = {
         let (emit, poll_now) = again();
         let wrap = |seen| Observation::Access(Box::new(seen));
-        site::observe(AccessProbe::new(site), pace.logs, emit, poll_now, wrap, |_| {})
+        site::observe(AccessProbe::new(site), pace.logs * 2, emit, poll_now, wrap, |_| {})
     };
     let backups = {
         let (emit, poll_now) = again();

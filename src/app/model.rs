@@ -8,6 +8,7 @@ use super::action::Action;
 use super::event::Storage;
 use super::keymap::Keymap;
 use super::table::Table;
+use super::view::logs::LogView;
 use crate::domain::access::AccessReading;
 use crate::domain::app_state::AppReading;
 use crate::domain::backup::BackupsReading;
@@ -173,6 +174,14 @@ impl Site {
         Scope::Site(self.id.clone())
     }
 
+    /// Its requests, and from where: the application's metrics, or the access logs where those don't answer.
+    pub fn requests(&self) -> (SourceKind, Option<&Traffic>) {
+        match (self.traffic.fresh(), self.access.value()) {
+            (None, Some(access)) => (SourceKind::Access, Some(&access.traffic)),
+            (Some(_) | None, _) => (SourceKind::Traffic, self.traffic.value()),
+        }
+    }
+
     /// Since when a question to this source is under way without an answer.
     pub fn asking_since(&self, kind: SourceKind) -> Option<Timestamp> {
         self.asking.iter().find(|(k, _)| *k == kind).map(|(_, since)| *since)
@@ -264,6 +273,10 @@ pub struct Model {
     pub services: Table,
     /// Table of lines on Logs.
     pub logs: Table,
+    /// Table of groups on Logs.
+    pub log_groups: Table,
+    /// How the logs are looked at.
+    pub log_view: LogView,
     /// Table of backups on Backups.
     pub backups: Table,
     /// Index into [`ZOOMS`].
@@ -318,7 +331,9 @@ impl Model {
             processes: Table::default(),
             data: Table::default(),
             services: Table::default(),
-            logs: Table::default(),
+            logs: Table { from_end: true, ..Table::default() },
+            log_groups: Table::default(),
+            log_view: LogView::default(),
             backups: Table::default(),
             zoom: 2,
             utc_first: true,
@@ -356,6 +371,7 @@ impl Model {
             Screen::Host => &self.processes,
             Screen::Data => &self.data,
             Screen::Services => &self.services,
+            Screen::Logs if self.log_view.grouped => &self.log_groups,
             Screen::Logs => &self.logs,
             Screen::Backups => &self.backups,
         }
@@ -370,6 +386,7 @@ impl Model {
             Screen::Host => &mut self.processes,
             Screen::Data => &mut self.data,
             Screen::Services => &mut self.services,
+            Screen::Logs if self.log_view.grouped => &mut self.log_groups,
             Screen::Logs => &mut self.logs,
             Screen::Backups => &mut self.backups,
         }

@@ -22,7 +22,8 @@ pub const PROCESS_SORTS: &[&str] = &["cpu", "memory", "pid", "command"];
 /// What the current screen can be sorted by; empty: it can't.
 pub const fn sorts(screen: Screen) -> &'static [&'static str] {
     match screen {
-        Screen::Now | Screen::Logs => &[],
+        Screen::Now => &[],
+        Screen::Logs => logs::SORTS,
         Screen::Data => data::SORTS,
         Screen::Services => services::SORTS,
         Screen::Backups => backups::SORTS,
@@ -40,7 +41,7 @@ pub fn route_id(route: &Route) -> String {
 /// Routes of the shown site, filtered and sorted. Besides words, the filter takes `2xx` … `5xx`: routes with such answers
 /// within the window.
 pub fn routes(model: &Model) -> Vec<&Route> {
-    let Some(traffic) = model.site().and_then(|s| s.traffic.value()) else { return Vec::new() };
+    let Some(traffic) = model.site().and_then(|s| s.requests().1) else { return Vec::new() };
     let table = &model.requests;
     let accept = |r: &&Route| {
         let words = [" 1xx", " 2xx", " 3xx", " 4xx", " 5xx"];

@@ -66,6 +66,8 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     site.title = file.title.map_or_else(|| std::mem::take(&mut site.title), |title| plain(&title, 80));
     site.app = file.app.unwrap_or(site.app);
     super::service::overlay(&mut site.services, file.services, source, around);
+    site.access_logs.extend(file.access_logs.iter().flatten().map(|path| around.cwd.join(path)));
+    site.certificate_file = file.certificate_file.map(|path| around.cwd.join(path)).or(site.certificate_file.take());
     site.practice = file.practice.unwrap_or(site.practice);
     site.data_dir = file.data_dir.map(|dir| around.cwd.join(dir)).or_else(|| site.data_dir.take());
     site.backups.lay(file.backups, source, around);
@@ -126,6 +128,10 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     }
     if let Some(url) = file.broker.as_ref().and_then(|b| secret_of(b, "broker")) {
         site.broker = broker_at(url.expose_secret(), site.app);
+    }
+    for log in super::logs::logs(file.logs, source) {
+        site.logs.retain(|known| known.place != log.place);
+        site.logs.push(log);
     }
     if let (Some(queues), Ok(broker)) = (file.queues, &mut site.broker) {
         broker.queues = queues;

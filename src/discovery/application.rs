@@ -70,6 +70,11 @@ pub(super) fn describe(
         redis,
         broker,
         data_dir: Some(data_dir),
+        logs: Vec::new(),
+        triggers: Vec::new(),
+        access_logs: Vec::new(),
+        certificate_file: None,
+        mail_host: settings.some("mail", "host"),
         backups: BackupsConfig {
             secret_in_config: Some(settings.some("django", "secret").is_some()),
             code: vec![candidate.cwd.clone()],

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::scope::Turn;
 use super::site::{look, observe};
 use crate::backends::changes::ChangesProbe;
-use crate::backends::host::HostProbe;
+use crate::backends::host::{HostProbe, Targets};
 use crate::backends::people::PeopleProbe;
 use crate::backends::schedule::ScheduleProbe;
 use crate::backends::services::ServicesProbe;
@@ -26,7 +26,7 @@ pub(super) async fn poll(config: &Config, turn: Turn, poll_now: watch::Receiver<
     let again = || (emit.clone(), poll_now.clone());
     let slow = config.pace.changes;
     let host = async {
-        let mut probe = HostProbe::new();
+        let mut probe = HostProbe::watching(&Targets::of(config));
         let wrap = |seen| Observation::Host(Box::new(seen));
         // The first look has no shares yet; the second has.
         look(&mut probe, &emit, &wrap, &mut |_| {}).await;

@@ -25,18 +25,26 @@ fn site() -> Scope {
 
 fn health(at: Timestamp, state: HealthState, latency_ms: f64) -> Observed {
     let (detail, url) = ("answered".to_owned(), "http://shop/healthcheck/".to_owned());
-    let check = HealthCheck { state, status: Some(200), latency_ms, detail, url, tls: None };
+    let check = HealthCheck { state, status: Some(200), latency_ms, detail, url, tls: None, clock_offset_ms: None };
     Observed { scope: site(), at, took_ms: 3, what: Observation::Health(Seen::Value(check)) }
 }
 
 /// A host with so many series that are kept.
 fn host(at: Timestamp, disks: usize) -> Observed {
-    let space =
-        DiskSpace { total: 100, available: 40, inodes: 0, inodes_available: 0, read_only: false, full_in_s: None };
+    let space = DiskSpace {
+        total: 100,
+        available: 40,
+        inodes: 0,
+        inodes_available: 0,
+        read_only: false,
+        full_in_s: None,
+        inodes_full_in_s: None,
+    };
     let disk = |i| Disk {
         mount: format!("/data/{i}"),
         device: "/dev/x".to_owned(),
         kind: "ext4".to_owned(),
+        turned_read_only: None,
         space: Ok(space),
     };
     let reading = HostReading { disks: (0..disks).map(disk).collect(), ..HostReading::default() };

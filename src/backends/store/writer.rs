@@ -143,6 +143,20 @@ impl Writer {
                 }
             }
         }
+        for (SeriesKey(series), points) in batch.iter().flat_map(|observed| history::earlier(&observed.what)) {
+            for point in points {
+                for (step, _) in TIERS.into_iter().take(2) {
+                    sqlx::query("insert or ignore into history (tier, series, step, value) values (?, ?, ?, ?)")
+                        .bind(step)
+                        .bind(&series)
+                        .bind(point.step.saturating_mul(STEP_S).div_euclid(step))
+                        .bind(f64::from(point.value))
+                        .execute(&mut *tx)
+                        .await
+                        .map_err(&fail)?;
+                }
+            }
+        }
         if (newest - self.pruned_at).abs() >= PRUNE_EVERY_S {
             for (step, kept) in TIERS {
                 sqlx::query("delete from history where tier = ? and step < ?")
