@@ -6,6 +6,7 @@ pub(crate) mod formats;
 mod mariadb;
 pub(crate) mod postgres;
 mod repositories;
+mod screen;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -77,19 +78,20 @@ fn cut_everywhere(path: &Path, kept: usize) {
     fs::remove_file(cut).unwrap();
 }
 
-/// Changes one bit at each of these places, and counts how often that is found.
-fn flipped(path: &Path, places: impl Iterator<Item = usize>) -> (usize, usize) {
+/// Changes one bit at each of these places; those where that is not found, with the bytes around.
+fn missed(path: &Path, places: impl Iterator<Item = usize>) -> Vec<(usize, Vec<u8>)> {
     let bytes = fs::read(path).unwrap();
     let name = path.file_name().unwrap().to_str().unwrap();
     let bad: PathBuf = path.with_file_name(["bad-", name].concat());
-    let (mut found, mut all) = (0, 0);
+    let mut out = Vec::new();
     for at in places {
         let mut changed = bytes.clone();
         changed[at] ^= 0x10;
         fs::write(&bad, &changed).unwrap();
-        found += usize::from(matches!(verdict(&bad).outcome, Outcome::Broken(..)));
-        all += 1;
+        if !matches!(verdict(&bad).outcome, Outcome::Broken(..)) {
+            out.push((at, bytes[at - 8..at + 8].to_vec()));
+        }
     }
     fs::remove_file(bad).unwrap();
-    (found, all)
+    out
 }

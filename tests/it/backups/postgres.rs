@@ -9,19 +9,19 @@ use midwatch::domain::backup::kind::Kind;
 use midwatch::domain::backup::proof::Flaw;
 use sqlx::{Connection as _, Executor as _};
 
-use super::{cut_everywhere, flaw, flipped, folder, run, whole};
+use super::{cut_everywhere, flaw, folder, missed, run, whole};
 use crate::support::servers::PostgresServer;
 
 fn url(server: &PostgresServer) -> String {
     format!("postgresql://postgres:super-pw@127.0.0.1:{}/postgres", server.port)
 }
 
-/// A server with a table worth dumping.
+/// A server with a table worth dumping. Its text repeats nothing: of packed repetitions a changed bit may mean the same.
 pub(crate) async fn server() -> PostgresServer {
     let server = PostgresServer::start(&[]);
     let mut session = sqlx::PgConnection::connect(&url(&server)).await.unwrap();
     let sql = "create table orders (id serial primary key, code text, note text);\
-        insert into orders (code, note) select md5(n::text), repeat(md5((n * 7)::text), 4) from generate_series(1, 3000) n;\
+        insert into orders (code, note) select md5(n::text), md5((n * 7)::text) || md5((n * 11)::text) from generate_series(1, 3000) n;\
         create table empty (id int);";
     session.execute(sql).await.unwrap();
     server
@@ -75,8 +75,8 @@ async fn a_single_changed_bit_in_packed_data_is_found() {
         dump(&server, format, &path);
         let length = usize::try_from(path.metadata().unwrap().len()).unwrap();
         // The rows are in the middle; what comes before and after is not all protected by a checksum.
-        let (found, all) = flipped(&path, (0..20).map(|n| length / 3 + n * length / 60));
-        assert_eq!(found, all, "{name}");
+        let missed = missed(&path, (0..20).map(|n| length / 3 + n * length / 60));
+        assert_eq!(missed, [], "{name} of {length}");
     }
 }
 
