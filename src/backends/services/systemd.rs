@@ -59,7 +59,11 @@ pub(super) async fn failed(whose: &Whose) -> Result<Vec<Unit>, Trouble> {
     Ok(units)
 }
 
-async fn systemctl(whose: &Whose, arguments: &[String]) -> Result<String, Trouble> {
+/// What `systemctl` says.
+///
+/// # Errors
+/// As [`units`].
+pub(super) async fn systemctl(whose: &Whose, arguments: &[String]) -> Result<String, Trouble> {
     let own = rustix::process::geteuid();
     // UTC, so that times can be read without knowing the names of time zones.
     let mut env = vec![("LC_ALL", "C".to_owned()), ("TZ", "UTC".to_owned()), ("SYSTEMD_COLORS", "0".to_owned())];
