@@ -139,7 +139,7 @@ fn state(service: &Service, at: Timestamp, facts: &SiteFacts<'_>) -> Option<Clai
         State::Restarting => {
             told("service-restarting", Level::Note, format!("{name} has ended{end} and is about to be started again"))
         }
-        State::Stopped | State::Missing if service.role == Role::Other || service.role == Role::Periodic => None,
+        State::Stopped | State::Missing if service.role == Role::Other => None,
         State::Stopped => {
             let title = format!("{name} is stopped{end}: {so}");
             told("service-stopped", settled(service, facts), title)
@@ -170,6 +170,10 @@ fn state(service: &Service, at: Timestamp, facts: &SiteFacts<'_>) -> Option<Clai
 
 /// How bad it is that a service is stopped: what was stopped a moment ago may be on its way back (a restart, an upgrade).
 fn settled(service: &Service, facts: &SiteFacts<'_>) -> Level {
+    // One that was never started and shall not be: a file somebody left there.
+    if service.since.is_none() && service.at_boot == Some(false) {
+        return Level::Note;
+    }
     let long = service.since.is_none_or(|since| facts.now.millis_since(since) >= STOPPED_MS);
     if long { weight(service, facts) } else { Level::Note }
 }
