@@ -32,7 +32,15 @@ fn failed<T>(why: &str) -> Reading<T> {
 
 fn answer(state: HealthState, status: Option<u16>) -> HealthCheck {
     let url = "https://tickets.example.org/healthcheck/".to_owned();
-    HealthCheck { state, status, latency_ms: 3.0, detail: state.word().to_owned(), url, tls: None }
+    HealthCheck {
+        state,
+        status,
+        latency_ms: 3.0,
+        detail: state.word().to_owned(),
+        url,
+        tls: None,
+        clock_offset_ms: None,
+    }
 }
 
 fn postgres() -> DatabaseReading {
@@ -260,6 +268,7 @@ fn certificates_warn_in_time_and_say_why_they_are_not_trusted() {
             subject: "tickets.example.org".to_owned(),
             issuer: "R11".to_owned(),
             distrust: distrust.map(str::to_owned),
+            on_disk: None,
         };
         fresh(HealthCheck { tls: Some(certificate), ..answer(HealthState::Ok, Some(200)) })
     };

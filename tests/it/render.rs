@@ -1,5 +1,7 @@
 //! The screens as text, at the sizes people have; and that nothing can make drawing panic.
 
+mod data;
+
 use std::fmt::Write as _;
 
 use jiff::tz::{TimeZone, offset};
