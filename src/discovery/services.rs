@@ -179,7 +179,7 @@ impl Machine<'_> {
             match &process.keeper {
                 Keeper::Unit(unit) => found.unit(unit, None, role, false, by),
                 Keeper::UserUnit(unit, uid) => {
-                    found.unit(unit, Some(UserManager::of(*uid, self.around)), role, false, by)
+                    found.unit(unit, Some(UserManager::of(*uid, self.around)), role, false, by);
                 }
                 Keeper::Container => {}
                 Keeper::Nobody => {
@@ -209,14 +209,12 @@ impl Machine<'_> {
             let path = self.around.at(path);
             path.canonicalize().unwrap_or(path)
         };
-        match env.get(&format!("{}_CONFIG_FILE", app.to_uppercase())) {
-            Some(path) => real(&cwd.unwrap_or(Path::new("/")).join(path)) == real(source),
-            None => {
-                let usual = format!("/etc/{app}/{app}.cfg");
-                let beside = cwd.map(|cwd| cwd.join(format!("{app}.cfg")));
-                alone || real(source) == real(Path::new(&usual)) || beside.is_some_and(|b| real(&b) == real(source))
-            }
+        if let Some(path) = env.get(&format!("{}_CONFIG_FILE", app.to_uppercase())) {
+            return real(&cwd.unwrap_or(Path::new("/")).join(path)) == real(source);
         }
+        let usual = format!("/etc/{app}/{app}.cfg");
+        let beside = cwd.map(|cwd| cwd.join(format!("{app}.cfg")));
+        alone || real(source) == real(Path::new(&usual)) || beside.is_some_and(|b| real(&b) == real(source))
     }
 
     /// The servers on this machine that the site stands on.

@@ -132,9 +132,9 @@ fn state(service: &Service, at: Timestamp, facts: &SiteFacts<'_>) -> Option<Clai
             told("service-crash-loop", weight(service, facts), title)
         }
         State::Failed => told("service-failed", weight(service, facts), format!("{name} has failed{end}: {so}")),
-        _ if crashes > LOOP => loops(service, crashes, at, facts),
+        _ if crashes > LOOP => Some(loops(service, crashes, at, facts)),
         State::Restarting if service.restarts.is_some_and(|n| usize::try_from(n).is_ok_and(|n| n > LOOP)) => {
-            loops(service, crashes, at, facts)
+            Some(loops(service, crashes, at, facts))
         }
         State::Restarting => {
             told("service-restarting", Level::Note, format!("{name} has ended{end} and is about to be started again"))
@@ -179,7 +179,7 @@ fn settled(service: &Service, facts: &SiteFacts<'_>) -> Level {
 }
 
 /// Starts again and again: suspected, for what follows the last start is not known yet.
-fn loops(service: &Service, crashes: usize, at: Timestamp, facts: &SiteFacts<'_>) -> Option<Claim> {
+fn loops(service: &Service, crashes: usize, at: Timestamp, facts: &SiteFacts<'_>) -> Claim {
     let up = service.state.is_up() || contradicted(service, facts);
     let level = if up { Level::Warning } else { weight(service, facts) };
     let end = service.exit.as_ref().map(|exit| format!(", it ends by itself: {exit}")).unwrap_or_default();
@@ -192,10 +192,10 @@ fn loops(service: &Service, crashes: usize, at: Timestamp, facts: &SiteFacts<'_>
         format!("{name} crashes again and again: {} so far{end}", text::count(n.into(), "restart"))
     };
     let claim = claim(service, "service-crash-loop", level, title, at).suspected();
-    Some(match service.crashed.first() {
+    match service.crashed.first() {
         Some(first) => claim.since(*first, true),
         None => claim,
-    })
+    }
 }
 
 /// One that runs, and was started not long ago: worth knowing beside what else happens.

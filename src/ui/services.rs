@@ -72,19 +72,16 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
             }
         }
     }
-    let rest = match model.site() {
-        Some(site) => {
-            let source = Source::at(site, SourceKind::Services);
-            let mut title = vec![piece(Role::Title, "services ")];
-            title.extend(site.services.value().map(totals).unwrap_or_default());
-            let rest = source.heading(canvas, area, &title, clock);
-            unseen(canvas, rest, site)
-        }
-        None => {
-            let text = "No application is watched, so it has no services. Now (1) says why none was found.";
-            let used = canvas.paragraph(area, text, Role::Unknown);
-            split_top(area, used).1
-        }
+    let rest = if let Some(site) = model.site() {
+        let source = Source::at(site, SourceKind::Services);
+        let mut title = vec![piece(Role::Title, "services ")];
+        title.extend(site.services.value().map(totals).unwrap_or_default());
+        let rest = source.heading(canvas, area, &title, clock);
+        unseen(canvas, rest, site)
+    } else {
+        let text = "No application is watched, so it has no services. Now (1) says why none was found.";
+        let used = canvas.paragraph(area, text, Role::Unknown);
+        split_top(area, used).1
     };
     table(canvas, rest, model, clock, &rows);
 }
