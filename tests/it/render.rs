@@ -1,6 +1,7 @@
 //! The screens as text, at the sizes people have; and that nothing can make drawing panic.
 
 mod data;
+mod logs;
 
 use std::fmt::Write as _;
 

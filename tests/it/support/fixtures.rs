@@ -8,12 +8,16 @@
     reason = "fixed, small numbers and lists made right here"
 )]
 
+#[path = "fixtures/logs.rs"]
+pub(crate) mod logs;
+
 use std::collections::VecDeque;
 
 use midwatch::app::event::Storage;
 use midwatch::app::keymap::Keymap;
 use midwatch::app::model::{Host, Model, Overlay, Screen, Site};
 use midwatch::app::table::Table;
+use midwatch::app::view::logs::LogView;
 use midwatch::domain::database::{Blocker, DatabaseReading, Engine};
 use midwatch::domain::health::{HealthCheck, HealthState};
 use midwatch::domain::history::{History, SeriesKey, names};
@@ -95,9 +99,9 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         processes: Table::default(),
         data: Table::default(),
         services: Table::default(),
-        logs: Table::default(),
+        logs: Table { from_end: true, ..Table::default() },
         log_groups: Table::default(),
-        log_view: Default::default(),
+        log_view: LogView::default(),
         backups: Table::default(),
         zoom: 2,
         utc_first: true,
@@ -212,14 +216,10 @@ fn queue(name: &str, waiting: u64) -> Queue {
 
 fn database() -> DatabaseReading {
     DatabaseReading {
-        engine: Engine::Postgresql,
-        version: "15.18".into(),
-        latency_ms: 0.8,
         sessions: Some(14),
         usable_sessions: Some(97),
         waiting: Some(0),
-        read_only: false,
-        blockers: Vec::new(),
+        ..DatabaseReading::new(Engine::Postgresql, "15.18", 0.8)
     }
 }
 
@@ -494,6 +494,7 @@ pub(crate) fn db_lock() -> Model {
         state: "idle in transaction".into(),
         transaction_s: 204.0,
         blocks: 7,
+        ..Blocker::default()
     };
     site.database = fresh(DatabaseReading { waiting: Some(7), blockers: vec![blocker], ..database() }, 4);
     site.history.remove(&SeriesKey::new(names::LOCKS));
