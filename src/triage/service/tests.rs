@@ -276,6 +276,12 @@ mod folding {
         ]);
         assert_eq!(tree(&folded), ["service-crash-loop(database-down() service-crash-loop() web-unreachable())"]);
         let folded = fold(vec![
+            finding("web-error", "", Level::Critical),
+            finding("service-unhealthy", "web backend", Level::Warning),
+            finding("service-stopped", "redis redis", Level::Critical),
+        ]);
+        assert_eq!(tree(&folded), ["service-stopped(web-error() service-unhealthy())"]);
+        let folded = fold(vec![
             finding("service-stopped", "web a", Level::Note),
             finding("service-oom", "web a", Level::Warning),
             finding("service-failed", "worker b", Level::Critical),
