@@ -40,11 +40,11 @@ pub(super) async fn units(whose: &Whose, names: &[String]) -> Result<BTreeMap<St
     arguments.extend(names.iter().cloned());
     let text = systemctl(whose, &arguments).await?;
     let units = show::parse(&text);
-    let named = |name: &String| {
-        let unit = units.iter().find(|unit| unit.is(name))?;
-        Some((name.clone(), unit.clone()))
+    let found = |asked: &String| {
+        let unit = units.iter().find(|unit| unit.is(asked))?;
+        Some((asked.clone(), unit.clone()))
     };
-    Ok(names.iter().filter_map(named).collect())
+    Ok(names.iter().filter_map(found).collect())
 }
 
 /// Every unit that failed.
