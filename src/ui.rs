@@ -19,6 +19,7 @@ mod header;
 mod host;
 mod hoststrips;
 mod logs;
+mod note;
 mod now;
 mod overlay;
 mod requests;
@@ -31,6 +32,7 @@ mod strips;
 mod tasks;
 mod text;
 pub mod theme;
+mod timeline;
 mod verdict;
 mod workers;
 
@@ -129,5 +131,5 @@ fn everything(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
         Screen::Backups => backups::draw(canvas, body, model, &clock),
     }
     header::foot(canvas, foot, model, &notes);
-    overlay::draw(canvas, area, model);
+    overlay::draw(canvas, area, model, &clock);
 }

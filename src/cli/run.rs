@@ -17,7 +17,7 @@ use crate::watch::{self, Watch};
 /// A wrong call of a command that checks something: the Monitoring Plugins' "unknown".
 pub(super) const USAGE_OF_A_CHECK: u8 = 3;
 /// A wrong call of any other command (`EX_USAGE`).
-const USAGE: u8 = 64;
+pub(super) const USAGE: u8 = 64;
 /// A configuration that can't be used (`EX_CONFIG`).
 const BAD_CONFIG: u8 = 78;
 /// midwatch itself failed (`EX_SOFTWARE`).
@@ -76,6 +76,18 @@ fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
             Ok(code)
         }),
         Some(Command::Status(args)) => status(&cli.global, &args),
+        Some(Command::Check(args)) => with_config(&cli.global, USAGE_OF_A_CHECK, |config, _| {
+            let runtime = runtime()?;
+            let code = runtime.block_on(super::check::run(Arc::new(config), &args));
+            runtime.shutdown_timeout(SHUTDOWN);
+            code
+        }),
+        Some(Command::Report(args)) => with_config(&cli.global, BAD_CONFIG, |config, _| {
+            let runtime = runtime()?;
+            let code = runtime.block_on(super::report::run(&config, &args));
+            runtime.shutdown_timeout(SHUTDOWN);
+            code
+        }),
         Some(Command::Record) => with_config(&cli.global, BAD_CONFIG, |config, _| record(config)),
         Some(Command::Tui) => tui(&cli.global),
         None if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() => tui(&cli.global),
@@ -201,6 +213,6 @@ pub(super) fn say(bytes: &[u8]) -> color_eyre::Result<u8> {
 }
 
 /// Writes a line to standard error, if that is still there.
-fn say_error(line: &str) {
+pub(super) fn say_error(line: &str) {
     writeln!(std::io::stderr(), "{line}").ok();
 }

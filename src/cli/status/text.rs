@@ -1,19 +1,31 @@
 //! For people: the verdict, the findings, then each source with its age.
 
-use super::{level, summary};
-use crate::app::model::{Model, Site};
+use super::{Number, Row, View, WHOLE};
+use crate::app::model::Site;
+use crate::app::record::sources;
 use crate::domain::id::SourceKind;
 use crate::domain::reading::Reading;
+use crate::domain::record::SourceState;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::{Route, Task};
 use crate::triage::Finding;
 
 /// The report in lines of plain text.
-pub fn render(model: &Model) -> String {
-    let mut lines = vec![format!("{}: {}", level(model).word().to_uppercase(), summary(model))];
-    for finding in &model.findings {
+pub fn render(view: &View<'_>) -> String {
+    let model = view.model;
+    let mut lines = vec![format!("{}: {}", view.level.word().to_uppercase(), view.summary)];
+    for finding in &view.findings {
         push(&mut lines, finding, model.now, 1);
+    }
+    if view.name != WHOLE {
+        lines.extend(view.rows.iter().map(|row| part(row, model.now)));
+        lines.push(String::new());
+        return lines.join("\n");
+    }
+    if let Some((severity, suspected)) = model.timeline.severity() {
+        let id = model.timeline.incident.as_ref().map(|i| i.id.as_str()).unwrap_or_default();
+        lines.push(format!("incident {id}: {}SEV-{severity}", if suspected { "suspected " } else { "" }));
     }
     for site in &model.sites {
         lines.push(format!("{} · {} · {}", site.id, site.app, site.url));
@@ -30,6 +42,8 @@ pub fn render(model: &Model) -> String {
                 format!("{} of {} memory available", text::bytes(h.memory_available), text::bytes(h.memory_total));
             format!("{cpu} · {memory}{}", disk.unwrap_or_default())
         }));
+        let others = sources::HOST.into_iter().filter(|kind| *kind != SourceKind::Host);
+        lines.extend(others.map(|kind| more(kind, &sources::of_host(host))));
     }
     if let Some(why) = &model.no_site {
         lines.push(format!("No application found: {why}"));
@@ -46,9 +60,21 @@ fn push(lines: &mut Vec<String>, f: &Finding, now: Timestamp, depth: usize) {
     if !f.evidence.is_empty() {
         lines.push(format!("{indent}  {}", f.evidence));
     }
+    lines.extend(f.details.iter().map(|detail| format!("{indent}    {detail}")));
     for symptom in &f.symptoms {
         push(lines, symptom, now, depth + 1);
     }
+}
+
+/// One reading of a part.
+fn part(row: &Row, now: Timestamp) -> String {
+    let value = match &row.value {
+        Number::Value(value) => format!("{value} {}", row.unit).trim_end().to_owned(),
+        Number::Word(word) => word.clone(),
+        Number::None => row.error.clone().unwrap_or_else(|| "not known".to_owned()),
+    };
+    let age = row.observed_at.map(|at| format!(" · {} ago", text::span(now.millis_since(at)))).unwrap_or_default();
+    format!("  {} {} {}: {value}{age}", row.of, row.source.name(), row.name)
 }
 
 fn site_lines(site: &Site, now: Timestamp) -> Vec<String> {
@@ -73,7 +99,21 @@ fn site_lines(site: &Site, now: Timestamp) -> Vec<String> {
     if has(SourceKind::Redis) {
         lines.push(redis(site, now));
     }
+    for kind in [SourceKind::Access, SourceKind::Services, SourceKind::Logs, SourceKind::Backups, SourceKind::App] {
+        lines.extend(has(kind).then(|| more(kind, &sources::of_site(site))));
+    }
     lines
+}
+
+/// A source that says more on its own screen: whether it is seen, or why not.
+fn more(kind: SourceKind, sources: &sources::Sources) -> String {
+    let said = match sources.get(&kind) {
+        None => "no answer yet".to_owned(),
+        Some((SourceState::Seen, _)) => "seen".to_owned(),
+        Some((SourceState::Failed, why)) => format!("failed: {why}"),
+        Some((SourceState::Unseen, why)) => format!("not seen: {why}"),
+    };
+    format!("  {:<9} {said}", kind.name())
 }
 
 fn traffic(site: &Site, now: Timestamp) -> String {
