@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use midwatch::app::event::Storage;
 use midwatch::app::keymap::Keymap;
 use midwatch::app::model::{Host, Model, Overlay, Screen, Site};
+use midwatch::app::record::Timeline;
 use midwatch::app::table::Table;
 use midwatch::domain::database::{Blocker, DatabaseReading, Engine};
 use midwatch::domain::health::{HealthCheck, HealthState};
@@ -97,6 +98,7 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         services: Table::default(),
         logs: Table::default(),
         backups: Table::default(),
+        timeline: Timeline::default(),
         zoom: 2,
         utc_first: true,
         theme: 0,
@@ -481,7 +483,7 @@ pub(crate) fn no_site() -> Model {
 pub(crate) fn stale() -> Model {
     let mut model = healthy();
     let site = &mut model.sites[0];
-    site.storage = Storage::Reader { pid: 4242 };
+    site.storage = Storage::Reader { pid: 4242, trouble: None };
     let why = "https://tickets.example.org/metrics: 401 Unauthorized: metrics are off, or the password is wrong";
     site.traffic = stale_since(traffic(0.004), 192, why);
     site.redis = Reading::Failed { failed_since: ago(800), why: "Redis at 127.0.0.1:6379: connection refused".into() };
