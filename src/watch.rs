@@ -6,6 +6,7 @@ pub mod emit;
 mod host;
 pub mod scope;
 pub mod site;
+pub mod survey;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -196,10 +197,42 @@ async fn poll_site(
     pace: &PaceConfig,
     turn: Turn,
     poll_now: watch::Receiver<u64>,
-    (state, read_only): (Option<&Path>, bool),
+    place: (Option<&Path>, bool),
 ) {
     let Turn { emit, past } = turn;
     let (tell, signs) = watch::channel(Signs::GOOD);
+    let web = async {
+        let now = clock::now();
+        let window = match past.counters {
+            Some((counters, at)) => TrafficWindow::seeded(counters, -seconds(now.millis_since(at))),
+            None => TrafficWindow::new(),
+        };
+        let plan = WebPlan {
+            pace: pace.clone(),
+            direct: site.direct.is_some(),
+            no_metrics: site.metrics.as_ref().err().cloned(),
+            seed: u64::from(std::process::id()) ^ now.as_millis().unsigned_abs(),
+            pending: past.pending,
+        };
+        match WebProbe::new(site, Limits::with_hang(pace.hang)) {
+            Ok(probe) => site::web(probe, plan, window, emit.clone(), signs, poll_now.clone()).await,
+            Err(why) => emit.seen(Observation::Health(Seen::Unseen(why)), 0),
+        }
+    };
+    tokio::join!(web, below(site, pace, &emit, &poll_now, place, &tell));
+    // Each of them may have nothing to do; the scope is watched all the same.
+    std::future::pending::<()>().await;
+}
+
+/// Polls everything of a site but its web side.
+async fn below(
+    site: &SiteConfig,
+    pace: &PaceConfig,
+    emit: &Emitter,
+    poll_now: &watch::Receiver<u64>,
+    (state, read_only): (Option<&Path>, bool),
+    tell: &watch::Sender<Signs>,
+) {
     let database = async {
         match &site.database {
             Ok(config) => {
@@ -231,24 +264,6 @@ async fn poll_site(
         let probe = RedisProbe::of(site.redis.as_ref().ok(), site.broker.as_ref().ok(), site.app);
         site::observe(probe, pace.redis, emit.clone(), poll_now.clone(), Observation::Redis, told).await;
     };
-    let web = async {
-        let now = clock::now();
-        let window = match past.counters {
-            Some((counters, at)) => TrafficWindow::seeded(counters, -seconds(now.millis_since(at))),
-            None => TrafficWindow::new(),
-        };
-        let plan = WebPlan {
-            pace: pace.clone(),
-            direct: site.direct.is_some(),
-            no_metrics: site.metrics.as_ref().err().cloned(),
-            seed: u64::from(std::process::id()) ^ now.as_millis().unsigned_abs(),
-            pending: past.pending,
-        };
-        match WebProbe::new(site, Limits::with_hang(pace.hang)) {
-            Ok(probe) => site::web(probe, plan, window, emit.clone(), signs, poll_now.clone()).await,
-            Err(why) => emit.seen(Observation::Health(Seen::Unseen(why)), 0),
-        }
-    };
     let again = || (emit.clone(), poll_now.clone());
     let services = {
         let (emit, poll_now) = again();
@@ -270,9 +285,7 @@ async fn poll_site(
         let wrap = |seen| Observation::App(Box::new(seen));
         site::observe(AppProbe::new(site), pace.backups, emit, poll_now, wrap, |_| {})
     };
-    tokio::join!(database, redis, web, services, access, backups, on_disk);
-    // Each of them may have nothing to do; the scope is watched all the same.
-    std::future::pending::<()>().await;
+    tokio::join!(database, redis, services, access, backups, on_disk);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "five minutes of milliseconds fit")]

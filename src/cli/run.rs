@@ -71,7 +71,11 @@ fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
             None => super::demo::demo(&cli.global, args.fault, args.headless),
         },
         Some(Command::Doctor { output }) => with_config(&cli.global, USAGE_OF_A_CHECK, |config, sandbox| {
-            let (text, code) = super::doctor::doctor(&config, &sandbox, output == Form::Json);
+            let config = Arc::new(config);
+            let runtime = runtime()?;
+            let model = runtime.block_on(crate::watch::survey::survey(&config, SURVEY));
+            runtime.shutdown_timeout(SHUTDOWN);
+            let (text, code) = super::doctor::doctor(&config, &model, &sandbox, output == Form::Json);
             say(text.as_bytes())?;
             Ok(code)
         }),
@@ -142,6 +146,9 @@ pub(super) fn runtime() -> color_eyre::Result<tokio::runtime::Runtime> {
         .build()
         .wrap_err("the runtime could not be started")
 }
+
+/// How long `doctor` waits for what it looks at.
+const SURVEY: Duration = Duration::from_secs(8);
 
 /// How long threads that still wait for something are waited for at the end.
 const SHUTDOWN: Duration = Duration::from_millis(100);

@@ -11,8 +11,14 @@ use crate::domain::record::SourceState;
 pub type Sources = BTreeMap<SourceKind, (SourceState, String)>;
 
 /// What there is to see of a host.
-pub const HOST: [SourceKind; 5] =
-    [SourceKind::Host, SourceKind::Changes, SourceKind::Schedule, SourceKind::Updates, SourceKind::People];
+pub const HOST: [SourceKind; 6] = [
+    SourceKind::Host,
+    SourceKind::Services,
+    SourceKind::Changes,
+    SourceKind::Schedule,
+    SourceKind::Updates,
+    SourceKind::People,
+];
 
 /// How a source stands; `None`: it has not been looked at yet.
 pub fn state<T>(reading: &Reading<T>) -> Option<(SourceState, String)> {
@@ -46,6 +52,7 @@ pub fn of_site(site: &Site) -> Sources {
 pub fn of_host(host: &Host) -> Sources {
     let all = [
         (SourceKind::Host, state(&host.reading)),
+        (SourceKind::Services, state(&host.units)),
         (SourceKind::Changes, state(&host.changes)),
         (SourceKind::Schedule, state(&host.schedule)),
         (SourceKind::Updates, state(&host.updates)),

@@ -19,6 +19,17 @@ pub fn who(env: &BTreeMap<String, String>) -> Who {
     told(&passwd, uid, login, env, from.as_deref(), tty)
 }
 
+/// The groups this process belongs to, by name where they have one.
+pub fn groups() -> Vec<String> {
+    let file = std::fs::read_to_string("/etc/group").unwrap_or_default();
+    let own = rustix::process::getgroups().unwrap_or_default();
+    let mut ids: Vec<u32> = own.iter().map(|gid| gid.as_raw()).collect();
+    ids.push(rustix::process::getegid().as_raw());
+    ids.sort_unstable();
+    ids.dedup();
+    ids.iter().map(|gid| name_of(&file, *gid).unwrap_or_else(|| gid.to_string())).collect()
+}
+
 /// What follows from user ids, environment and the names of the machine.
 fn told(
     passwd: &str,
@@ -42,7 +53,7 @@ fn told(
     Who { user: plain(&user, 64), acting_as, from, tty }
 }
 
-/// The name of a user id in `/etc/passwd`; users of a directory service are not in it.
+/// The name of an id in `/etc/passwd` or `/etc/group`; users of a directory service are not in it.
 fn name_of(passwd: &str, uid: u32) -> Option<String> {
     let line = passwd.lines().find(|line| line.split(':').nth(2).and_then(|id| id.parse::<u32>().ok()) == Some(uid))?;
     line.split(':').next().filter(|name| !name.is_empty()).map(ToOwned::to_owned)

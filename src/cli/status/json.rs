@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Number, Row, SCHEMA_VERSION, View, exit_code};
 use crate::app::event::Storage;
+use crate::app::sight::{self, Sight};
+use crate::domain::record::SourceState;
 use crate::domain::time::Timestamp;
 use crate::triage::Finding;
 use crate::triage::rule::rule;
@@ -25,6 +27,7 @@ pub fn render(view: &View<'_>) -> String {
         })).collect::<Vec<_>>(),
         "hosts": model.hosts.iter().map(|h| json!({ "name": h.id, "storage": storage(&h.storage) })).collect::<Vec<_>>(),
         "findings": view.findings.iter().map(|f| finding(f, model.now)).collect::<Vec<_>>(),
+        "sources": sources(view),
         "readings": view.rows.iter().map(|r| reading(r, model.now)).collect::<Vec<_>>(),
     });
     let mut text = document.to_string();
@@ -35,6 +38,26 @@ pub fn render(view: &View<'_>) -> String {
 /// `2026-11-21T03:04:12.345Z`.
 pub fn rfc3339(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.as_millis()).map(|t| t.to_string()).unwrap_or_default()
+}
+
+/// Every source: what it sees in short, and what it can't see, with the grant that would open it.
+fn sources(view: &View<'_>) -> Vec<Value> {
+    let model = view.model;
+    let sites = model.sites.iter().map(|site| (&site.id.0, sight::of_site(site)));
+    let all = sites.chain(model.hosts.iter().map(|host| (&host.id.0, sight::of_host(host))));
+    let one = |of: &String, s: &Sight| {
+        let state = match s.state {
+            None => "waiting",
+            Some(SourceState::Seen) => "seen",
+            Some(SourceState::Failed) => "failed",
+            Some(SourceState::Unseen) => "unseen",
+        };
+        json!({
+            "of": of, "source": s.kind.name(), "state": state, "says": s.says, "unseen": s.blind,
+            "observed_at": s.at.map(rfc3339), "age_s": s.at.map(|at| seconds(model.now.millis_since(at))),
+        })
+    };
+    all.flat_map(|(of, sights)| sights.iter().map(|s| one(of, s)).collect::<Vec<_>>()).collect()
 }
 
 /// The incident that goes on, as the record tells it.

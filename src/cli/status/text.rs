@@ -2,7 +2,7 @@
 
 use super::{Number, Row, View, WHOLE};
 use crate::app::model::Site;
-use crate::app::record::sources;
+use crate::app::sight::{self, Sight};
 use crate::domain::id::SourceKind;
 use crate::domain::reading::Reading;
 use crate::domain::record::SourceState;
@@ -42,8 +42,11 @@ pub fn render(view: &View<'_>) -> String {
                 format!("{} of {} memory available", text::bytes(h.memory_available), text::bytes(h.memory_total));
             format!("{cpu} · {memory}{}", disk.unwrap_or_default())
         }));
-        let others = sources::HOST.into_iter().filter(|kind| *kind != SourceKind::Host);
-        lines.extend(others.map(|kind| more(kind, &sources::of_host(host))));
+        for sight in sight::of_host(host) {
+            let lines_of_it = says(&sight, model.now);
+            // The host's own line is above.
+            lines.extend(lines_of_it.into_iter().skip(usize::from(sight.kind == SourceKind::Host)));
+        }
     }
     if let Some(why) = &model.no_site {
         lines.push(format!("No application found: {why}"));
@@ -99,21 +102,28 @@ fn site_lines(site: &Site, now: Timestamp) -> Vec<String> {
     if has(SourceKind::Redis) {
         lines.push(redis(site, now));
     }
-    for kind in [SourceKind::Access, SourceKind::Services, SourceKind::Logs, SourceKind::Backups, SourceKind::App] {
-        lines.extend(has(kind).then(|| more(kind, &sources::of_site(site))));
+    let more = [SourceKind::Access, SourceKind::Services, SourceKind::Logs, SourceKind::Backups, SourceKind::App];
+    for sight in sight::of_site(site).iter().filter(|sight| more.contains(&sight.kind)) {
+        lines.extend(says(sight, now));
     }
+    let blind =
+        sight::of_site(site).into_iter().filter(|sight| !more.contains(&sight.kind)).flat_map(|sight| sight.blind);
+    lines.extend(blind.map(|why| format!("            not seen: {why}")));
     lines
 }
 
-/// A source that says more on its own screen: whether it is seen, or why not.
-fn more(kind: SourceKind, sources: &sources::Sources) -> String {
-    let said = match sources.get(&kind) {
+/// A source that says more on its own screen: what it sees in short, and what it can't see.
+fn says(sight: &Sight, now: Timestamp) -> Vec<String> {
+    let age = sight.at.map(|at| format!(" · {} ago", text::span(now.millis_since(at)))).unwrap_or_default();
+    let said = match sight.state {
         None => "no answer yet".to_owned(),
-        Some((SourceState::Seen, _)) => "seen".to_owned(),
-        Some((SourceState::Failed, why)) => format!("failed: {why}"),
-        Some((SourceState::Unseen, why)) => format!("not seen: {why}"),
+        Some(SourceState::Seen) => format!("{}{age}", sight.says),
+        Some(SourceState::Failed) => format!("failed: {}", sight.says),
+        Some(SourceState::Unseen) => format!("not seen: {}", sight.says),
     };
-    format!("  {:<9} {said}", kind.name())
+    let mut lines = vec![format!("  {:<9} {said}", sight.kind.name())];
+    lines.extend(sight.blind.iter().map(|why| format!("            not seen: {why}")));
+    lines
 }
 
 fn traffic(site: &Site, now: Timestamp) -> String {
