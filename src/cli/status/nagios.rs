@@ -25,7 +25,11 @@ pub fn render(view: &View<'_>) -> String {
         data.push(format!("'{label}'={value}{unit}"));
     }
     let clean = |text: &str| text.replace('|', "/");
-    let mut lines = vec![format!("{} {word} - {} | {}", clean(&view.name), clean(&view.summary), data.join(" "))];
+    let mut first = format!("{} {word} - {}", clean(&view.name), clean(&view.summary));
+    if !data.is_empty() {
+        first.push_str(&[" | ", &data.join(" ")].concat());
+    }
+    let mut lines = vec![first];
     for finding in &view.findings {
         lines.push(clean(&format!(
             "{}: {}: {} ({})",
