@@ -5,6 +5,7 @@
 pub mod backups;
 pub mod file;
 pub mod load;
+pub mod logs;
 pub mod paths;
 pub mod report;
 
@@ -21,8 +22,11 @@ use url::Url;
 
 use crate::domain::database::Engine;
 use crate::domain::id::{HostId, SiteId};
+use crate::domain::log::Trigger;
 
-pub use self::service::{Listener, ServiceConfig, ServicePlace, SupervisorPlace};
+pub use self::logs::{LogConfig, LogPlace};
+
+pub use self::service::{Listener, ServiceConfig, ServicePlace, SupervisorPlace, UserManager};
 pub use self::site::decoded;
 
 /// Everything midwatch was told or found out, checked.
@@ -88,6 +92,10 @@ pub struct SiteConfig {
     pub broker: Result<BrokerConfig, String>,
     /// The application's data directory.
     pub data_dir: Option<PathBuf>,
+    /// Where its logs are.
+    pub logs: Vec<LogConfig>,
+    /// What the operator wants to be told of when it is in them, or isn't.
+    pub triggers: Vec<Trigger>,
     /// Access logs that were named; others are found by themselves.
     pub access_logs: Vec<PathBuf>,
     /// The file its certificate is loaded from, where it was named; else the proxy's configuration is asked.
@@ -121,6 +129,8 @@ impl SiteConfig {
             redis: Err(unset("Redis")),
             broker: Err(unset("a broker")),
             data_dir: None,
+            logs: Vec::new(),
+            triggers: Vec::new(),
             access_logs: Vec::new(),
             certificate_file: None,
             mail_host: None,
@@ -148,6 +158,8 @@ impl fmt::Debug for SiteConfig {
             .field("redis", &self.redis)
             .field("broker", &self.broker)
             .field("data_dir", &self.data_dir)
+            .field("logs", &self.logs)
+            .field("triggers", &self.triggers)
             .field("services", &self.services)
             .field("access_logs", &self.access_logs)
             .field("certificate_file", &self.certificate_file)

@@ -10,6 +10,7 @@ use super::keymap::Keymap;
 use super::line::Line;
 use super::record::Timeline;
 use super::table::Table;
+use super::view::logs::LogView;
 use crate::domain::access::AccessReading;
 use crate::domain::app_state::AppReading;
 use crate::domain::backup::BackupsReading;
@@ -291,6 +292,10 @@ pub struct Model {
     pub services: Table,
     /// Table of lines on Logs.
     pub logs: Table,
+    /// Table of groups on Logs.
+    pub log_groups: Table,
+    /// How the logs are looked at.
+    pub log_view: LogView,
     /// Table of backups on Backups.
     pub backups: Table,
     /// The incident record.
@@ -347,7 +352,9 @@ impl Model {
             processes: Table::default(),
             data: Table::default(),
             services: Table::default(),
-            logs: Table::default(),
+            logs: Table { from_end: true, ..Table::default() },
+            log_groups: Table::default(),
+            log_view: LogView::default(),
             backups: Table::default(),
             timeline: Timeline::default(),
             zoom: 2,
@@ -386,6 +393,7 @@ impl Model {
             Screen::Host => &self.processes,
             Screen::Data => &self.data,
             Screen::Services => &self.services,
+            Screen::Logs if self.log_view.grouped => &self.log_groups,
             Screen::Logs => &self.logs,
             Screen::Backups => &self.backups,
         }
@@ -400,6 +408,7 @@ impl Model {
             Screen::Host => &mut self.processes,
             Screen::Data => &mut self.data,
             Screen::Services => &mut self.services,
+            Screen::Logs if self.log_view.grouped => &mut self.log_groups,
             Screen::Logs => &mut self.logs,
             Screen::Backups => &mut self.backups,
         }

@@ -57,8 +57,8 @@ pub fn of_site(site: &Site) -> Vec<Sight> {
             SourceKind::Services => seen(&site.services, services, |s| s.unseen.clone()),
             SourceKind::Logs => seen(
                 &site.logs,
-                |l| number(l.sources.iter().filter(|s| s.unseen.is_none()).count(), "log"),
-                |l| l.sources.iter().filter_map(|s| Some([&s.name, ": ", s.unseen.as_ref()?].concat())).collect(),
+                |l| number(l.sources.iter().filter(|s| s.why.is_none()).count(), "log"),
+                |l| l.sources.iter().filter_map(|s| Some([&s.name, ": ", s.why.as_ref()?].concat())).collect(),
             ),
             SourceKind::Backups => seen(
                 &site.backups,

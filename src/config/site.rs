@@ -129,6 +129,10 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     if let Some(url) = file.broker.as_ref().and_then(|b| secret_of(b, "broker")) {
         site.broker = broker_at(url.expose_secret(), site.app);
     }
+    for log in super::logs::logs(file.logs, source) {
+        site.logs.retain(|known| known.place != log.place);
+        site.logs.push(log);
+    }
     if let (Some(queues), Ok(broker)) = (file.queues, &mut site.broker) {
         broker.queues = queues;
     }

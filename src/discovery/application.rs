@@ -70,6 +70,8 @@ pub(super) fn describe(
         redis,
         broker,
         data_dir: Some(data_dir),
+        logs: Vec::new(),
+        triggers: Vec::new(),
         access_logs: Vec::new(),
         certificate_file: None,
         mail_host: settings.some("mail", "host"),

@@ -28,7 +28,7 @@ pub const RULES: &[Rule] = &[
         runbook: None,
     },
     Rule {
-        id: "static-missing",
+        id: "static-not-found",
         incidents: &["INC-14"],
         reads: &[SourceKind::Access],
         thresholds: &["static_missing_warning"],
@@ -128,5 +128,5 @@ fn statics(access: &AccessReading, at: Timestamp, limits: &Thresholds) -> Option
     let part = share(access.statics, at).filter(|part| *part >= limits.static_missing_warning)?;
     let title = format!("{} of static files are missing (404)", text::percent(part));
     let evidence = format!("{} of {} requests below /static/ within 5 minutes", access.statics.bad, access.statics.all);
-    Some(claim("static-missing", Level::Warning, title, evidence, at))
+    Some(claim("static-not-found", Level::Warning, title, evidence, at))
 }

@@ -62,7 +62,8 @@ const CAUSES: &[Edge] = &[
     edge("worker-timeouts", &["requests-fail", "proxy-upstream-errors", "accept-queue"]),
     edge("migrations-pending", &["schema-behind-code", "requests-fail", "tasks-fail", "errors-new", "web-error"]),
     edge("schema-behind-code", &["requests-fail", "tasks-fail", "errors-new", "web-error"]),
-    edge("static-root-missing", &["static-missing"]),
+    edge("static-root-missing", &["static-missing", "static-not-found"]),
+    edge("static-missing", &["static-not-found"]),
     edge("secret-changed", &["errors-new"]),
     edge("locks-time-out", &["requests-fail"]),
     edge("advisory-lock-waiters", &["locks-time-out", "requests-fail"]),
@@ -74,10 +75,13 @@ const CAUSES: &[Edge] = &[
     edge("database-connections", WEB),
     edge("database-read-only", WEB),
     edge("redis-refuses-writes", WEB),
-    edge("database-down", &["service-crash-loop", "service-restarting", "periodic-silent"]),
-    edge(
+    // Of a web service that can't start without its database, the site being unreachable is a part.
+    edge_when("service-crash-loop", &["web-unreachable", "proxy-fault", "metrics-blind"], is_web),
+    edge_when("database-down", &["service-crash-loop", "service-restarting", "periodic-silent"], is_no_server),
+    edge_when(
         "redis-down",
         &["service-crash-loop", "service-restarting", "worker-gone", "worker-silent", "periodic-silent"],
+        is_no_server,
     ),
     edge("database-idle-transaction", &["database-lock"]),
     edge("redis-snapshot", &["redis-refuses-writes"]),
@@ -210,6 +214,15 @@ fn is_read_only(_: &Finding, symptom: &Finding) -> bool {
 fn names_a_host(cause: &Finding, symptom: &Finding) -> bool {
     says(symptom, &["name or service", "resolve", "no address", "name resolution"])
         || (!cause.subject.is_empty() && says(symptom, &[&cause.subject.to_lowercase()]))
+}
+
+fn is_web(cause: &Finding, _: &Finding) -> bool {
+    cause.subject.starts_with("web ")
+}
+
+/// The server's own service doesn't fall with the server: it is its cause.
+fn is_no_server(_: &Finding, symptom: &Finding) -> bool {
+    !symptom.subject.starts_with("database ") && !symptom.subject.starts_with("redis ")
 }
 
 fn same_mount(cause: &Finding, symptom: &Finding) -> bool {

@@ -62,6 +62,28 @@ pub struct Thresholds {
     pub redis_memory_warning: f64,
     /// Share of its series' median below which a backup is suspiciously small: warning (FIELD INC-36: a drop of 50 %).
     pub backup_small_share: f64,
+    /// Seconds for which a message in the logs says something about now (FIELD INC-06: counted over 5 min).
+    pub log_window_s: u64,
+    /// Workers given up by gunicorn within that time: warning (FIELD INC-06: more than one).
+    pub worker_timeouts_count: u64,
+    /// Requests the proxy got no answer to within that time: warning.
+    pub upstream_errors_count: u64,
+    /// Waits for the application's own locks that were in vain within that time: warning.
+    pub locks_timed_out_count: u64,
+    /// Columns or tables asked for that are not there within that time (FIELD INC-12: any; one may be a person's typo).
+    pub schema_errors_count: u64,
+    /// Errors for missing built files within that time.
+    pub static_errors_count: u64,
+    /// Names that did not resolve within that time (FIELD INC-33: twice).
+    pub unresolved_names_count: u64,
+    /// Sessions that could not be read within that time; single ones are old cookies.
+    pub corrupt_sessions_count: u64,
+    /// Equal errors of a kind that was not there before, within that time: warning.
+    pub new_errors_count: u64,
+    /// Equal errors of any kind within that time: a note.
+    pub repeated_errors_count: u64,
+    /// Megabytes that one log grows by in a minute: warning.
+    pub log_flood_mb: f64,
 }
 
 impl Default for Thresholds {
@@ -94,6 +116,17 @@ impl Default for Thresholds {
             service_memory_warning: 0.90,
             redis_memory_warning: 0.90,
             backup_small_share: 0.50,
+            log_window_s: 300,
+            worker_timeouts_count: 2,
+            upstream_errors_count: 5,
+            locks_timed_out_count: 3,
+            schema_errors_count: 2,
+            static_errors_count: 2,
+            unresolved_names_count: 2,
+            corrupt_sessions_count: 5,
+            new_errors_count: 20,
+            repeated_errors_count: 20,
+            log_flood_mb: 50.0,
         }
     }
 }

@@ -60,6 +60,14 @@ fn group(action: Action) -> &'static str {
         | Action::Back
         | Action::Close => "moving",
         Action::SortNext | Action::SortPrevious | Action::SortReverse | Action::Filter => "tables",
+        Action::NextError
+        | Action::PreviousError
+        | Action::NextMatch
+        | Action::PreviousMatch
+        | Action::LogLevel
+        | Action::LogGroups
+        | Action::TextRight
+        | Action::TextLeft => "logs",
         Action::Note | Action::Acknowledge | Action::Timeline | Action::Severity(_) | Action::Resolved => {
             "the incident"
         }
@@ -94,7 +102,7 @@ fn keys(model: &Model, spec: &ActionSpec) -> String {
 
 fn help_lines(model: &Model, width: usize) -> Vec<Vec<Piece>> {
     let mut lines = Vec::new();
-    for name in ["screens", "moving", "tables", "the incident", "everywhere"] {
+    for name in ["screens", "moving", "tables", "logs", "the incident", "everywhere"] {
         lines.push(vec![piece(Role::Title, name)]);
         for spec in ACTIONS.iter().filter(|spec| group(spec.action) == name) {
             let keys = keys(model, spec);

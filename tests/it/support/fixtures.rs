@@ -97,6 +97,8 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         data: Table::default(),
         services: Table::default(),
         logs: Table::default(),
+        log_groups: Table::default(),
+        log_view: Default::default(),
         backups: Table::default(),
         timeline: Timeline::default(),
         zoom: 2,
