@@ -9,7 +9,7 @@ use crate::domain::text;
 use crate::domain::time::Timestamp;
 
 /// What no longer happens is over: the last time must be within this, in milliseconds.
-const LATELY_MS: u64 = 60_000;
+const LATELY_MS: u64 = 45_000;
 /// A share among fewer requests than this says nothing.
 const ENOUGH: u64 = 20;
 /// Fewer gateway errors than this are a worker being replaced.

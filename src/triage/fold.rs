@@ -99,7 +99,9 @@ const CAUSES: &[Edge] = &[
 /// What a host does to the sites on it; looked at last.
 const BELOW: &[Edge] = &[
     edge("oom-kills", &["service-oom"]),
-    edge("memory-short", &["oom-kills"]),
+    edge_when("accept-queue", QUEUED, same_port),
+    edge("accept-queue", &["network-loss"]),
+    edge("memory-short", &["oom-kills", "pressure"]),
     edge_when("disk-full", FULL, lacks_space),
     edge_when("inodes-full", FULL, lacks_space),
     edge_when("disk-read-only", FULL, is_read_only),
@@ -159,8 +161,6 @@ const WEB: &[&str] = &[
     "proxy-upstream-errors",
     "metrics-blind",
     "requests-fail",
-    "requests-slow",
-    "gateway-errors",
     "tasks-fail",
     "queue-late",
     "queue-growing",
@@ -172,6 +172,10 @@ const WEB: &[&str] = &[
     "errors-new",
     "mail-stuck",
 ];
+
+/// What visitors see of a process that accepts no connections.
+const QUEUED: &[&str] =
+    &["web-hangs", "web-unreachable", "own-port-fault", "web-slow", "requests-slow", "gateway-errors"];
 
 /// What a file system that takes no more bytes breaks.
 const FULL: &[&str] = &[
@@ -223,6 +227,12 @@ fn is_web(cause: &Finding, _: &Finding) -> bool {
 /// The server's own service doesn't fall with the server: it is its cause.
 fn is_no_server(_: &Finding, symptom: &Finding) -> bool {
     !symptom.subject.starts_with("database ") && !symptom.subject.starts_with("redis ")
+}
+
+/// Whether the symptom speaks of the port that the cause is about.
+fn same_port(cause: &Finding, symptom: &Finding) -> bool {
+    let port = cause.subject.rsplit_once(':').map(|(_, port)| format!(":{port}"));
+    port.is_some_and(|port| says(symptom, &[&port]))
 }
 
 fn same_mount(cause: &Finding, symptom: &Finding) -> bool {

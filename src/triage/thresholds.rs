@@ -20,6 +20,29 @@ pub struct Thresholds {
     pub memory_available_warning: f64,
     /// Share of memory that is available: critical below.
     pub memory_available_critical: f64,
+    /// Minutes until no memory is left at the present pace: warning (as node-mixin does for disks).
+    pub memory_gone_within_minutes: f64,
+    /// Share of the last minute in which all work waited for memory: warning (Linux `full avg60`; Facebook's oomd acts at
+    /// about this).
+    pub pressure_memory_warning: f64,
+    /// Share of the last minute in which all work waited for memory: critical.
+    pub pressure_memory_critical: f64,
+    /// Share of the last minute in which some work waited for a CPU: warning.
+    pub pressure_cpu_warning: f64,
+    /// Share of the last minute in which all work waited for a disk: warning.
+    pub pressure_io_warning: f64,
+    /// Connections that wait to be accepted at one port: warning from so many on (FIELD INC-06: more than workers).
+    pub accept_queue: u32,
+    /// For so many seconds without a break.
+    pub accept_queue_s: u64,
+    /// Milliseconds a name may take to resolve: warning (FIELD INC-33: 1 s).
+    pub dns_slow_ms: u64,
+    /// Share of TCP segments that are sent again: warning (FIELD INC-35; more than 5 % is felt).
+    pub retransmit_warning: f64,
+    /// Milliseconds two clocks may differ: warning (`check_postgres`: 2 s).
+    pub clock_warning_ms: u64,
+    /// Milliseconds two clocks may differ: critical (`check_postgres`: 5 s).
+    pub clock_critical_ms: u64,
     /// Used share of the usable database connections: warning (awesome-prometheus-alerts: 80 %).
     pub connections_warning: f64,
     /// Used share of the usable database connections: critical (`check_postgres`: 95 %).
@@ -96,6 +119,17 @@ impl Default for Thresholds {
             inodes_critical: 0.97,
             memory_available_warning: 0.10,
             memory_available_critical: 0.04,
+            memory_gone_within_minutes: 60.0,
+            pressure_memory_warning: 0.10,
+            pressure_memory_critical: 0.40,
+            pressure_cpu_warning: 0.85,
+            pressure_io_warning: 0.60,
+            accept_queue: 10,
+            accept_queue_s: 5,
+            dns_slow_ms: 1000,
+            retransmit_warning: 0.05,
+            clock_warning_ms: 2000,
+            clock_critical_ms: 5000,
             connections_warning: 0.80,
             connections_critical: 0.95,
             blocked_s: 30.0,

@@ -221,6 +221,9 @@ fn a_broker_that_evicts_loses_tasks_a_cache_does_not() {
         redis.server.evicted = Some(Counter { total, recent });
         redis
     };
+    let mut full = evicting(120, 9);
+    full.server.used_memory = Some(99 * MB);
+    assert_eq!(rules(full), ["critical redis-evicts"], "said once");
     assert_eq!(rules(evicting(120, 9)), ["critical redis-evicts"]);
     assert_eq!(rules(evicting(120, 0)), ["warning redis-evicts"]);
     assert_eq!(rules(evicting(0, 0)), [""; 0]);

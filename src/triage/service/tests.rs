@@ -28,7 +28,15 @@ fn service(role: Role, state: State) -> Service {
 
 fn check(state: HealthState) -> Reading<HealthCheck> {
     let detail = String::new();
-    fresh(HealthCheck { state, status: None, latency_ms: 1.0, detail, url: String::new(), tls: None })
+    fresh(HealthCheck {
+        state,
+        status: None,
+        latency_ms: 1.0,
+        detail,
+        url: String::new(),
+        tls: None,
+        clock_offset_ms: None,
+    })
 }
 
 fn told(service: Service, health: &Reading<HealthCheck>) -> Vec<Claim> {
