@@ -127,6 +127,7 @@ fn cases(model: &Model, name: &str) -> Vec<Case> {
                 level: finding.level,
                 since: finding.since.at,
                 since_seen: finding.since.seen,
+                since_from: finding.since.word().to_owned(),
                 source: finding.source,
                 under: under.map(ToOwned::to_owned),
                 id: id.clone(),

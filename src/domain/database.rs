@@ -11,7 +11,8 @@ use super::time::Timestamp;
 
 pub use session::{Blocker, Crowd, Session};
 pub use upkeep::{
-    Archiver, Dead, Holder, KeyKind, KeySpace, KeyTypes, Replica, Room, Slot, SqliteFile, TableState, TxidAge, Upkeep, Wal,
+    Archiver, Dead, Holder, KeyKind, KeySpace, KeyTypes, Replica, Room, Slot, SqliteFile, TableState, TxidAge, Upkeep,
+    Wal,
 };
 
 /// The kind of database.

@@ -99,6 +99,9 @@ pub struct Case {
     pub since: Timestamp,
     /// Whether the change itself was seen; else it began earlier than `since`.
     pub since_seen: bool,
+    /// Where `since` is known from, where it was not watched: `log`, `unit`, `history`, `open`; empty: it was.
+    #[serde(default)]
+    pub since_from: String,
     /// The source that shows it.
     pub source: SourceKind,
     /// The identity of the finding it follows from, if it does.

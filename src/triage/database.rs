@@ -118,7 +118,7 @@ fn database(db: &DatabaseReading, at: Timestamp, limits: &Thresholds, out: &mut 
         let mut lock = claim("database-lock", level, title, evidence, at);
         #[expect(clippy::cast_possible_truncation, reason = "a transaction's age in milliseconds fits")]
         let began = at.plus_millis(-((root.transaction_s * 1000.0) as i64));
-        lock.since = Some(Since { at: began, seen: true });
+        lock.since = Some(Since::told(began, true, SourceKind::Database));
         out.push(lock);
     } else if let Some(waiting) = db.waiting.filter(|n| *n > 0) {
         let title = format!(

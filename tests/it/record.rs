@@ -53,6 +53,7 @@ fn case(id: &str, title: &str, evidence: &str, level: Level, under: Option<&str>
         level,
         since: T0,
         since_seen: true,
+        since_from: String::new(),
         source: SourceKind::Health,
         under: under.map(ToOwned::to_owned),
     }

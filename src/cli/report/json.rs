@@ -108,7 +108,7 @@ fn incident(i: &Incident, setting: &Setting) -> Value {
 fn stood(s: &Stood) -> Value {
     json!({
         "id": s.id, "title": s.title, "evidence": s.evidence, "level": s.level.word(), "caused_by": s.under,
-        "from": rfc3339(s.from), "from_seen": s.from_seen, "to": s.to.map(rfc3339),
+        "from": rfc3339(s.from), "from_seen": s.from_seen, "from_by": s.from_by, "to": s.to.map(rfc3339),
     })
 }
 

@@ -107,7 +107,8 @@ fn finding(f: &Stood, setting: &Setting) -> String {
     };
     let evidence = if f.evidence.is_empty() { String::new() } else { format!(": {}", clean(&f.evidence)) };
     let at = time(f.from, &TimeZone::UTC);
-    format!("**{}** {}{evidence}; {from} {at} {until}", f.level.word(), clean(&f.title))
+    let by = if f.from_by.is_empty() { String::new() } else { format!(" ({})", clean(&f.from_by)) };
+    format!("**{}** {}{evidence}; {from} {at}{by} {until}", f.level.word(), clean(&f.title))
 }
 
 fn resolution(report: &Report, setting: &Setting) -> Vec<String> {

@@ -90,6 +90,7 @@ fn finding(f: &Finding, now: Timestamp) -> Value {
         "source": f.source.name(),
         "since": rfc3339(f.since.at),
         "since_seen": f.since.seen,
+        "since_from": if f.since.word().is_empty() { "seen" } else { f.since.word() },
         "age_s": seconds(now.millis_since(f.since.at)),
         "symptoms": f.symptoms.iter().map(|s| finding(s, now)).collect::<Vec<_>>(),
     })

@@ -9,7 +9,7 @@ use crate::domain::record::SourceState;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::{Route, Task};
-use crate::triage::Finding;
+use crate::triage::{Finding, SinceSource};
 
 /// The report in lines of plain text.
 pub fn render(view: &View<'_>) -> String {
@@ -58,8 +58,12 @@ pub fn render(view: &View<'_>) -> String {
 fn push(lines: &mut Vec<String>, f: &Finding, now: Timestamp, depth: usize) {
     let age = text::span(now.millis_since(f.since.at));
     let at_least = if f.since.seen { "" } else { "≥ " };
+    let from = match f.since.from {
+        SinceSource::Watched => String::new(),
+        SinceSource::Source(_) | SinceSource::History => format!(", {}", f.since.word()),
+    };
     let indent = "  ".repeat(depth);
-    lines.push(format!("{indent}{}: {} (for {at_least}{age}) [{}]", f.level.word(), f.title, f.rule));
+    lines.push(format!("{indent}{}: {} (for {at_least}{age}{from}) [{}]", f.level.word(), f.title, f.rule));
     if !f.evidence.is_empty() {
         lines.push(format!("{indent}  {}", f.evidence));
     }

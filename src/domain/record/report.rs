@@ -99,6 +99,8 @@ pub struct Stood {
     pub from: Timestamp,
     /// Whether its beginning was seen.
     pub from_seen: bool,
+    /// Where its beginning is known from, where it was not watched.
+    pub from_by: String,
     /// Until when; `None`: it still stands.
     pub to: Option<Timestamp>,
 }
@@ -218,6 +220,7 @@ pub fn hand_over(entries: &[Entry], standing: &[(Scope, Standing)], now: Timesta
             under: case.under.clone(),
             from: case.since,
             from_seen: case.since_seen,
+            from_by: case.since_from.clone(),
             to: None,
         })
         .collect();
@@ -296,6 +299,7 @@ fn stood(entries: &[Entry], from: Timestamp, to: Timestamp) -> Vec<Stood> {
                 under: case.under.clone(),
                 from: case.since.min(entry.at),
                 from_seen: case.since_seen,
+                from_by: case.since_from.clone(),
                 to: None,
             }),
             What::Changed { id, .. } => {

@@ -55,6 +55,7 @@ fn nothing_that_could_move_a_cursor_or_grow_without_end_is_kept() {
         level: Level::Critical,
         since: T0,
         since_seen: true,
+        since_from: String::new(),
         source: SourceKind::Health,
         under: None,
     };

@@ -39,7 +39,7 @@ async fn tried_until(recorder: &Recorder, able: bool) -> Option<String> {
 async fn what_the_rules_remember_and_the_counters_are_there_for_the_next_one() {
     let dir = TempDir::new().unwrap();
     let mut memory = Memory::default();
-    memory.marks.insert("health".to_owned(), Mark { since: Since { at: T0, seen: true }, last: T0.plus_secs(4) });
+    memory.marks.insert("health".to_owned(), Mark { since: Since::watched(T0, true), last: T0.plus_secs(4) });
     memory.first_looks.insert(SourceKind::Health, T0);
     let counters = Counters { left_out: 7, ..Counters::default() };
     let recorder = start(dir.path()).await;

@@ -398,7 +398,7 @@ fn finding(rule: &str, level: Level, since: i64, title: &str, evidence: &str) ->
         details: Vec::new(),
         suspected: false,
         source: SourceKind::Health,
-        since: Since { at: ago(since), seen: true },
+        since: Since::watched(ago(since), true),
         symptoms: Vec::new(),
         site: "pretix".into(),
     }

@@ -21,6 +21,7 @@ fn opened(minutes: i64, id: &str, level: Level) -> Entry {
         level,
         since: T0.plus_secs(minutes * 60),
         since_seen: true,
+        since_from: String::new(),
         source: SourceKind::Health,
         under: None,
     };

@@ -17,6 +17,7 @@ fn case(rule: &str, level: Level, since_s: i64) -> Case {
         level,
         since: T0.plus_secs(since_s),
         since_seen: true,
+        since_from: String::new(),
         source: SourceKind::Database,
         under: None,
     }

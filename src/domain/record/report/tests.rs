@@ -27,6 +27,7 @@ fn case(id: &str, minutes: i64) -> Case {
         level: Level::Critical,
         since: at(minutes),
         since_seen: true,
+        since_from: String::new(),
         source: SourceKind::Health,
         under: None,
     }
