@@ -20,6 +20,7 @@ mod host;
 mod hostdepth;
 mod hoststrips;
 mod logs;
+mod note;
 mod now;
 mod overlay;
 mod requests;
@@ -32,6 +33,7 @@ mod strips;
 mod tasks;
 mod text;
 pub mod theme;
+mod timeline;
 mod verdict;
 mod workers;
 
@@ -130,5 +132,5 @@ fn everything(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
         Screen::Backups => backups::draw(canvas, body, model, &clock),
     }
     header::foot(canvas, foot, model, &notes);
-    overlay::draw(canvas, area, model);
+    overlay::draw(canvas, area, model, &clock);
 }

@@ -9,6 +9,7 @@ mod exposition;
 mod faults;
 mod host;
 mod pty;
+mod record;
 mod render;
 mod services;
 mod status;

@@ -239,7 +239,7 @@ mod folding {
             details: Vec::new(),
             suspected: false,
             source: SourceKind::Services,
-            since: Since { at: at(NOW), seen: true },
+            since: Since::watched(at(NOW), true),
             symptoms: Vec::new(),
             site: "shop".to_owned(),
         }

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use midwatch::app::event::Storage;
 use midwatch::app::keymap::Keymap;
 use midwatch::app::model::{Host, Model, Overlay, Screen, Site};
+use midwatch::app::record::Timeline;
 use midwatch::app::table::Table;
 use midwatch::app::view::logs::LogView;
 use midwatch::domain::database::{
@@ -105,6 +106,7 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         log_groups: Table::default(),
         log_view: LogView::default(),
         backups: Table::default(),
+        timeline: Timeline::default(),
         zoom: 2,
         utc_first: true,
         theme: 0,
@@ -244,7 +246,7 @@ fn database() -> DatabaseReading {
             crowd("psql", "idle", 1, 9),
         ],
         identity: Identity { system: Some("7312".into()), started: Some(ago(1_036_800)), ..Identity::default() },
-        clock_offset_ms: Some(0.4),
+        clock_offset_ms: Some(0),
         wal: Some(Box::new(Wal { size: Some(640 * MIB), at: ago(140), ..Wal::default() })),
         upkeep: Some(Box::new(Upkeep {
             size: Some(18 * GIB),
@@ -441,7 +443,7 @@ fn finding(rule: &str, level: Level, since: i64, title: &str, evidence: &str) ->
         details: Vec::new(),
         suspected: false,
         source: SourceKind::Health,
-        since: Since { at: ago(since), seen: true },
+        since: Since::watched(ago(since), true),
         symptoms: Vec::new(),
         site: "pretix".into(),
     }
@@ -597,7 +599,7 @@ pub(crate) fn no_site() -> Model {
 pub(crate) fn stale() -> Model {
     let mut model = healthy();
     let site = &mut model.sites[0];
-    site.storage = Storage::Reader { pid: 4242 };
+    site.storage = Storage::Reader { pid: 4242, trouble: None };
     let why = "https://tickets.example.org/metrics: 401 Unauthorized: metrics are off, or the password is wrong";
     site.traffic = stale_since(traffic(0.004), 192, why);
     site.redis = Reading::Failed { failed_since: ago(800), why: "Redis at 127.0.0.1:6379: connection refused".into() };
