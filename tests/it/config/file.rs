@@ -105,6 +105,8 @@ redis = "redis+socket:///run/redis.sock?virtual_host=1"
 broker = { file = "/run/secrets/broker" }
 queues = ["default", "other"]
 practice = true
+[sites.shop.services.web]
+unit = "shop-web.service"
 "#;
 
 fn shop(machine: &mut Machine) -> SiteConfig {
@@ -118,6 +120,7 @@ fn shop(machine: &mut Machine) -> SiteConfig {
 #[test]
 fn every_key_of_a_site_is_taken() {
     let site = shop(&mut Machine::new());
+    assert_eq!(site.services[0].keys(), [("role", "web".to_owned()), ("unit", "shop-web.service".to_owned())]);
     assert_eq!((site.id.0.as_str(), site.title.as_str(), site.app), ("shop", "The Shop", AppKind::Pretix));
     assert_eq!(site.url.as_str(), "https://shop.example.org/");
     assert_eq!(site.direct.unwrap().as_str(), "http://127.0.0.1:8345/");
