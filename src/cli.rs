@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and what each command writes.
 
 pub mod args;
+pub mod backups;
 pub mod config;
 pub mod demo;
 pub mod doctor;

@@ -2,8 +2,10 @@
 //!
 //! [`mod@file`] is the raw shape of the file, [`load`] turns it (with what [`crate::discovery`] found) into a [`Config`].
 
+pub mod backups;
 pub mod file;
 pub mod load;
+pub mod logs;
 pub mod paths;
 pub mod report;
 
@@ -20,8 +22,11 @@ use url::Url;
 
 use crate::domain::database::Engine;
 use crate::domain::id::{HostId, SiteId};
+use crate::domain::log::Trigger;
 
-pub use self::service::{Listener, ServiceConfig, ServicePlace, SupervisorPlace};
+pub use self::logs::{LogConfig, LogPlace};
+
+pub use self::service::{Listener, ServiceConfig, ServicePlace, SupervisorPlace, UserManager};
 pub use self::site::decoded;
 
 /// Everything midwatch was told or found out, checked.
@@ -87,12 +92,18 @@ pub struct SiteConfig {
     pub broker: Result<BrokerConfig, String>,
     /// The application's data directory.
     pub data_dir: Option<PathBuf>,
+    /// Where its logs are.
+    pub logs: Vec<LogConfig>,
+    /// What the operator wants to be told of when it is in them, or isn't.
+    pub triggers: Vec<Trigger>,
     /// Access logs that were named; others are found by themselves.
     pub access_logs: Vec<PathBuf>,
     /// The file its certificate is loaded from, where it was named; else the proxy's configuration is asked.
     pub certificate_file: Option<PathBuf>,
     /// The host the application sends its mail through.
     pub mail_host: Option<String>,
+    /// Where its backups lie, how old they may be, what makes them.
+    pub backups: backups::BackupsConfig,
     /// The application's configuration file this came from.
     pub source: Option<PathBuf>,
     /// Its services, and those it stands on.
@@ -118,9 +129,12 @@ impl SiteConfig {
             redis: Err(unset("Redis")),
             broker: Err(unset("a broker")),
             data_dir: None,
+            logs: Vec::new(),
+            triggers: Vec::new(),
             access_logs: Vec::new(),
             certificate_file: None,
             mail_host: None,
+            backups: backups::BackupsConfig::default(),
             source: None,
             services: Vec::new(),
             practice: false,
@@ -144,10 +158,13 @@ impl fmt::Debug for SiteConfig {
             .field("redis", &self.redis)
             .field("broker", &self.broker)
             .field("data_dir", &self.data_dir)
+            .field("logs", &self.logs)
+            .field("triggers", &self.triggers)
             .field("services", &self.services)
             .field("access_logs", &self.access_logs)
             .field("certificate_file", &self.certificate_file)
             .field("mail_host", &self.mail_host)
+            .field("backups", &self.backups)
             .field("source", &self.source)
             .field("practice", &self.practice)
             .finish()

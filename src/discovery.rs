@@ -5,7 +5,9 @@
 //! gets into a trace.
 
 mod application;
+pub mod backups;
 mod compose;
+mod logs;
 mod process;
 mod running;
 mod services;
@@ -197,7 +199,13 @@ fn take(around: &Surroundings, mut candidate: Candidate, processes: &[Process], 
             let passed_over = settings.passed_over().map(Found::Broken);
             out.trail.extend(passed_over.map(|outcome| Trace { what: name.to_owned(), outcome }));
             let taken = out.sites.iter().map(|s| s.id.0.clone()).collect();
-            out.sites.extend(describe(&candidate, &settings, &taken, &mut out.trail));
+            let mut site = describe(&candidate, &settings, &taken, &mut out.trail);
+            if let Some(site) = &mut site {
+                let own: Vec<&Process> = processes.iter().filter(|p| p.reads(around, &files)).collect();
+                let data_dir = site.data_dir.clone().unwrap_or_default();
+                site.logs = logs::logs(around, &data_dir, &own, &mut out.trail);
+            }
+            out.sites.extend(site);
         }
         Err(error) => out.trail.push(Trace { what: name.to_owned(), outcome: Found::Broken(error.to_string()) }),
     }

@@ -6,6 +6,7 @@ mod host;
 pub mod scope;
 pub mod site;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,7 +72,11 @@ impl Watch {
             let (config, poll_now) = (Arc::clone(config), poll_now_receiver.clone());
             tasks.spawn(post.watch(move |turn| async move {
                 if let Some(site) = config.sites.get(index) {
-                    poll_site(site, &config.pace, turn, poll_now).await;
+                    let state = match &config.state {
+                        StateDir::Directory(dir) => Some(dir.as_path()),
+                        StateDir::Memory(_) => None,
+                    };
+                    poll_site(site, &config.pace, turn, poll_now, (state, config.read_only)).await;
                 }
             }));
             // Logs cost their writer nothing and are too much for the store: each midwatch reads them for itself.
@@ -158,7 +163,13 @@ fn sources(site: &SiteConfig) -> Vec<SourceKind> {
     SourceKind::ALL.into_iter().filter(has).collect()
 }
 
-async fn poll_site(site: &SiteConfig, pace: &PaceConfig, turn: Turn, poll_now: watch::Receiver<u64>) {
+async fn poll_site(
+    site: &SiteConfig,
+    pace: &PaceConfig,
+    turn: Turn,
+    poll_now: watch::Receiver<u64>,
+    (state, read_only): (Option<&Path>, bool),
+) {
     let Turn { emit, past } = turn;
     let (tell, signs) = watch::channel(Signs::GOOD);
     let database = async {
@@ -224,7 +235,7 @@ async fn poll_site(site: &SiteConfig, pace: &PaceConfig, turn: Turn, poll_now: w
     let backups = {
         let (emit, poll_now) = again();
         let wrap = |seen| Observation::Backups(Box::new(seen));
-        site::observe(BackupsProbe::new(site), pace.backups, emit, poll_now, wrap, |_| {})
+        site::observe(BackupsProbe::new(site, state, read_only), pace.backups, emit, poll_now, wrap, |_| {})
     };
     let on_disk = {
         let (emit, poll_now) = again();

@@ -47,6 +47,22 @@ pub enum Action {
     SortReverse,
     /// Filter rows.
     Filter,
+    /// The next error in the logs.
+    NextError,
+    /// The previous error in the logs.
+    PreviousError,
+    /// The next match of the filter, or the next line like this one.
+    NextMatch,
+    /// The previous one.
+    PreviousMatch,
+    /// Leave out less bad lines of the logs, or none.
+    LogLevel,
+    /// Equal messages together, or every line.
+    LogGroups,
+    /// Show the text of logs further right.
+    TextRight,
+    /// Show the text of logs further left.
+    TextLeft,
     /// Stop or resume refreshing the screen.
     Pause,
     /// Look at every source now.
@@ -173,6 +189,35 @@ pub const ACTIONS: &[ActionSpec] = &[
     spec(Action::SortPrevious, "sort-previous", "sort back", "Sort by the previous column.", &["<"], None),
     spec(Action::SortReverse, "reverse", "reverse", "Sort the other way round.", &["R", ">"], None),
     spec(Action::Filter, "filter", "filter", "Show only rows with these words.", &["/"], Some(1)),
+    spec(Action::NextError, "next-error", "next error", "The next error in the logs.", &["e"], None),
+    spec(Action::PreviousError, "previous-error", "error before", "The previous error in the logs.", &["E"], None),
+    spec(
+        Action::NextMatch,
+        "next-match",
+        "next match",
+        "In the logs: the next line with the filter's words, or like this one.",
+        &["n"],
+        None,
+    ),
+    spec(Action::PreviousMatch, "previous-match", "match before", "In the logs: the previous such line.", &["N"], None),
+    spec(
+        Action::LogLevel,
+        "log-level",
+        "level",
+        "In the logs: from info, from warning, errors alone, or all.",
+        &["L"],
+        None,
+    ),
+    spec(
+        Action::LogGroups,
+        "log-groups",
+        "groups",
+        "In the logs: equal messages together, or every line.",
+        &["v"],
+        None,
+    ),
+    spec(Action::TextRight, "text-right", "right", "In the logs: further right in long lines.", &["."], None),
+    spec(Action::TextLeft, "text-left", "left", "In the logs: further left.", &[","], None),
     spec(Action::Pause, "pause", "pause", "Hold the screen still; looking goes on.", &["Space"], Some(7)),
     spec(
         Action::PollNow,

@@ -8,6 +8,7 @@ use super::action::Action;
 use super::event::Storage;
 use super::keymap::Keymap;
 use super::table::Table;
+use super::view::logs::LogView;
 use crate::domain::access::AccessReading;
 use crate::domain::app_state::AppReading;
 use crate::domain::backup::BackupsReading;
@@ -272,6 +273,10 @@ pub struct Model {
     pub services: Table,
     /// Table of lines on Logs.
     pub logs: Table,
+    /// Table of groups on Logs.
+    pub log_groups: Table,
+    /// How the logs are looked at.
+    pub log_view: LogView,
     /// Table of backups on Backups.
     pub backups: Table,
     /// Index into [`ZOOMS`].
@@ -326,7 +331,9 @@ impl Model {
             processes: Table::default(),
             data: Table::default(),
             services: Table::default(),
-            logs: Table::default(),
+            logs: Table { from_end: true, ..Table::default() },
+            log_groups: Table::default(),
+            log_view: LogView::default(),
             backups: Table::default(),
             zoom: 2,
             utc_first: true,
@@ -364,6 +371,7 @@ impl Model {
             Screen::Host => &self.processes,
             Screen::Data => &self.data,
             Screen::Services => &self.services,
+            Screen::Logs if self.log_view.grouped => &self.log_groups,
             Screen::Logs => &self.logs,
             Screen::Backups => &self.backups,
         }
@@ -378,6 +386,7 @@ impl Model {
             Screen::Host => &mut self.processes,
             Screen::Data => &mut self.data,
             Screen::Services => &mut self.services,
+            Screen::Logs if self.log_view.grouped => &mut self.log_groups,
             Screen::Logs => &mut self.logs,
             Screen::Backups => &mut self.backups,
         }

@@ -1,6 +1,7 @@
 //! How each event changes the model.
 
 mod keys;
+mod logs;
 mod observe;
 
 use super::effect::Effect;

@@ -22,7 +22,8 @@ pub const PROCESS_SORTS: &[&str] = &["cpu", "memory", "pid", "command"];
 /// What the current screen can be sorted by; empty: it can't.
 pub const fn sorts(screen: Screen) -> &'static [&'static str] {
     match screen {
-        Screen::Now | Screen::Logs => &[],
+        Screen::Now => &[],
+        Screen::Logs => logs::SORTS,
         Screen::Data => data::SORTS,
         Screen::Services => services::SORTS,
         Screen::Backups => backups::SORTS,

@@ -20,7 +20,7 @@ use crate::ports::Observe;
 /// How long one look is waited for; a disk that hangs is told of then.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Configurations and processes are looked at anew this often: a proxy may have been told another log.
-const FIND_EVERY: Duration = Duration::from_secs(60);
+const FIND_EVERY: Duration = Duration::from_mins(1);
 /// The same while there is no log.
 const FIND_AGAIN: Duration = Duration::from_secs(15);
 

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use self::directive::Directive;
 use crate::domain::access::Template;
 
+/// Running nginx that are looked at.
+const MASTERS: usize = 16;
 /// Servers kept of one configuration.
 const SERVERS: usize = 500;
 
@@ -18,6 +20,8 @@ const SERVERS: usize = 500;
 pub(super) struct Server {
     /// The names it answers to.
     pub(super) names: Vec<String>,
+    /// The ports it listens on.
+    pub(super) ports: Vec<u16>,
     /// `host:port` or `unix:/path` of whom it asks, upstreams resolved.
     pub(super) backends: Vec<String>,
     /// Its access logs.
@@ -57,8 +61,22 @@ impl Server {
     }
 }
 
-/// Where the running nginx has its configuration; its usual place where none runs.
-pub(super) fn configuration() -> PathBuf {
+/// Those of `servers` that are for a site: by its name or by whom they ask; where some of them listen on its port, only
+/// those (the others redirect to it).
+pub(super) fn of_site<'a>(
+    servers: &'a [Server],
+    host: &str,
+    port: Option<u16>,
+    backend: Option<&str>,
+) -> Vec<&'a Server> {
+    let ours: Vec<&Server> = servers.iter().filter(|server| server.serves(host, backend)).collect();
+    let exact: Vec<&Server> =
+        ours.iter().copied().filter(|server| port.is_some_and(|p| server.ports.contains(&p))).collect();
+    if exact.is_empty() { ours } else { exact }
+}
+
+/// Where the running nginx has its configuration, each of several; its usual place where none runs.
+pub(super) fn configurations() -> Vec<PathBuf> {
     let masters = super::processes::command_lines()
         .into_iter()
         .filter(|(_, words)| words.first().is_some_and(|title| title.starts_with("nginx: master process")));
@@ -68,7 +86,12 @@ pub(super) fn configuration() -> PathBuf {
         words.find(|word| *word == "-c")?;
         words.next().map(PathBuf::from).filter(|path| path.is_absolute())
     });
-    named.last().unwrap_or_else(|| PathBuf::from("/etc/nginx/nginx.conf"))
+    let usual = PathBuf::from("/etc/nginx/nginx.conf");
+    let mut all: Vec<PathBuf> = named.take(MASTERS).collect();
+    if !all.contains(&usual) && usual.exists() {
+        all.push(usual);
+    }
+    all
 }
 
 /// The directory a location with a plain path serves files from.
@@ -126,6 +149,7 @@ pub(super) fn servers(path: &Path) -> Result<Vec<Server>, String> {
             let resolved = |name: String| upstreams.get(name.as_str()).cloned().unwrap_or_else(|| vec![name]);
             logs_here.dedup_by(|a, b| a.path == b.path);
             out.push(Server {
+                ports: server.named("listen").filter_map(|listen| port(listen.args.first()?)).collect(),
                 names: server.named("server_name").flat_map(|n| n.args.clone()).collect(),
                 backends: backends.into_iter().flat_map(resolved).collect(),
                 logs: logs_here,
@@ -144,6 +168,15 @@ pub(super) fn servers(path: &Path) -> Result<Vec<Server>, String> {
 
 fn first(directive: &Directive) -> Option<String> {
     directive.args.first().cloned()
+}
+
+/// The port of `listen 443`, `listen [::]:443`, `listen 127.0.0.1:8080`, `listen 127.0.0.1`.
+fn port(listen: &str) -> Option<u16> {
+    if listen.starts_with("unix:") {
+        return None;
+    }
+    let last = listen.rsplit(':').next().unwrap_or(listen);
+    Some(last.parse().unwrap_or(80))
 }
 
 /// `log_format name [escape=…] 'piece' 'piece'`.

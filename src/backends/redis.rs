@@ -115,7 +115,8 @@ impl Parts {
             latency_ms: main.latency_ms,
             server: self.main.server(&main),
             refuses_writes: self.main.complaints.judge(main.complaint.as_deref(), main.info.as_ref()),
-            periodic_age_s: main.periodic_age_s,
+            periodic_age_s: main.periodic.map(|(age, _)| age),
+            periodic_at_least: main.periodic.is_some_and(|(_, at_least)| at_least),
             stale_socket: self.main.mounts.stale(),
             unseen: self.main.unseen(&main),
             ..RedisReading::default()

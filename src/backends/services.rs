@@ -13,7 +13,7 @@ mod supervisor;
 mod systemd;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::asked::{Asked, Errands};
@@ -21,7 +21,7 @@ use self::processes::Processes;
 use self::starts::Starts;
 use self::systemd::{Unit, Whose};
 use super::errand::{Answer, Errand};
-use crate::config::{Config, ServiceConfig, ServicePlace, SiteConfig};
+use crate::config::{Config, ServiceConfig, ServicePlace, SiteConfig, UserManager};
 use crate::domain::reading::Seen;
 use crate::domain::service::{Service, ServicesReading, State, Stuck};
 use crate::domain::time::Timestamp;
@@ -76,21 +76,25 @@ impl ServicesProbe {
         let mut wanted: BTreeMap<Whose, Vec<String>> = BTreeMap::new();
         for service in &self.services {
             if let ServicePlace::Unit { unit, user } = &service.place {
-                wanted.entry(whose(*user)).or_default().push(unit.clone());
+                wanted.entry(whose(user.as_ref())).or_default().push(unit.clone());
             }
         }
-        let asked =
-            wanted.into_iter().map(|(whose, names)| async move { (whose, systemd::units(whose, &names).await) });
+        let asked = wanted.into_iter().map(|(whose, names)| async move {
+            let units = systemd::units(&whose, &names).await;
+            (whose, units)
+        });
         futures_util::future::join_all(asked).await.into_iter().collect()
     }
 
     /// Every unit of the host that failed, and of this user.
     async fn failed(&self, reading: &mut ServicesReading) -> Option<Trouble> {
         let own = rustix::process::geteuid().as_raw();
-        let (system, user) = tokio::join!(systemd::failed(Whose::System), async {
+        let runtime = PathBuf::from(format!("/run/user/{own}"));
+        let (system, user) = tokio::join!(systemd::failed(&Whose::System), async {
             // Most users have no manager: that is no news.
-            let there = Path::new("/run/user").join(own.to_string()).join("systemd").exists();
-            if there { systemd::failed(Whose::User(own)).await } else { Ok(Vec::new()) }
+            let there = runtime.join("systemd").exists();
+            let manager = Whose::User(UserManager { uid: own, runtime });
+            if there { systemd::failed(&manager).await } else { Ok(Vec::new()) }
         });
         if let Ok(units) = &user {
             reading.others.extend(units.iter().map(|unit| systemd::failed_unit(unit, true)));
@@ -121,19 +125,16 @@ impl ServicesProbe {
     }
 }
 
-const fn whose(user: Option<u32>) -> Whose {
-    match user {
-        None => Whose::System,
-        Some(uid) => Whose::User(uid),
-    }
+fn whose(user: Option<&UserManager>) -> Whose {
+    user.map_or(Whose::System, |user| Whose::User(user.clone()))
 }
 
 /// What systemd says, asked through `systemctl`: of the system's manager, or of that of a user.
 ///
 /// # Errors
 /// A sentence that says what would help.
-pub(super) async fn systemctl(user: Option<u32>, arguments: &[String]) -> Result<String, String> {
-    systemd::systemctl(whose(user), arguments).await.map_err(|trouble| trouble.why)
+pub(super) async fn systemctl(user: Option<&UserManager>, arguments: &[String]) -> Result<String, String> {
+    systemd::systemctl(&whose(user), arguments).await.map_err(|trouble| trouble.why)
 }
 
 fn now() -> Timestamp {
@@ -222,7 +223,7 @@ fn look(
     let group_of = |service: &Service| service.pid.and_then(|pid| asked.processes.control_group(pid));
     match &config.place {
         ServicePlace::Unit { unit, user } => {
-            let manager = units.get(&whose(*user)).cloned().unwrap_or_else(|| Ok(BTreeMap::new()))?;
+            let manager = units.get(&whose(user.as_ref())).cloned().unwrap_or_else(|| Ok(BTreeMap::new()))?;
             let Some(found) = manager.get(unit) else {
                 service.state = State::Missing;
                 "systemd says nothing of it".clone_into(&mut service.said);

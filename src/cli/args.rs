@@ -64,6 +64,9 @@ pub enum Command {
         #[arg(short, long, value_enum, default_value_t = Form::Text)]
         output: Form,
     },
+    /// List the backups of the sites, or of any folder, and say how far each is proven; the exit code is 0 ok, 1 warning,
+    /// 2 broken or critical, 3 unknown.
+    Backups(BackupsArgs),
     /// List the rules: what each reads, means, and what mends it.
     Rules {
         /// How to print it.
@@ -108,6 +111,29 @@ pub struct StatusArgs {
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t = StatusForm::Text)]
     pub output: StatusForm,
+}
+
+/// Flags of `backups`.
+#[derive(Debug, Clone, Args)]
+pub struct BackupsArgs {
+    /// What to do with them (default: list).
+    #[command(subcommand)]
+    pub command: Option<BackupsCommand>,
+    /// Look at this folder or file, without a site and without configuration.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub path: Option<PathBuf>,
+    /// How to print it.
+    #[arg(short, long, global = true, value_enum, default_value_t = Form::Text)]
+    pub output: Form,
+}
+
+/// What can be done with backups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum BackupsCommand {
+    /// List them with what is known of each, reading none.
+    List,
+    /// Read each from its beginning to its end, then list them.
+    Verify,
 }
 
 /// How a status can be printed.
@@ -174,6 +200,6 @@ pub enum DemoPart {
 impl Command {
     /// Whether a wrong call of it ends with 3 (the Monitoring Plugins' "unknown") rather than 64.
     pub fn is_check(name: &str) -> bool {
-        matches!(name, "status" | "doctor")
+        matches!(name, "status" | "doctor" | "backups")
     }
 }

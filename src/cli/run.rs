@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::watch::{self, Watch};
 
 /// A wrong call of a command that checks something: the Monitoring Plugins' "unknown".
-const USAGE_OF_A_CHECK: u8 = 3;
+pub(super) const USAGE_OF_A_CHECK: u8 = 3;
 /// A wrong call of any other command (`EX_USAGE`).
 const USAGE: u8 = 64;
 /// A configuration that can't be used (`EX_CONFIG`).
@@ -63,6 +63,7 @@ fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
             clap_mangen::Man::new(Cli::command()).render(&mut out)?;
             say(&out)
         }
+        Some(Command::Backups(args)) => super::backups::backups(&cli.global, &args),
         Some(Command::Rules { output }) => say(super::rules::print(output).as_bytes()),
         Some(Command::Config(command)) => configuration(&cli.global, command),
         Some(Command::Demo(args)) => match args.part {

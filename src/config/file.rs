@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::backups::BackupFile;
+use super::logs::{LogFile, TriggerFile};
 use super::service::ServiceFile;
 use super::{AppKind, ColorChoice};
 use crate::triage::Thresholds;
@@ -30,6 +32,10 @@ pub struct ConfigFile {
     /// When a number is a warning, when critical.
     #[serde(default)]
     pub thresholds: Thresholds,
+    /// What to be told of when it is in the logs, or isn't.
+    #[serde(default)]
+    #[schemars(with = "Vec<TriggerFile>")]
+    pub triggers: Vec<Spanned<TriggerFile>>,
     /// How it looks.
     #[serde(default)]
     pub look: LookFile,
@@ -85,6 +91,10 @@ pub struct SiteFile {
     pub broker: Option<SecretFile>,
     /// The broker's queues.
     pub queues: Option<Vec<String>>,
+    /// Its logs, besides those that were found.
+    #[serde(default)]
+    #[schemars(with = "Vec<LogFile>")]
+    pub logs: Vec<Spanned<LogFile>>,
     /// Its services by name, where they are not found by themselves.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, ServiceFile>")]
@@ -94,6 +104,11 @@ pub struct SiteFile {
     /// The file the served certificate is loaded from (PEM), to see when a renewed one was not loaded; nginx' own
     /// configuration is read without being told.
     pub certificate_file: Option<String>,
+    /// Its data directory: uploads, secret, generated files.
+    pub data_dir: Option<String>,
+    /// Places where its backups lie: `[[sites.NAME.backups]]`.
+    #[serde(default)]
+    pub backups: Vec<BackupFile>,
     /// A practice site: labelled so on every screen.
     pub practice: Option<bool>,
 }

@@ -36,8 +36,8 @@ pub enum ServicePlace {
     Unit {
         /// Its full name: `pretix-web.service`.
         unit: String,
-        /// The user whose manager it is of; `None`: the system's.
-        user: Option<u32>,
+        /// Whose manager it is of; `None`: the system's.
+        user: Option<UserManager>,
     },
     /// A service of a Compose project.
     Compose {
@@ -62,6 +62,24 @@ pub enum ServicePlace {
         /// The user they run as; `None`: any.
         uid: Option<u32>,
     },
+}
+
+/// The manager of a user's own units.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UserManager {
+    /// The user.
+    pub uid: u32,
+    /// Its runtime directory: `/run/user/1000`.
+    pub runtime: PathBuf,
+}
+
+impl UserManager {
+    /// That of a user; of oneself, where the environment says.
+    pub fn of(uid: u32, around: &Surroundings) -> Self {
+        let told = around.env.get("XDG_RUNTIME_DIR").filter(|dir| dir.starts_with('/'));
+        let told = told.filter(|_| uid == rustix::process::geteuid().as_raw()).map(PathBuf::from);
+        Self { uid, runtime: told.unwrap_or_else(|| PathBuf::from(format!("/run/user/{uid}"))) }
+    }
 }
 
 /// Where a daemon listens.
@@ -201,7 +219,7 @@ fn place(entry: &ServiceFile, around: &Surroundings) -> Result<Option<ServicePla
             return Err("is no name of a unit".to_owned());
         }
         let user = entry.user.as_ref().map(|name| uid(name, around)).transpose()?;
-        return Ok(Some(ServicePlace::Unit { unit, user }));
+        return Ok(Some(ServicePlace::Unit { unit, user: user.map(|uid| UserManager::of(uid, around)) }));
     }
     if let Some(name) = &entry.compose {
         let (project, service) = name.split_once('/').unwrap_or(("", name));

@@ -69,6 +69,8 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     site.access_logs.extend(file.access_logs.iter().flatten().map(|path| around.cwd.join(path)));
     site.certificate_file = file.certificate_file.map(|path| around.cwd.join(path)).or(site.certificate_file.take());
     site.practice = file.practice.unwrap_or(site.practice);
+    site.data_dir = file.data_dir.map(|dir| around.cwd.join(dir)).or_else(|| site.data_dir.take());
+    site.backups.lay(file.backups, source, around);
     site.url = file.url.as_ref().and_then(|u| url(u, source)).unwrap_or_else(|| site.url.clone());
     site.direct = file.direct.as_ref().and_then(|u| url(u, source)).or_else(|| site.direct.take());
     if let Some(path) = file.health_path {
@@ -126,6 +128,10 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     }
     if let Some(url) = file.broker.as_ref().and_then(|b| secret_of(b, "broker")) {
         site.broker = broker_at(url.expose_secret(), site.app);
+    }
+    for log in super::logs::logs(file.logs, source) {
+        site.logs.retain(|known| known.place != log.place);
+        site.logs.push(log);
     }
     if let (Some(queues), Ok(broker)) = (file.queues, &mut site.broker) {
         broker.queues = queues;

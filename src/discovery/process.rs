@@ -233,6 +233,16 @@ impl Process {
         candidate.version = candidate.version.take().or_else(|| self.version(around));
     }
 
+    /// The words of its command line.
+    pub(super) fn words(&self) -> &[String] {
+        &self.words
+    }
+
+    /// Its working directory, where that can be seen.
+    pub(super) fn cwd(&self) -> Option<&Path> {
+        self.inside.as_ref().map(|inside| inside.cwd.as_path())
+    }
+
     /// The first address gunicorn was told to listen on that can be asked over TCP.
     fn bind(&self) -> Option<Url> {
         // To others `-b` means something else: to celery its broker, with the password.

@@ -11,7 +11,7 @@ use super::running::{Keeper, Running, running};
 use super::supervised::{Supervised, supervised};
 use super::units::{UnitFile, unit_files};
 use super::{Process, Surroundings};
-use crate::config::{AppKind, Found, ServiceConfig, ServicePlace, SiteConfig, Trace, without_login};
+use crate::config::{AppKind, Found, ServiceConfig, ServicePlace, SiteConfig, Trace, UserManager, without_login};
 use crate::domain::database::Engine;
 use crate::domain::service::{MOST_SERVICES, Role};
 use crate::domain::text::plain;
@@ -80,7 +80,7 @@ impl Services {
         self.out.push(ServiceConfig { name, role, place, shared, found });
     }
 
-    fn unit(&mut self, unit: &str, user: Option<u32>, role: Role, shared: bool, found: String) {
+    fn unit(&mut self, unit: &str, user: Option<UserManager>, role: Role, shared: bool, found: String) {
         let name = unit.strip_suffix(".service").unwrap_or(unit);
         self.add(name, role, ServicePlace::Unit { unit: unit.to_owned(), user }, shared, found);
     }
@@ -152,7 +152,8 @@ impl Machine<'_> {
         let Some(app) = app_name(site.app) else { return };
         for unit in self.units.iter().filter(|unit| unit.runs(app)) {
             if self.reads(app, &unit.env, unit.cwd.as_deref(), site, alone) {
-                let user = unit.user.then(|| rustix::process::geteuid().as_raw());
+                let own = || UserManager::of(rustix::process::geteuid().as_raw(), self.around);
+                let user = unit.user.then(own);
                 found.unit(&unit.name, user, unit.role(Some(app)), false, unit.path.display().to_string());
             }
         }
@@ -177,7 +178,9 @@ impl Machine<'_> {
             let by = format!("process {}", process.pid);
             match &process.keeper {
                 Keeper::Unit(unit) => found.unit(unit, None, role, false, by),
-                Keeper::UserUnit(unit, uid) => found.unit(unit, Some(*uid), role, false, by),
+                Keeper::UserUnit(unit, uid) => {
+                    found.unit(unit, Some(UserManager::of(*uid, self.around)), role, false, by)
+                }
                 Keeper::Container => {}
                 Keeper::Nobody => {
                     let parent = process.parent;

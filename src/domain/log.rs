@@ -1,78 +1,160 @@
-//! What is seen of the logs: a bounded window of lines, equal errors grouped, well-known messages recognised.
+//! What the logs say: lines of many files, journals and containers in one order, equal errors together, well-known
+//! messages recognised.
+//!
+//! Everything here is pure: text comes in with the time it was read at, and leaves redacted and without anything a
+//! terminal could obey. Every part is bounded, however much is written.
+
+pub mod assemble;
+pub mod book;
+pub mod calendar;
+pub mod format;
+pub mod group;
+pub mod mask;
+pub mod severity;
+pub mod sign;
+pub mod tally;
+pub mod trigger;
+pub mod window;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use group::Group;
+pub use severity::Severity;
+pub use sign::{Sign, SignKind};
+pub use tally::Tally;
+pub use trigger::Trigger;
+pub use window::Window;
+
 use super::time::Timestamp;
 
-/// One look at all logs of a site. Never written to disk by midwatch: the window is shared by reference.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct LogReading {
-    /// The newest lines of all sources, oldest first.
-    #[serde(skip)]
-    pub window: Arc<Vec<LogLine>>,
-    /// Equal messages of level warning and above, grouped.
-    pub groups: Vec<LogGroup>,
-    /// Where the lines come from.
-    pub sources: Vec<LogSource>,
-}
+/// Most characters of a line's first row that are kept.
+pub const TEXT_MAX: usize = 2_000;
 
-/// How bad a line says it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// For developers.
-    Debug,
-    /// As usual, or not told.
-    Info,
-    /// A warning.
-    Warning,
-    /// An error.
-    Error,
-    /// Worse than an error.
-    Critical,
-}
-
-/// One line, with what belongs to it.
+/// One entry of a log: its first row, and what belongs to it (a traceback, a statement).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// When it says it was written, else when it was read.
+pub struct Line {
+    /// Its number, in the order of reading; names it for as long as midwatch runs.
+    pub id: u64,
+    /// When it was written; when it was read, if it doesn't say.
     pub at: Timestamp,
-    /// Index into [`LogReading::sources`].
+    /// Whether it says itself when it was written.
+    pub dated: bool,
+    /// Which of [`LogReading::sources`] it is from.
     pub source: u16,
-    /// How bad.
-    pub severity: Severity,
-    /// The text, redacted, without control characters; lines that continue it follow after `\n`.
-    pub text: String,
+    /// How bad it is, by its own word.
+    pub level: Severity,
+    /// The first row without time and level: redacted, free of control characters, at most [`TEXT_MAX`] characters.
+    pub text: Box<str>,
+    /// The rows below it, joined by line feeds, redacted and free of other control characters; may be empty.
+    pub more: Box<str>,
+    /// The group it counts for, if it is in one.
+    pub group: Option<u64>,
 }
 
-/// Equal messages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogGroup {
-    /// The message with its numbers, ids and quoted values masked.
-    pub pattern: String,
-    /// The newest of them, redacted.
-    pub example: String,
-    /// Index into [`LogReading::sources`].
-    pub source: u16,
-    /// How bad.
-    pub severity: Severity,
-    /// How many.
-    pub count: u64,
-    /// The first one seen.
-    pub first: Timestamp,
-    /// The last one.
-    pub last: Timestamp,
+impl Line {
+    /// The last row of a traceback, which names the exception; else nothing.
+    pub fn exception(&self) -> Option<&str> {
+        exception(&self.more)
+    }
+
+    /// What it takes in memory, about, in bytes.
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + self.text.len() + self.more.len() + 2 * size_of::<usize>()
+    }
+
+    /// The sentence that tells most of it: the exception where there is one, then the first row.
+    pub fn summary(&self) -> String {
+        match self.exception() {
+            Some(exception) => [exception, " — ", &self.text].concat(),
+            None => self.text.to_string(),
+        }
+    }
 }
 
-/// One log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The exception that the rows of a Python traceback end with.
+pub fn exception(more: &str) -> Option<&str> {
+    if !more.contains("Traceback (most recent call last)") {
+        return None;
+    }
+    // What a database adds below (LINE 1, DETAIL) names no exception: exceptions aren't all capitals.
+    let named = |row: &&str| {
+        let name = row.split(':').next().unwrap_or_default();
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+        name.chars().all(fits) && name.chars().any(|c| c.is_ascii_lowercase())
+    };
+    more.lines().rev().find(named)
+}
+
+/// Where lines come from, and how far they can be seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogSource {
-    /// A short name: `pretix.log`, `gunicorn`, `nginx`.
+    /// Its short name on the screen: `pretix.log`, `pretix-web.service`.
     pub name: String,
     /// Where it is: a path, a unit, a container.
     pub place: String,
-    /// Why it can't be read, and what would open it.
-    pub unseen: Option<String>,
+    /// Why nothing, or nothing more, can be read of it, and what would open it.
+    pub why: Option<String>,
+    /// The time of the oldest line that was read of it.
+    pub oldest: Option<Timestamp>,
+    /// Whether it was read from its very beginning.
+    pub whole: bool,
+    /// The time of the newest line.
+    pub newest: Option<Timestamp>,
+    /// Bytes passed over because it grows faster than it is read.
+    pub skipped: u64,
+    /// How fast it grows, in bytes per second over the last minute; `None`: not known yet.
+    pub rate: Option<f64>,
+}
+
+impl LogSource {
+    /// A source of which nothing was read yet.
+    pub const fn new(name: String, place: String) -> Self {
+        Self { name, place, why: None, oldest: None, whole: false, newest: None, skipped: 0, rate: None }
+    }
+}
+
+/// A trigger of the operator's that holds now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fired {
+    /// Its name.
+    pub name: String,
+    /// What holds, in a sentence.
+    pub what: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether its beginning was seen (else it began earlier).
+    pub seen: bool,
+    /// The line that shows it best.
+    pub example: Option<Arc<Line>>,
+    /// How bad it was told to be.
+    pub level: super::level::Level,
+}
+
+/// Everything known from the logs of a site.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct LogReading {
+    /// The sources, in the order of [`Line::source`].
+    pub sources: Vec<LogSource>,
+    /// The newest lines of all sources, the oldest first.
+    pub window: Window,
+    /// Equal warnings and errors together, the last seen first.
+    pub groups: Vec<Group>,
+    /// Well-known messages that were found.
+    pub signs: Vec<Sign>,
+    /// Triggers that hold.
+    pub fired: Vec<Fired>,
+}
+
+impl LogReading {
+    /// The name of a line's source.
+    pub fn source(&self, line: &Line) -> &str {
+        self.sources.get(usize::from(line.source)).map_or("?", |s| s.name.as_str())
+    }
+
+    /// A well-known message, if it was found.
+    pub fn sign(&self, kind: SignKind) -> Option<&Sign> {
+        self.signs.iter().find(|s| s.kind == kind)
+    }
 }

@@ -28,9 +28,12 @@ pub struct RedisReading {
     pub refuses_writes: Option<String>,
     /// The broker's queues, where a broker is configured.
     pub broker: Option<Broker>,
-    /// Seconds since pretix' periodic tasks last ran, from the lifetime left of its key in the cache;
-    /// [`PERIODIC_KEY_S`]: so long ago or longer, or never. `None`: another application, or it can't be asked.
+    /// Seconds since pretix' periodic tasks last ran, from the lifetime left of its key in the cache. `None`: another
+    /// application, or it can't be asked.
     pub periodic_age_s: Option<u64>,
+    /// Whether the key is gone, so that [`Self::periodic_age_s`] is only a lower bound: it has expired (then that is
+    /// [`PERIODIC_KEY_S`]), or was never there since the server started, or the cache was emptied.
+    pub periodic_at_least: bool,
     /// Processes whose container sees another socket at the server's path than the one the server listens at: a
     /// sentence with the process ids.
     pub stale_socket: Option<String>,
@@ -205,6 +208,8 @@ pub struct Broker {
     pub beating: u32,
     /// Clients that have sent heartbeats and stopped.
     pub silent: u32,
+    /// For how long the last of those to fall silent has been, in seconds.
+    pub silence_s: Option<u64>,
     /// Subscriptions to patterns: two per worker.
     pub subscriptions: Option<u32>,
 }
@@ -257,14 +262,16 @@ impl Broker {
             return if connected && holds { Labour::Busy(self.beating) } else { Labour::Gone };
         }
         let idle = self.consumer_idle_s.unwrap_or(0);
+        // A worker that was busy before it froze has not asked for longer than it has been frozen.
+        let silence = self.silence_s.map_or(idle, |silence| silence.min(idle));
         if self.quiet == 0 {
             Labour::Asking
         } else if self.beating >= consumers {
             Labour::Busy(self.quiet)
         } else if self.silent > 0 && self.subscriptions == Some(0) {
-            Labour::Leaving(self.quiet, idle)
+            Labour::Leaving(self.quiet, silence)
         } else if self.silent > 0 || !holds {
-            Labour::Hung(self.quiet.min(consumers - self.beating), idle)
+            Labour::Hung(self.quiet.min(consumers - self.beating), silence)
         } else {
             Labour::Unsure(self.quiet.min(consumers - self.beating), idle)
         }
@@ -313,6 +320,8 @@ mod tests {
     #[test]
     fn a_frozen_worker_is_hung_and_a_dead_one_gone() {
         assert_eq!(worker(1, 0, 1, 8).labour(), Labour::Hung(1, 40), "its heartbeat stopped");
+        let busy_before = Broker { silence_s: Some(12), ..worker(1, 0, 1, 8) };
+        assert_eq!(busy_before.labour(), Labour::Hung(1, 12), "it was busy until its heartbeat stopped");
         assert_eq!(worker(1, 0, 0, 0).labour(), Labour::Hung(1, 40), "it holds nothing and asks for nothing");
         let stopping = Broker { subscriptions: Some(0), ..worker(1, 0, 1, 8) };
         assert_eq!(stopping.labour(), Labour::Leaving(1, 40), "a worker that stops ends its tasks first");

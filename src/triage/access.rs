@@ -9,7 +9,7 @@ use crate::domain::text;
 use crate::domain::time::Timestamp;
 
 /// What no longer happens is over: the last time must be within this, in milliseconds.
-const LATELY_MS: u64 = 60_000;
+const LATELY_MS: u64 = 45_000;
 /// A share among fewer requests than this says nothing.
 const ENOUGH: u64 = 20;
 /// Fewer gateway errors than this are a worker being replaced.
@@ -28,7 +28,7 @@ pub const RULES: &[Rule] = &[
         runbook: None,
     },
     Rule {
-        id: "static-missing",
+        id: "static-not-found",
         incidents: &["INC-14"],
         reads: &[SourceKind::Access],
         thresholds: &["static_missing_warning"],
@@ -128,5 +128,5 @@ fn statics(access: &AccessReading, at: Timestamp, limits: &Thresholds) -> Option
     let part = share(access.statics, at).filter(|part| *part >= limits.static_missing_warning)?;
     let title = format!("{} of static files are missing (404)", text::percent(part));
     let evidence = format!("{} of {} requests below /static/ within 5 minutes", access.statics.bad, access.statics.all);
-    Some(claim("static-missing", Level::Warning, title, evidence, at))
+    Some(claim("static-not-found", Level::Warning, title, evidence, at))
 }

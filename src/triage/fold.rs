@@ -62,7 +62,8 @@ const CAUSES: &[Edge] = &[
     edge("worker-timeouts", &["requests-fail", "proxy-upstream-errors", "accept-queue"]),
     edge("migrations-pending", &["schema-behind-code", "requests-fail", "tasks-fail", "errors-new", "web-error"]),
     edge("schema-behind-code", &["requests-fail", "tasks-fail", "errors-new", "web-error"]),
-    edge("static-root-missing", &["static-missing"]),
+    edge("static-root-missing", &["static-missing", "static-not-found"]),
+    edge("static-missing", &["static-not-found"]),
     edge("secret-changed", &["errors-new"]),
     edge("locks-time-out", &["requests-fail"]),
     edge("advisory-lock-waiters", &["locks-time-out", "requests-fail"]),
@@ -74,10 +75,13 @@ const CAUSES: &[Edge] = &[
     edge("database-connections", WEB),
     edge("database-read-only", WEB),
     edge("redis-refuses-writes", WEB),
-    edge("database-down", &["service-crash-loop", "service-restarting", "periodic-silent"]),
-    edge(
+    // Of a web service that can't start without its database, the site being unreachable is a part.
+    edge_when("service-crash-loop", &["web-unreachable", "proxy-fault", "metrics-blind"], is_web),
+    edge_when("database-down", &["service-crash-loop", "service-restarting", "periodic-silent"], is_no_server),
+    edge_when(
         "redis-down",
         &["service-crash-loop", "service-restarting", "worker-gone", "worker-silent", "periodic-silent"],
+        is_no_server,
     ),
     edge("database-idle-transaction", &["database-lock"]),
     edge("redis-snapshot", &["redis-refuses-writes"]),
@@ -95,7 +99,9 @@ const CAUSES: &[Edge] = &[
 /// What a host does to the sites on it; looked at last.
 const BELOW: &[Edge] = &[
     edge("oom-kills", &["service-oom"]),
-    edge("memory-short", &["oom-kills"]),
+    edge_when("accept-queue", QUEUED, same_port),
+    edge("accept-queue", &["network-loss"]),
+    edge("memory-short", &["oom-kills", "pressure"]),
     edge_when("disk-full", FULL, lacks_space),
     edge_when("inodes-full", FULL, lacks_space),
     edge_when("disk-read-only", FULL, is_read_only),
@@ -155,8 +161,6 @@ const WEB: &[&str] = &[
     "proxy-upstream-errors",
     "metrics-blind",
     "requests-fail",
-    "requests-slow",
-    "gateway-errors",
     "tasks-fail",
     "queue-late",
     "queue-growing",
@@ -168,6 +172,10 @@ const WEB: &[&str] = &[
     "errors-new",
     "mail-stuck",
 ];
+
+/// What visitors see of a process that accepts no connections.
+const QUEUED: &[&str] =
+    &["web-hangs", "web-unreachable", "own-port-fault", "web-slow", "requests-slow", "gateway-errors"];
 
 /// What a file system that takes no more bytes breaks.
 const FULL: &[&str] = &[
@@ -210,6 +218,21 @@ fn is_read_only(_: &Finding, symptom: &Finding) -> bool {
 fn names_a_host(cause: &Finding, symptom: &Finding) -> bool {
     says(symptom, &["name or service", "resolve", "no address", "name resolution"])
         || (!cause.subject.is_empty() && says(symptom, &[&cause.subject.to_lowercase()]))
+}
+
+fn is_web(cause: &Finding, _: &Finding) -> bool {
+    cause.subject.starts_with("web ")
+}
+
+/// The server's own service doesn't fall with the server: it is its cause.
+fn is_no_server(_: &Finding, symptom: &Finding) -> bool {
+    !symptom.subject.starts_with("database ") && !symptom.subject.starts_with("redis ")
+}
+
+/// Whether the symptom speaks of the port that the cause is about.
+fn same_port(cause: &Finding, symptom: &Finding) -> bool {
+    let port = cause.subject.rsplit_once(':').map(|(_, port)| format!(":{port}"));
+    port.is_some_and(|port| says(symptom, &[&port]))
 }
 
 fn same_mount(cause: &Finding, symptom: &Finding) -> bool {

@@ -191,11 +191,14 @@ fn servers(redis: &RedisReading, at: Timestamp, limits: &Thresholds, out: &mut V
         if let Some((level, title, evidence)) = role(server) {
             add("redis-wrong-role", level, title, evidence);
         }
-        if let Some((level, title)) = evictions(server, holds_queues) {
+        let evicts = evictions(server, holds_queues);
+        // One that makes room is always nearly full.
+        let full = if evicts.is_none() { fills(server, holds_queues, limits) } else { None };
+        if let Some((level, title)) = evicts {
             add("redis-evicts", level, title, memory(server));
         }
         if redis.refuses_writes.is_none() {
-            if let Some((level, title)) = fills(server, holds_queues, limits) {
+            if let Some((level, title)) = full {
                 add("redis-memory", level, title, memory(server));
             }
             if let Some(failure) = server.persistence.failure() {

@@ -39,6 +39,8 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         app_state::RULES,
         backup::RULES,
         host::RULES,
+        host::depth::RULES,
+        host::network::RULES,
         schedule::RULES,
     ]
     .into_iter()

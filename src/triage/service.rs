@@ -131,11 +131,11 @@ fn state(service: &Service, at: Timestamp, facts: &SiteFacts<'_>) -> Option<Clai
             let title = format!("{who} gave {name} up{}{end}: {so}", n.unwrap_or_default());
             told("service-crash-loop", weight(service, facts), title)
         }
+        State::Failed => told("service-failed", weight(service, facts), format!("{name} has failed{end}: {so}")),
         _ if crashes > LOOP => loops(service, crashes, at, facts),
         State::Restarting if service.restarts.is_some_and(|n| usize::try_from(n).is_ok_and(|n| n > LOOP)) => {
             loops(service, crashes, at, facts)
         }
-        State::Failed => told("service-failed", weight(service, facts), format!("{name} has failed{end}: {so}")),
         State::Restarting => {
             told("service-restarting", Level::Note, format!("{name} has ended{end} and is about to be started again"))
         }

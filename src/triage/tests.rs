@@ -32,19 +32,23 @@ fn failed<T>(why: &str) -> Reading<T> {
 
 fn answer(state: HealthState, status: Option<u16>) -> HealthCheck {
     let url = "https://tickets.example.org/healthcheck/".to_owned();
-    HealthCheck { state, status, latency_ms: 3.0, detail: state.word().to_owned(), url, tls: None }
+    HealthCheck {
+        state,
+        status,
+        latency_ms: 3.0,
+        detail: state.word().to_owned(),
+        url,
+        tls: None,
+        clock_offset_ms: None,
+    }
 }
 
 fn postgres() -> DatabaseReading {
     DatabaseReading {
-        engine: Engine::Postgresql,
-        version: "15.18".to_owned(),
-        latency_ms: 0.4,
         sessions: Some(8),
         usable_sessions: Some(57),
         waiting: Some(0),
-        read_only: false,
-        blockers: Vec::new(),
+        ..DatabaseReading::new(Engine::Postgresql, "15.18", 0.4)
     }
 }
 
@@ -168,6 +172,7 @@ fn a_lock_names_its_root_and_since_when_its_transaction_runs() {
         state: "idle in transaction".to_owned(),
         transaction_s: 60.0,
         blocks: 6,
+        ..Blocker::default()
     };
     w.database = fresh(DatabaseReading { waiting: Some(6), blockers: vec![root], ..postgres() });
     assert_eq!(w.rules(), ["database-lock[web-hangs]"]);
@@ -186,6 +191,7 @@ fn a_cause_is_as_bad_as_the_worst_that_follows_from_it() {
         state: "idle in transaction".to_owned(),
         transaction_s: 6.0,
         blocks: 1,
+        ..Blocker::default()
     };
     w.database = fresh(DatabaseReading { waiting: Some(1), blockers: vec![root], ..postgres() });
     assert_eq!(w.rules(), ["database-lock[web-hangs]"]);
@@ -260,6 +266,7 @@ fn certificates_warn_in_time_and_say_why_they_are_not_trusted() {
             subject: "tickets.example.org".to_owned(),
             issuer: "R11".to_owned(),
             distrust: distrust.map(str::to_owned),
+            on_disk: None,
         };
         fresh(HealthCheck { tls: Some(certificate), ..answer(HealthState::Ok, Some(200)) })
     };

@@ -20,6 +20,29 @@ pub struct Thresholds {
     pub memory_available_warning: f64,
     /// Share of memory that is available: critical below.
     pub memory_available_critical: f64,
+    /// Minutes until no memory is left at the present pace: warning (as node-mixin does for disks).
+    pub memory_gone_within_minutes: f64,
+    /// Share of the last minute in which all work waited for memory: warning (Linux `full avg60`; Facebook's oomd acts at
+    /// about this).
+    pub pressure_memory_warning: f64,
+    /// Share of the last minute in which all work waited for memory: critical.
+    pub pressure_memory_critical: f64,
+    /// Share of the last minute in which some work waited for a CPU: warning.
+    pub pressure_cpu_warning: f64,
+    /// Share of the last minute in which all work waited for a disk: warning.
+    pub pressure_io_warning: f64,
+    /// Connections that wait to be accepted at one port: warning from so many on (FIELD INC-06: more than workers).
+    pub accept_queue: u32,
+    /// For so many seconds without a break.
+    pub accept_queue_s: u64,
+    /// Milliseconds a name may take to resolve: warning (FIELD INC-33: 1 s).
+    pub dns_slow_ms: u64,
+    /// Share of TCP segments that are sent again: warning (FIELD INC-35; more than 5 % is felt).
+    pub retransmit_warning: f64,
+    /// Milliseconds two clocks may differ: warning (`check_postgres`: 2 s).
+    pub clock_warning_ms: u64,
+    /// Milliseconds two clocks may differ: critical (`check_postgres`: 5 s).
+    pub clock_critical_ms: u64,
     /// Used share of the usable database connections: warning (awesome-prometheus-alerts: 80 %).
     pub connections_warning: f64,
     /// Used share of the usable database connections: critical (`check_postgres`: 95 %).
@@ -69,6 +92,30 @@ pub struct Thresholds {
     /// Seconds an upgrade may take from the new package on disk to the restart before that is a warning (measured with
     /// pretix: about 30 s; 10 min leave room for long migrations).
     pub upgrade_settle_s: u64,
+    /// Share of its series' median below which a backup is suspiciously small: warning (FIELD INC-36: a drop of 50 %).
+    pub backup_small_share: f64,
+    /// Seconds for which a message in the logs says something about now (FIELD INC-06: counted over 5 min).
+    pub log_window_s: u64,
+    /// Workers given up by gunicorn within that time: warning (FIELD INC-06: more than one).
+    pub worker_timeouts_count: u64,
+    /// Requests the proxy got no answer to within that time: warning.
+    pub upstream_errors_count: u64,
+    /// Waits for the application's own locks that were in vain within that time: warning.
+    pub locks_timed_out_count: u64,
+    /// Columns or tables asked for that are not there within that time (FIELD INC-12: any; one may be a person's typo).
+    pub schema_errors_count: u64,
+    /// Errors for missing built files within that time.
+    pub static_errors_count: u64,
+    /// Names that did not resolve within that time (FIELD INC-33: twice).
+    pub unresolved_names_count: u64,
+    /// Sessions that could not be read within that time; single ones are old cookies.
+    pub corrupt_sessions_count: u64,
+    /// Equal errors of a kind that was not there before, within that time: warning.
+    pub new_errors_count: u64,
+    /// Equal errors of any kind within that time: a note.
+    pub repeated_errors_count: u64,
+    /// Megabytes that one log grows by in a minute: warning.
+    pub log_flood_mb: f64,
 }
 
 impl Default for Thresholds {
@@ -81,6 +128,17 @@ impl Default for Thresholds {
             inodes_critical: 0.97,
             memory_available_warning: 0.10,
             memory_available_critical: 0.04,
+            memory_gone_within_minutes: 60.0,
+            pressure_memory_warning: 0.10,
+            pressure_memory_critical: 0.40,
+            pressure_cpu_warning: 0.85,
+            pressure_io_warning: 0.60,
+            accept_queue: 10,
+            accept_queue_s: 5,
+            dns_slow_ms: 1000,
+            retransmit_warning: 0.05,
+            clock_warning_ms: 2000,
+            clock_critical_ms: 5000,
             connections_warning: 0.80,
             connections_critical: 0.95,
             blocked_s: 30.0,
@@ -104,6 +162,18 @@ impl Default for Thresholds {
             periodic_runs_critical: 3,
             periodic_silent_s: 43_200,
             upgrade_settle_s: 600,
+            backup_small_share: 0.50,
+            log_window_s: 300,
+            worker_timeouts_count: 2,
+            upstream_errors_count: 5,
+            locks_timed_out_count: 3,
+            schema_errors_count: 2,
+            static_errors_count: 2,
+            unresolved_names_count: 2,
+            corrupt_sessions_count: 5,
+            new_errors_count: 20,
+            repeated_errors_count: 20,
+            log_flood_mb: 50.0,
         }
     }
 }

@@ -7,10 +7,10 @@ mod sessions;
 
 use ratatui::layout::Rect;
 
-use super::canvas::{Canvas, piece, split_left, split_top};
+use super::canvas::{Canvas, Piece, piece, split_left, split_top};
 use super::clock::Clock;
 use super::detail::empty;
-use super::source::Source;
+use super::source::{Source, State};
 use super::strip;
 use super::strips;
 use super::theme::Role;
@@ -62,6 +62,18 @@ fn both(canvas: &mut Canvas<'_>, area: Rect, model: &Model, site: &Site, clock: 
     let used = share - rest.height;
     let gap = u16::from(area.height > 14);
     redis::draw(canvas, split_top(area, used + gap).1, site, clock);
+}
+
+/// A heading, and why there is nothing or nothing new below it: in full where nothing else needs the room, since that
+/// sentence also says what would open it.
+fn heading(canvas: &mut Canvas<'_>, area: Rect, source: &Source<'_>, title: &[Piece], clock: &Clock) -> Rect {
+    canvas.heading(area, title, &[piece(Role::Muted, [source.kind.name(), " "].concat()), source.age(clock)]);
+    let rest = split_top(area, 1).1;
+    let Some((text, role)) = source.trouble(clock) else { return rest };
+    let bare = !matches!(source.state, State::Fresh(_) | State::Stale(..));
+    let most = if bare || rest.height > 12 { 4 } else { u16::from(rest.height > 6) + 1 };
+    let used = canvas.paragraph(split_top(rest, most).0, &text, role);
+    split_top(rest, used).1
 }
 
 /// What was, above what is.

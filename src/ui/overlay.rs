@@ -57,6 +57,14 @@ fn group(action: Action) -> &'static str {
         | Action::Back
         | Action::Close => "moving",
         Action::SortNext | Action::SortPrevious | Action::SortReverse | Action::Filter => "tables",
+        Action::NextError
+        | Action::PreviousError
+        | Action::NextMatch
+        | Action::PreviousMatch
+        | Action::LogLevel
+        | Action::LogGroups
+        | Action::TextRight
+        | Action::TextLeft => "logs",
         Action::Pause
         | Action::PollNow
         | Action::ZoomOut
@@ -88,7 +96,7 @@ fn keys(model: &Model, spec: &ActionSpec) -> String {
 
 fn help_lines(model: &Model, width: usize) -> Vec<Vec<Piece>> {
     let mut lines = Vec::new();
-    for name in ["screens", "moving", "tables", "everywhere"] {
+    for name in ["screens", "moving", "tables", "logs", "everywhere"] {
         lines.push(vec![piece(Role::Title, name)]);
         for spec in ACTIONS.iter().filter(|spec| group(spec.action) == name) {
             let keys = keys(model, spec);

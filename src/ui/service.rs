@@ -103,8 +103,8 @@ fn about<'m>(findings: &'m [Finding], site: &str, subject: &str) -> Vec<&'m Find
 fn log_lines<'a>(site: &'a Site, service: &Service) -> Vec<(Severity, crate::domain::time::Timestamp, &'a str)> {
     let Some(logs) = site.logs.value() else { return Vec::new() };
     let mine = sources(logs, service);
-    let of_mine = logs.window.iter().rev().filter(|line| mine.contains(&usize::from(line.source)));
-    let mut lines: Vec<_> = of_mine.take(12).map(|line| (line.severity, line.at, line.text.as_str())).collect();
+    let of_mine = logs.window.lines().iter().rev().filter(|line| mine.contains(&usize::from(line.source)));
+    let mut lines: Vec<_> = of_mine.take(12).map(|line| (line.level, line.at, &*line.text)).collect();
     lines.reverse();
     lines
 }
@@ -132,7 +132,7 @@ fn logs(
         let role = match severity {
             Severity::Critical | Severity::Error => Role::Critical,
             Severity::Warning => Role::Warning,
-            Severity::Info | Severity::Debug => Role::Text,
+            Severity::Notice | Severity::Info | Severity::Debug => Role::Text,
         };
         let first = text.lines().next().unwrap_or_default();
         canvas.pieces(split_top(rest, 1).0, &[piece(Role::Muted, clock.when(*at) + "  "), piece(role, first)]);

@@ -110,18 +110,26 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, site: &Site, clock: &Clo
         };
         canvas.put(row, text, if seen { Role::Muted } else { Role::Unknown });
     }
-    let rows = rows(site, broker);
-    if rows.is_empty() || rest.height < 2 {
-        return area.height - rest.height;
+    area.height - rest.height + queues(canvas, rest, site)
+}
+
+/// Draws a table of the queues, the longest first; the rows used.
+pub(super) fn queues(canvas: &mut Canvas<'_>, area: Rect, site: &Site) -> u16 {
+    let rows = rows(site, site.redis.value().and_then(|redis| redis.broker.as_ref()));
+    if rows.is_empty() || area.height < 2 {
+        return 0;
     }
-    let window = Window::around(0, 0, usize::from(rest.height - 1), rows.len());
-    grid::draw(canvas, rest, COLUMNS, &rows.iter().collect::<Vec<_>>(), window, None, None);
-    area.height - rest.height + 1 + columns(window.len)
+    let window = Window::around(0, 0, usize::from(area.height - 1), rows.len());
+    grid::draw(canvas, area, COLUMNS, &rows.iter().collect::<Vec<_>>(), window, None, None);
+    columns(window.len).saturating_add(1)
 }
 
 /// Who takes tasks, and how fast the queue grows, in one line.
 fn workers(broker: &Broker, site: &Site) -> Vec<Piece> {
     let mut pieces = line(broker);
+    if broker.labour() == Labour::Unknown {
+        pieces.push(piece(Role::Muted, "; Data (5) says what would open it"));
+    }
     if let Some(pace) = slope(&site.history, names::QUEUE).filter(|pace| pace.abs() >= 0.05) {
         let (role, word) = if pace > 0.0 { (Role::Warning, " · ↑ ") } else { (Role::Text, " · ↓ ") };
         pieces.push(piece(role, [word, &format::rate(pace.abs()), "/s"].concat()));

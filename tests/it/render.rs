@@ -1,5 +1,8 @@
 //! The screens as text, at the sizes people have; and that nothing can make drawing panic.
 
+mod data;
+mod logs;
+
 use std::fmt::Write as _;
 
 use jiff::tz::{TimeZone, offset};

@@ -28,7 +28,7 @@ fn see(model: &mut Model, scope: Scope, what: Observation) {
 
 fn health(model: &mut Model, state: HealthState, status: Option<u16>) {
     let (detail, url) = ("what | the server = said".to_owned(), "https://t.example.org/healthcheck/".to_owned());
-    let check = HealthCheck { state, status, latency_ms: 3.25, detail, url, tls: None };
+    let check = HealthCheck { state, status, latency_ms: 3.25, detail, url, tls: None, clock_offset_ms: None };
     see(model, Scope::Site(SiteId("tickets".to_owned())), Observation::Health(Seen::Value(check)));
     update(model, Event::Tick(T0.plus_secs(2)));
 }

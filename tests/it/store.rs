@@ -25,7 +25,7 @@ fn site() -> Scope {
 
 fn health(at: Timestamp, state: HealthState, latency_ms: f64) -> Observed {
     let (detail, url) = ("answered".to_owned(), "http://shop/healthcheck/".to_owned());
-    let check = HealthCheck { state, status: Some(200), latency_ms, detail, url, tls: None };
+    let check = HealthCheck { state, status: Some(200), latency_ms, detail, url, tls: None, clock_offset_ms: None };
     Observed { scope: site(), at, took_ms: 3, what: Observation::Health(Seen::Value(check)) }
 }
 

@@ -55,6 +55,7 @@ fn check(state: HealthState) -> Observation {
         detail: "as the server said".to_owned(),
         url: "https://tickets.example.org/healthcheck/".to_owned(),
         tls: None,
+        clock_offset_ms: None,
     }))
 }
 

@@ -1,12 +1,13 @@
 //! What a key does, by mode.
 
-use super::{observe, toast};
+use super::{logs, observe, toast};
 use crate::app::action::{ACTIONS, Action};
 use crate::app::effect::Effect;
 use crate::app::event::Storage;
 use crate::app::key::{Chord, Key};
 use crate::app::model::{Model, Overlay, Screen, ZOOMS};
 use crate::app::view;
+use crate::app::view::logs::Wanted;
 
 /// The longest text that can be typed into a line.
 const LINE_MAX: usize = 200;
@@ -122,6 +123,9 @@ fn page(model: &Model) -> isize {
 }
 
 fn step(model: &mut Model, by: isize) {
+    if logs::stepped(model, by) {
+        return;
+    }
     let rows = view::rows(model);
     let height = usize::try_from(page(model)).unwrap_or(1);
     model.table_mut().step(&rows, by, height);
@@ -136,6 +140,8 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::NextSite => next_site(model),
         Action::Up => step(model, -1),
         Action::Down => step(model, 1),
+        Action::HalfPageUp | Action::PageUp if logs::scrolled(model, true) => {}
+        Action::HalfPageDown | Action::PageDown if logs::scrolled(model, false) => {}
         Action::HalfPageUp => step(model, -(page(model) / 2).max(1)),
         Action::HalfPageDown => step(model, (page(model) / 2).max(1)),
         Action::PageUp => step(model, -page(model)),
@@ -162,6 +168,14 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             model.table_mut().open = None;
             model.overlay = Overlay::Filter { before };
         }
+        Action::NextError => logs::seek(model, Wanted::Error, false),
+        Action::PreviousError => logs::seek(model, Wanted::Error, true),
+        Action::NextMatch => logs::seek(model, Wanted::Alike, false),
+        Action::PreviousMatch => logs::seek(model, Wanted::Alike, true),
+        Action::LogLevel => logs::level(model),
+        Action::LogGroups => logs::groups(model),
+        Action::TextRight => logs::shift(model, true),
+        Action::TextLeft => logs::shift(model, false),
         Action::Pause => pause(model),
         Action::PollNow => {
             let text = match model.site().map(|s| &s.storage).or_else(|| model.host().map(|h| &h.storage)) {
@@ -211,6 +225,7 @@ fn next_site(model: &mut Model) {
         &mut model.data,
         &mut model.services,
         &mut model.logs,
+        &mut model.log_groups,
         &mut model.backups,
     ] {
         table.open = None;
@@ -247,6 +262,10 @@ fn sort(model: &mut Model, by: usize) {
     if sorts.is_empty() {
         return;
     }
+    if model.screen == Screen::Logs && !model.log_view.grouped {
+        toast(model, "lines stand in the order of their time; groups can be sorted".to_owned());
+        return;
+    }
     let table = model.table_mut();
     table.sort = if by == 1 { (table.sort + 1) % sorts.len() } else { (table.sort + sorts.len() - 1) % sorts.len() };
     table.reversed = false;
@@ -274,7 +293,8 @@ fn copy(model: &mut Model) -> Vec<Effect> {
             let ids: Vec<String> = rows.iter().map(|p| p.pid.to_string()).collect();
             rows.get(model.processes.position(&ids)).map(|p| format!("{} {}", p.pid, p.command))
         }
-        Screen::Requests | Screen::Tasks | Screen::Data | Screen::Services | Screen::Logs | Screen::Backups => {
+        Screen::Logs => logs::copied(model),
+        Screen::Requests | Screen::Tasks | Screen::Data | Screen::Services | Screen::Backups => {
             let rows = view::rows(model);
             rows.get(model.table().position(&rows)).cloned()
         }

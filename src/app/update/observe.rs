@@ -11,6 +11,10 @@ use crate::triage::{self, HostFacts, Memory, SiteFacts};
 /// Takes in one observation, or keeps it while the screen is held still.
 pub(super) fn take(model: &mut Model, observed: Observed) {
     if model.paused.is_some() {
+        // Each look at the logs holds all of the one before: only the newest is kept.
+        if matches!(observed.what, Observation::Logs(_)) {
+            model.held.retain(|held| !(held.scope == observed.scope && matches!(held.what, Observation::Logs(_))));
+        }
         if model.held.len() >= HELD {
             model.held.pop_front();
         }
@@ -36,7 +40,10 @@ fn apply(model: &mut Model, observed: Observed) {
         Scope::Site(id) => {
             let Some(site) = model.sites.iter_mut().find(|s| s.id == id) else { return };
             let kind = what.kind();
-            site.heard = site.heard.max(Some(at));
+            // Logs are read by this midwatch itself, whoever polls: they say nothing of the poller.
+            if !matches!(what, Observation::Logs(_)) {
+                site.heard = site.heard.max(Some(at));
+            }
             site.asking.retain(|(k, _)| *k != kind);
             if what.is_asking() {
                 site.asking.push((kind, at));

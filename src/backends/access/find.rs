@@ -33,6 +33,8 @@ pub(super) struct Wanted {
     pub(super) named: Vec<PathBuf>,
     /// The host of its public URL.
     pub(super) host: String,
+    /// Its port.
+    pub(super) port: Option<u16>,
     /// `host:port` of the application itself, where that is told or its public URL is this host's.
     pub(super) backend: Option<(String, u16)>,
     /// A word of its server's command line: `pretix.wsgi`.
@@ -46,6 +48,7 @@ impl Wanted {
         Self {
             named: site.access_logs.clone(),
             host: site.url.host_str().unwrap_or_default().to_ascii_lowercase(),
+            port: site.url.port_or_known_default(),
             backend: own.and_then(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?))),
             module: match site.app {
                 AppKind::Pretix => Some("pretix.wsgi"),
@@ -78,21 +81,21 @@ pub(super) fn find(wanted: &Wanted) -> (Vec<Found>, Vec<String>) {
 }
 
 fn by_nginx(wanted: &Wanted, trail: &mut Vec<String>) -> Vec<Found> {
-    let path = nginx::configuration();
-    let servers = match nginx::servers(&path) {
-        Ok(servers) => servers,
-        Err(why) => {
-            if path.exists() {
-                trail.push(format!("nginx: {why}"));
+    let (mut servers, mut read) = (Vec::new(), Vec::new());
+    for path in nginx::configurations() {
+        match nginx::servers(&path) {
+            Ok(found) => {
+                servers.extend(found);
+                read.push(path.display().to_string());
             }
-            return Vec::new();
+            Err(why) => trail.push(format!("nginx: {why}")),
         }
-    };
+    }
     let backend = wanted.backend.as_ref().map(|(host, port)| format!("{host}:{port}"));
-    let (ours, others): (Vec<_>, Vec<_>) =
-        servers.iter().partition(|server| server.serves(&wanted.host, backend.as_deref()));
-    if ours.is_empty() {
-        trail.push(format!("nginx: no server of {} is for {}", path.display(), wanted.host));
+    let ours = nginx::of_site(&servers, &wanted.host, wanted.port, backend.as_deref());
+    let others: Vec<_> = servers.iter().filter(|server| !server.serves(&wanted.host, backend.as_deref())).collect();
+    if ours.is_empty() && !read.is_empty() {
+        trail.push(format!("nginx: no server of {} is for {}", read.join(", "), wanted.host));
     }
     let mut out: Vec<Found> = Vec::new();
     for log in ours.iter().flat_map(|server| &server.logs) {
@@ -109,7 +112,6 @@ fn by_nginx(wanted: &Wanted, trail: &mut Vec<String>) -> Vec<Found> {
             shared_with: names.into_iter().filter(|name| name != "_").take(8).collect(),
         });
     }
-    // Whoever only redirects to https writes its own log: as good as none, where the other one has its own too.
     out
 }
 

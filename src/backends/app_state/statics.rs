@@ -18,9 +18,10 @@ pub(super) fn missing(
     unseen: &mut Vec<String>,
 ) -> Vec<MissingDir> {
     let mut out = Vec::new();
-    let path = if root == Path::new("/") { nginx::configuration() } else { root.join("etc/nginx/nginx.conf") };
-    if path.exists() {
-        match nginx::servers(&path) {
+    let usual = || vec![root.join("etc/nginx/nginx.conf")];
+    let paths = if root == Path::new("/") { nginx::configurations() } else { usual() };
+    for path in paths.iter().filter(|path| path.exists()) {
+        match nginx::servers(path) {
             Ok(servers) => {
                 let mine = servers.iter().filter(|s| s.serves(host, backend));
                 let named = mine.flat_map(|server| &server.directories).filter(|dir| is_static(dir));

@@ -11,7 +11,7 @@ use super::millis_since;
 use crate::backends::place::{self, Place, unreachable};
 use crate::backends::session::{Server, Then, Trouble};
 use crate::config::DatabaseConfig;
-use crate::domain::database::{DatabaseReading, Engine};
+use crate::domain::database::{DatabaseReading, Engine, says};
 use crate::domain::text::plain;
 
 const NAME: &str = Engine::Mysql.name();
@@ -117,7 +117,7 @@ impl Mysql {
             ),
             1129 | 1130 => Trouble::new(format!("{NAME} at {place} does not let this host in ({said})."), Then::Rest),
             1040 | 1203 | 1226 => Trouble::new(
-                format!("{NAME} at {place} has no free connection ({said}): find out who holds them."),
+                format!("{NAME} at {place} {} ({said}): find out who holds them.", says::FULL),
                 Then::Reconnect,
             ),
             1053 | 1079 | 1927 | 4031 => {
@@ -163,14 +163,10 @@ async fn look(connection: &mut MySqlConnection) -> Result<DatabaseReading, sqlx:
     let row = sqlx::raw_sql(STATE).fetch_one(&mut *connection).await?;
     let read_only = text(&row, 2)?;
     let mut reading = DatabaseReading {
-        engine: Engine::Mysql,
-        version: version(&text(&row, 0)?),
-        latency_ms,
-        sessions: None,
         usable_sessions: text(&row, 1)?.parse().ok(),
         waiting: text(&sqlx::raw_sql(WAITING).fetch_one(&mut *connection).await?, 0)?.parse().ok(),
         read_only: !matches!(read_only.as_str(), "0" | "OFF"),
-        blockers: Vec::new(),
+        ..DatabaseReading::new(Engine::Mysql, version(&text(&row, 0)?), latency_ms)
     };
     for row in sqlx::raw_sql(STATUS).fetch_all(connection).await? {
         let value: Option<u32> = text(&row, 1)?.parse().ok();

@@ -96,16 +96,7 @@ impl Sqlite {
 
     /// What can be said without a query: the file is there, readable and a database.
     fn quiet(start: Instant, read_only: bool) -> DatabaseReading {
-        DatabaseReading {
-            engine: Engine::Sqlite,
-            version: "3".to_owned(),
-            latency_ms: millis_since(start),
-            sessions: None,
-            usable_sessions: None,
-            waiting: None,
-            read_only,
-            blockers: Vec::new(),
-        }
+        DatabaseReading { read_only, ..DatabaseReading::new(Engine::Sqlite, "3", millis_since(start)) }
     }
 }
 

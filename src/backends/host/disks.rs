@@ -31,14 +31,26 @@ pub(super) struct Disks {
     begun: Instant,
 }
 
+/// Whether a read-only file system was looked at, and what came of it.
+#[derive(Debug, Default)]
+enum Judged {
+    /// It is writable, or was not looked at yet.
+    #[default]
+    NotYet,
+    /// It is meant to be read-only.
+    Meant,
+    /// A fault made it so, for this reason.
+    Fault(String),
+}
+
 #[derive(Default)]
 struct Watched {
     errand: Errand<io::Result<DiskSpace>>,
     trend: FillTrend,
     inodes: FillTrend,
     was_writable: bool,
-    /// Why it is thought to have been made read-only by a fault; `None`: not judged yet.
-    turned: Option<Option<String>>,
+    /// Why it is thought to have been made read-only by a fault, once that was judged.
+    turned: Judged,
 }
 
 /// The kernel's answer.
@@ -110,23 +122,25 @@ impl Watched {
     /// Why this file system is thought to have been made read-only by a fault.
     fn turned(&mut self, mount: &Mount) -> Option<String> {
         if !mount.read_only {
-            (self.was_writable, self.turned) = (true, None);
+            (self.was_writable, self.turned) = (true, Judged::NotYet);
             return None;
         }
-        let was_writable = self.was_writable;
-        let judged = || {
-            let usual = "it is mounted for writing, and takes no writes: the kernel does so after an error";
-            if mount.failed {
-                Some("the kernel says that it stopped writing after an error".to_owned())
-            } else if was_writable {
-                Some("it was writable before, while this midwatch watched".to_owned())
+        if matches!(self.turned, Judged::NotYet) {
+            let fault = if mount.failed {
+                Some("the kernel says that it stopped writing after an error")
+            } else if self.was_writable {
+                Some("it was writable before, while this midwatch watched")
             } else if mount.for_writing {
-                Some(usual.to_owned())
+                Some("it is mounted for writing, and takes no writes: the kernel does so after an error")
             } else {
-                mounts::meant_for_writing(&mount.path).then(|| "/etc/fstab has it writable".to_owned())
-            }
-        };
-        self.turned.get_or_insert_with(judged).clone()
+                mounts::meant_for_writing(&mount.path).then_some("/etc/fstab has it writable")
+            };
+            self.turned = fault.map_or(Judged::Meant, |why| Judged::Fault(why.to_owned()));
+        }
+        match &self.turned {
+            Judged::Fault(why) => Some(why.clone()),
+            Judged::NotYet | Judged::Meant => None,
+        }
     }
 
     async fn space(&mut self, read_only: bool, now_s: u64, deadline: Instant) -> Result<DiskSpace, String> {

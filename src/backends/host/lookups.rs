@@ -25,7 +25,7 @@ struct Name {
     errand: Errand<(Result<u32, String>, Duration)>,
     asked: Option<Instant>,
     last: Option<Lookup>,
-    name: String,
+    asked_for: String,
     used_for: String,
 }
 
@@ -35,7 +35,7 @@ impl Lookups {
             errand: Errand::default(),
             asked: None,
             last: None,
-            name: name.clone(),
+            asked_for: name.clone(),
             used_for: used_for.clone(),
         };
         Self { names: names.iter().map(name).collect() }
@@ -57,7 +57,7 @@ impl Name {
         let failing = self.last.as_ref().is_some_and(|last| last.failures > 0 || last.slow > 0);
         let spacing = if failing { AGAIN } else { SPACING };
         if !self.errand.is_under_way() && self.asked.is_none_or(|asked| now.duration_since(asked) >= spacing) {
-            let name = self.name.clone();
+            let name = self.asked_for.clone();
             // A thread that can't be had is no fault of the name's: the next look tries again.
             if self.errand.begin(move || resolve(&name)).is_ok() {
                 self.asked = Some(now);
@@ -87,7 +87,7 @@ impl Name {
         let failed = result.is_err();
         let since = before.and_then(|last| last.failing_since);
         self.last = Some(Lookup {
-            name: plain(&self.name, 253),
+            name: plain(&self.asked_for, 253),
             used_for: self.used_for.clone(),
             result,
             took_ms: millis(took),

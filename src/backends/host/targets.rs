@@ -31,7 +31,7 @@ impl Targets {
         for site in &config.sites {
             out.data.extend(site.data_dir.clone());
             let mut name =
-                |host: Option<&str>, what: &str| out.name(host.unwrap_or_default(), format!("{what} of {}", site.id));
+                |host: Option<&str>, what: &str| out.name(host.unwrap_or_default(), &format!("{what} of {}", site.id));
             name(site.url.host_str(), "public URL");
             for (found, what) in [
                 (site.redis.as_ref().ok().map(|r| &r.url), "Redis"),
@@ -47,7 +47,7 @@ impl Targets {
                 match database.engine {
                     Engine::Sqlite => out.data.push(PathBuf::from(&database.name)),
                     Engine::Postgresql | Engine::Mysql => {
-                        out.name(&database.host, format!("database of {}", site.id));
+                        out.name(&database.host, &format!("database of {}", site.id));
                     }
                 }
             }
@@ -56,7 +56,7 @@ impl Targets {
     }
 
     /// A name that must be asked for; an address, a socket and this host itself need not.
-    fn name(&mut self, host: &str, used_for: String) {
+    fn name(&mut self, host: &str, used_for: &str) {
         let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
         let known =
             host.is_empty() || host == "localhost" || host.starts_with(['/', '@']) || host.parse::<IpAddr>().is_ok();
@@ -66,7 +66,7 @@ impl Targets {
         if let Some((_, uses)) = self.names.iter_mut().find(|(name, _)| *name == host) {
             *uses = plain(&format!("{uses}, {used_for}"), 160);
         } else if self.names.len() < NAMES {
-            self.names.push((host, plain(&used_for, 160)));
+            self.names.push((host, plain(used_for, 160)));
         }
     }
 
@@ -108,7 +108,7 @@ mod tests {
     fn only_names_are_resolved_and_each_once() {
         let mut targets = Targets::default();
         for host in ["db1", "DB1", "127.0.0.1", "[::1]", "localhost", "", "/run/postgresql"] {
-            targets.name(host, format!("x {host}"));
+            targets.name(host, &format!("x {host}"));
         }
         assert_eq!(targets.names, [("db1".to_owned(), "x db1, x DB1".to_owned())]);
     }

@@ -74,10 +74,9 @@ impl Reader {
                     words.push(word);
                     continue;
                 }
-                Token::Close => break,
                 Token::End => Vec::new(),
                 Token::Open if depth < DEPTH => self.block(tokens, depth + 1),
-                Token::Open => break,
+                Token::Open | Token::Close => break,
             };
             let mut line = std::mem::take(&mut words).into_iter();
             let Some(name) = line.next() else { continue };

@@ -26,6 +26,8 @@ pub(super) struct Clients {
     pub(super) beating: u32,
     /// Clients whose heartbeat has stopped.
     pub(super) silent: u32,
+    /// For how long the last of them to stop has, in seconds.
+    pub(super) silence_s: Option<u64>,
     /// Subscriptions to patterns.
     pub(super) subscriptions: u32,
 }
@@ -67,6 +69,7 @@ impl Clients {
                 self.beating = self.beating.saturating_add(1);
             } else {
                 self.silent = self.silent.saturating_add(1);
+                self.silence_s = Some(self.silence_s.map_or(idle, |least| least.min(idle)));
             }
         }
     }
@@ -99,6 +102,7 @@ mod tests {
         assert_eq!((busy.idle_s, busy.quiet, busy.beating, busy.silent), (Some(40), 1, 1, 0));
         let frozen = seen("idle=40 flags=N", 41);
         assert_eq!((frozen.idle_s, frozen.quiet, frozen.beating, frozen.silent), (Some(40), 1, 0, 1));
+        assert_eq!(frozen.silence_s, Some(41));
     }
 
     #[test]

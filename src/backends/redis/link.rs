@@ -41,8 +41,8 @@ pub(super) struct Sighting {
     pub(super) clock_ahead_ms: Option<i64>,
     /// Entries in its slow log.
     pub(super) slow_entries: Option<u64>,
-    /// Seconds since pretix' periodic tasks last ran.
-    pub(super) periodic_age_s: Option<u64>,
+    /// Seconds since pretix' periodic tasks last ran, and whether that is only a lower bound.
+    pub(super) periodic: Option<(u64, bool)>,
     /// The queues, where this is the broker.
     pub(super) broker: Option<Waiting>,
     /// The commands it refused.
@@ -113,7 +113,7 @@ impl Link {
         seen.clock_ahead_ms = next().as_ref().and_then(|time| ahead(time, asked));
         seen.slow_entries = next().as_ref().and_then(number).and_then(|n| u64::try_from(n).ok());
         let uptime = seen.info.as_ref().and_then(|info| info.number("uptime_in_seconds"));
-        seen.periodic_age_s = next().as_ref().and_then(number).and_then(|lifetime| periodic_age(lifetime, uptime));
+        seen.periodic = next().as_ref().and_then(number).and_then(|lifetime| periodic_age(lifetime, uptime));
         Ok(())
     }
 }
@@ -132,11 +132,11 @@ fn ahead(reply: &Value, asked: SystemTime) -> Option<i64> {
 }
 
 /// The age of a key that lives for [`PERIODIC_KEY_S`], from the reply to `TTL`. One that is gone has expired, or was
-/// never there since the server started.
-fn periodic_age(lifetime: i64, uptime_s: Option<u64>) -> Option<u64> {
+/// never there since the server started: then so long ago at least.
+fn periodic_age(lifetime: i64, uptime_s: Option<u64>) -> Option<(u64, bool)> {
     match u64::try_from(lifetime) {
-        Ok(left) => PERIODIC_KEY_S.checked_sub(left),
-        Err(_) if lifetime == -2 => uptime_s.map(|uptime| uptime.min(PERIODIC_KEY_S)),
+        Ok(left) => PERIODIC_KEY_S.checked_sub(left).map(|age| (age, false)),
+        Err(_) if lifetime == -2 => uptime_s.map(|uptime| (uptime.min(PERIODIC_KEY_S), true)),
         Err(_) => None,
     }
 }
@@ -162,7 +162,7 @@ impl Server for Link {
             info: None,
             clock_ahead_ms: None,
             slow_entries: None,
-            periodic_age_s: None,
+            periodic: None,
             broker: None,
             refused: Refused::default(),
         };
@@ -195,9 +195,9 @@ mod tests {
 
     #[test]
     fn the_periodic_run_is_as_old_as_its_key() {
-        assert_eq!(periodic_age(43_100, Some(9)), Some(100));
-        assert_eq!(periodic_age(-2, Some(90_000)), Some(43_200), "expired: so old or older");
-        assert_eq!(periodic_age(-2, Some(60)), Some(60), "the server remembers no more than that");
+        assert_eq!(periodic_age(43_100, Some(9)), Some((100, false)));
+        assert_eq!(periodic_age(-2, Some(90_000)), Some((43_200, true)), "expired: so old or older");
+        assert_eq!(periodic_age(-2, Some(60)), Some((60, true)), "the server remembers no more than that");
         assert_eq!(
             (periodic_age(-1, Some(60)), periodic_age(50_000, None), periodic_age(-2, None)),
             (None, None, None)

@@ -138,6 +138,7 @@ impl Tails {
             quiet: clients.quiet,
             beating: clients.beating,
             silent: clients.silent,
+            silence_s: clients.silence_s,
             subscriptions: waiting.clients.map(|clients| clients.subscriptions).or(waiting.patterns),
         }
     }

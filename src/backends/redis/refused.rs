@@ -45,7 +45,7 @@ impl Refused {
 
     fn hear(&mut self, command: &'static str, code: &str, detail: &str) {
         let why = match code {
-            "NOPERM" if detail.contains("key") => Why::Key,
+            "NOPERM" if detail.contains("to access") => Why::Key,
             "NOPERM" => Why::Command,
             _ if detail.contains("unknown command") || detail.contains("unknown subcommand") => Why::Absent,
             _ => return,
@@ -61,19 +61,13 @@ impl Refused {
         if !may_not.is_empty() {
             let grants: Vec<String> =
                 may_not.iter().map(|command| ["+", &command.to_lowercase().replace(' ', "|")].concat()).collect();
-            out.push(format!(
-                "{}: the user {user} of {what} may not use {}. ACL SETUSER {user} {}",
-                purposes(&may_not),
-                may_not.join(", "),
-                grants.join(" ")
-            ));
+            // The grant first: on a small screen the end of it is cut.
+            let (grants, purposes) = (grants.join(" "), purposes(&may_not));
+            out.push(format!("ACL SETUSER {user} {grants} on {what} would show {purposes}"));
         }
         let keys: Vec<&str> = of(Why::Key).collect();
         if !keys.is_empty() {
-            out.push(format!(
-                "{}: the user {user} of {what} may not read those keys. ACL SETUSER {user} %R~*",
-                purposes(&keys)
-            ));
+            out.push(format!("ACL SETUSER {user} ~* on {what} would show {}", purposes(&keys)));
         }
         let absent: Vec<&str> = of(Why::Absent).collect();
         if !absent.is_empty() {
@@ -115,10 +109,8 @@ mod tests {
         assert_eq!(
             said,
             [
-                "its slow log, who takes tasks: the user app of Redis at h:1 may not use CLIENT LIST, SLOWLOG LEN. \
-                 ACL SETUSER app +client|list +slowlog|len",
-                "the tasks that workers hold: the user app of Redis at h:1 may not read those keys. \
-                 ACL SETUSER app %R~*",
+                "ACL SETUSER app +client|list +slowlog|len on Redis at h:1 would show its slow log, who takes tasks",
+                "ACL SETUSER app ~* on Redis at h:1 would show the tasks that workers hold",
                 "memory, role, persistence and evictions: Redis at h:1 has no INFO (switched off by rename-command, \
                  or by the service that runs it)",
             ]

@@ -9,6 +9,7 @@ pub(super) use show::{Unit, failed_unit, service, signal};
 
 use super::Trouble;
 use super::command::{Ended, run};
+use crate::config::UserManager;
 
 /// What is asked of each unit (FIELD D-UNIT, and what the detail shows).
 const PROPERTIES: &str = "Id,Names,Description,LoadState,ActiveState,SubState,Result,Type,Restart,NRestarts,StartLimitBurst,\
@@ -21,19 +22,19 @@ LastTriggerUSec,NextElapseUSecRealtime,Unit";
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// Whose manager is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Whose {
     /// The system's.
     System,
-    /// That of the user with this id.
-    User(u32),
+    /// A user's.
+    User(UserManager),
 }
 
 /// Asks for these units; by the name they were asked by.
 ///
 /// # Errors
 /// A sentence that says what would help.
-pub(super) async fn units(whose: Whose, names: &[String]) -> Result<BTreeMap<String, Unit>, Trouble> {
+pub(super) async fn units(whose: &Whose, names: &[String]) -> Result<BTreeMap<String, Unit>, Trouble> {
     let mut arguments =
         vec!["show".to_owned(), "--no-pager".to_owned(), format!("--property={PROPERTIES}"), "--".to_owned()];
     arguments.extend(names.iter().cloned());
@@ -50,7 +51,7 @@ pub(super) async fn units(whose: Whose, names: &[String]) -> Result<BTreeMap<Str
 ///
 /// # Errors
 /// As [`units`].
-pub(super) async fn failed(whose: Whose) -> Result<Vec<Unit>, Trouble> {
+pub(super) async fn failed(whose: &Whose) -> Result<Vec<Unit>, Trouble> {
     let arguments = ["show", "--no-pager", "--state=failed", &format!("--property={PROPERTIES}"), "--", "*"];
     let text = systemctl(whose, &arguments.map(ToOwned::to_owned)).await?;
     let mut units = show::parse(&text);
@@ -62,21 +63,22 @@ pub(super) async fn failed(whose: Whose) -> Result<Vec<Unit>, Trouble> {
 ///
 /// # Errors
 /// As [`units`].
-pub(super) async fn systemctl(whose: Whose, arguments: &[String]) -> Result<String, Trouble> {
+pub(super) async fn systemctl(whose: &Whose, arguments: &[String]) -> Result<String, Trouble> {
     let own = rustix::process::geteuid();
     // UTC, so that times can be read without knowing the names of time zones.
     let mut env = vec![("LC_ALL", "C".to_owned()), ("TZ", "UTC".to_owned()), ("SYSTEMD_COLORS", "0".to_owned())];
     let mut all = Vec::new();
-    if let Whose::User(uid) = whose {
+    if let Whose::User(UserManager { uid, runtime }) = whose {
+        let uid = *uid;
         if !own.is_root() && own.as_raw() != uid {
             let why = format!("The user manager of user {uid} can't be asked: run midwatch as that user, or as root.");
             return Err(Trouble { why, lasting: true });
         }
         all.push("--user".to_owned());
-        env.push(("XDG_RUNTIME_DIR", format!("/run/user/{uid}")));
+        env.push(("XDG_RUNTIME_DIR", runtime.display().to_string()));
         if own.as_raw() != uid {
             // A bus of our own session would lead to our own manager.
-            env.push(("DBUS_SESSION_BUS_ADDRESS", format!("unix:path=/run/user/{uid}/bus")));
+            env.push(("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}/bus", runtime.display())));
         }
     }
     all.extend_from_slice(arguments);

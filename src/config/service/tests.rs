@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Listener, ServicePlace};
+use super::{Listener, ServicePlace, UserManager};
 use crate::config::load::{Request, load};
 use crate::discovery::Surroundings;
 use crate::domain::service::Role;
@@ -40,7 +40,7 @@ fn every_kind_of_place_can_be_told() {
         (Role::Redis, "supervisor", "all:redis"),
     ];
     assert_eq!(told, expected.map(|(role, manager, name)| (role, manager, name.to_owned())));
-    assert!(matches!(services[1].place, ServicePlace::Unit { user: Some(991), .. }));
+    assert!(matches!(services[1].place, ServicePlace::Unit { user: Some(UserManager { uid: 991, .. }), .. }));
     let ServicePlace::Supervisor { at, .. } = &services[4].place else { panic!("supervisor") };
     assert_eq!(at.listens, Listener::Tcp("127.0.0.1:9001".to_owned()));
 }

@@ -58,14 +58,17 @@ fn workers(broker: &Broker, facts: &SiteFacts<'_>, at: Timestamp) -> Option<Clai
                 Some(claim("worker-gone", Level::Note, title, evidence, at))
             }
             Some(_) | None => {
-                let title = "No worker takes tasks: carts, orders and mail hang while pages work".to_owned();
+                let shop = facts.app_name.starts_with("pretix");
+                let what = if shop { "carts, orders and mail hang" } else { "background work stands still" };
+                let title = format!("No worker takes tasks: {what} while pages work");
                 Some(claim("worker-gone", Level::Critical, title, evidence, at))
             }
         },
         Labour::Hung(hung, idle) => {
             let level = if idle < RESTART_S { Level::Note } else { worse };
-            let title = format!("{} not asked for a task for {}", hang(hung), text::span(idle * 1000));
-            evidence.push_str(&format!("; {} connected, without a heartbeat", text::count(connected, "worker")));
+            let what = if broker.silent > 0 { "no heartbeat" } else { "no question for a task" };
+            let title = format!("{}: {what} for {}", hang(hung), text::span(idle * 1000));
+            evidence.push_str(&format!("; {} connected", text::count(connected, "worker")));
             Some(claim("worker-hung", level, title, evidence, at).since(before(at, idle), true))
         }
         Labour::Leaving(leaving, idle) if idle >= LEAVING_S && u64::from(leaving) >= connected => {
@@ -76,7 +79,7 @@ fn workers(broker: &Broker, facts: &SiteFacts<'_>, at: Timestamp) -> Option<Clai
         }
         Labour::Leaving(..) => None,
         Labour::Unsure(unsure, idle) if idle >= UNSURE_S && waits => {
-            let title = format!("{} not asked for a task for {}", hang(unsure), text::span(idle * 1000));
+            let title = format!("{}: no question for a task for {}", hang(unsure), text::span(idle * 1000));
             evidence.push_str("; busy with a long task or hung: it sends no heartbeats");
             Some(claim("worker-hung", Level::Warning, title, evidence, at).suspected())
         }
@@ -89,7 +92,7 @@ fn before(at: Timestamp, secs: u64) -> Timestamp {
 }
 
 fn hang(n: u32) -> String {
-    if n == 1 { "A worker hangs: it has".to_owned() } else { format!("{n} workers hang: they have") }
+    if n == 1 { "A worker hangs".to_owned() } else { format!("{n} workers hang") }
 }
 
 /// How many seconds before `at` a worker was last there, as far as history knows.

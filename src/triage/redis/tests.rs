@@ -6,6 +6,7 @@ use crate::domain::reading::Reading;
 use crate::domain::redis::{Broker, Counter, Master, Persistence, RedisReading, RedisServer, WaitingQueue};
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::{Latency, Task, Traffic};
+use crate::triage::fold::fold;
 use crate::triage::{Finding, Memory, SiteFacts, Thresholds, site};
 
 const T0: Timestamp = Timestamp::from_millis(1_795_230_000_000);
@@ -78,7 +79,7 @@ fn findings_of(redis: RedisReading, traffic: &Reading<Traffic>, history: &Histor
         silent_after_ms: 45_000,
         now: T0.plus_secs(1),
     };
-    site(&facts, &Thresholds::default(), &mut Memory::default())
+    fold(site(&facts, &Thresholds::default(), &mut Memory::default()), &[])
 }
 
 fn findings(redis: RedisReading) -> Vec<Finding> {
@@ -220,6 +221,9 @@ fn a_broker_that_evicts_loses_tasks_a_cache_does_not() {
         redis.server.evicted = Some(Counter { total, recent });
         redis
     };
+    let mut full = evicting(120, 9);
+    full.server.used_memory = Some(99 * MB);
+    assert_eq!(rules(full), ["critical redis-evicts"], "said once");
     assert_eq!(rules(evicting(120, 9)), ["critical redis-evicts"]);
     assert_eq!(rules(evicting(120, 0)), ["warning redis-evicts"]);
     assert_eq!(rules(evicting(0, 0)), [""; 0]);

@@ -28,7 +28,15 @@ fn service(role: Role, state: State) -> Service {
 
 fn check(state: HealthState) -> Reading<HealthCheck> {
     let detail = String::new();
-    fresh(HealthCheck { state, status: None, latency_ms: 1.0, detail, url: String::new(), tls: None })
+    fresh(HealthCheck {
+        state,
+        status: None,
+        latency_ms: 1.0,
+        detail,
+        url: String::new(),
+        tls: None,
+        clock_offset_ms: None,
+    })
 }
 
 fn told(service: Service, health: &Reading<HealthCheck>) -> Vec<Claim> {
@@ -235,10 +243,6 @@ mod folding {
         }
     }
 
-    fn fold_all(findings: Vec<Finding>) -> Vec<Finding> {
-        fold::fold(findings, &[])
-    }
-
     fn tree(findings: &[Finding]) -> Vec<String> {
         let below = |f: &Finding| format!("{}({})", f.rule, tree(&f.symptoms).join(" "));
         findings.iter().map(below).collect()
@@ -246,14 +250,15 @@ mod folding {
 
     #[test]
     fn what_follows_from_a_service_stands_under_it() {
-        let folded = fold_all(vec![
+        let fold = |findings| fold::fold(findings, &[]);
+        let folded = fold(vec![
             finding("web-error", "", Level::Critical),
             finding("database-down", "", Level::Critical),
             finding("service-failed", "database postgresql", Level::Critical),
             finding("service-disabled", "web pretix-web", Level::Note),
         ]);
         assert_eq!(tree(&folded), ["service-failed(database-down() web-error())", "service-disabled()"]);
-        let folded = fold_all(vec![
+        let folded = fold(vec![
             finding("queue-late", "mail", Level::Warning),
             finding("worker-gone", "", Level::Critical),
             finding("service-crash-loop", "worker pretix-worker", Level::Warning),
@@ -261,7 +266,14 @@ mod folding {
         ]);
         assert_eq!(tree(&folded), ["service-crash-loop(worker-gone() queue-late())", "web-unreachable()"]);
         assert_eq!(folded[0].level, Level::Critical);
-        let folded = fold_all(vec![
+        let folded = fold(vec![
+            finding("database-down", "", Level::Critical),
+            finding("service-crash-loop", "web shop", Level::Critical),
+            finding("web-unreachable", "", Level::Critical),
+            finding("service-crash-loop", "database postgresql", Level::Critical),
+        ]);
+        assert_eq!(tree(&folded), ["service-crash-loop(database-down() service-crash-loop() web-unreachable())"]);
+        let folded = fold(vec![
             finding("service-stopped", "web a", Level::Note),
             finding("service-oom", "web a", Level::Warning),
             finding("service-failed", "worker b", Level::Critical),

@@ -21,7 +21,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, site: &Si
         let text = format!("  {} {} · {}", db.engine.name(), db.version, format::latency(db.latency_ms / 1000.0));
         title.push(piece(Role::Muted, text));
     }
-    let rest = source.heading(canvas, area, &title, clock);
+    let rest = super::heading(canvas, area, &source, &title, clock);
     let Some(db) = site.database.value() else { return rest };
     let current = source.is_current(clock.now);
     let wanted = sessions::height(model);
@@ -36,8 +36,9 @@ fn facts_of(db: &DatabaseReading, width: u16) -> Vec<Fact> {
     let mut out = Vec::new();
     if let Some(sessions) = db.sessions {
         let share = db.usable_sessions.filter(|n| *n > 0).map(|n| f64::from(sessions) / f64::from(n));
-        let of = db.usable_sessions.map(|n| format!(" of {n} that an ordinary role can have")).unwrap_or_default();
-        out.push(fact(0, "sessions", bar(width, share, format!("{sessions}{of}"))));
+        let of = db.usable_sessions.map(|n| format!(" of {n} usable")).unwrap_or_default();
+        let text = piece(Role::Muted, format!("{sessions}{of}"));
+        out.push(fact(0, "sessions", bar(width, share, [Some(text), None])));
     }
     let writes = if db.read_only {
         piece(Role::Critical, "✖ refused: read-only, or a standby")

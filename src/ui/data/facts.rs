@@ -2,12 +2,14 @@
 
 use ratatui::layout::Rect;
 
-use crate::ui::canvas::{Canvas, Piece, columns, piece, split_top};
+use crate::ui::canvas::{Canvas, Piece, columns, piece, split_left, split_top};
 use crate::ui::format;
 use crate::ui::glyphs;
 use crate::ui::text;
 use crate::ui::theme::Role;
 
+/// What stands between two values.
+const SEPARATOR: &str = " · ";
 /// Columns of a label.
 const LABEL: usize = 10;
 /// Columns of a bar: in a narrow half, in a wide one.
@@ -22,7 +24,7 @@ pub(super) struct Fact {
     rank: u8,
     label: String,
     pieces: Vec<Piece>,
-    /// May take several rows where there is room for all.
+    /// Is one sentence, which may be broken anywhere.
     wraps: bool,
 }
 
@@ -41,7 +43,7 @@ pub(super) fn dotted(values: impl IntoIterator<Item = Option<Piece>>) -> Vec<Pie
     let mut out = Vec::new();
     for value in values.into_iter().flatten().filter(|value| !value.text.is_empty()) {
         if !out.is_empty() {
-            out.push(piece(Role::Muted, " · "));
+            out.push(piece(Role::Muted, SEPARATOR));
         }
         out.push(value);
     }
@@ -49,38 +51,37 @@ pub(super) fn dotted(values: impl IntoIterator<Item = Option<Piece>>) -> Vec<Pie
 }
 
 /// A bar with its share, and what it is of.
-pub(super) fn bar(width: u16, share: Option<f64>, text: impl Into<String>) -> Vec<Piece> {
+pub(super) fn bar(width: u16, share: Option<f64>, values: [Option<Piece>; 2]) -> Vec<Piece> {
     let room = if width < 70 { BARS.0 } else { BARS.1 };
     let (full, rest) = glyphs::bar(share.unwrap_or(0.0), room);
     let bad = share.is_some_and(|share| share >= BAR_BAD);
     let mark = if bad { " ▲ " } else { " " };
-    vec![
+    let mut pieces = vec![
         piece(if bad { Role::BarBad } else { Role::Bar }, full),
         piece(Role::Border, rest),
         piece(if bad { Role::Critical } else { Role::Accent }, [mark, &format::share_or_none(share)].concat()),
-        piece(Role::Muted, ["  ", &text.into()].concat()),
-    ]
+        piece(Role::Muted, "  "),
+    ];
+    pieces.extend(dotted(values));
+    pieces
 }
 
 /// Draws as many of the facts as there is room for, in their order; what is no longer current is drawn as past. The
 /// rest of the area.
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, facts: &[Fact], current: bool) -> Rect {
     let height = usize::from(area.height);
-    let mut ranks: Vec<u8> = facts.iter().map(|fact| fact.rank).collect();
-    ranks.sort_unstable();
-    let limit = match ranks.get(height) {
-        // The first rank that does not fit as a whole goes as a whole, unless it is the one that always stays.
-        Some(rank) => ranks.iter().rev().find(|r| *r < rank).copied().unwrap_or(0),
-        None => u8::MAX,
-    };
-    let kept: Vec<&Fact> = facts.iter().filter(|fact| fact.rank <= limit).collect();
+    let mut order: Vec<usize> = (0..facts.len()).collect();
+    order.sort_by_key(|at| facts.get(*at).map(|fact| fact.rank));
+    let left_out = order.get(height..).unwrap_or_default();
+    let kept: Vec<&Fact> = facts.iter().enumerate().filter(|(at, _)| !left_out.contains(at)).map(|(_, f)| f).collect();
     let mut spare = height.saturating_sub(kept.len());
     let mut rest = area;
     for fact in kept {
-        let rows = fact.rows(area.width).min(spare + 1);
-        spare = spare.saturating_sub(rows.saturating_sub(1));
+        let lines = fact.lines(area.width, current);
+        let rows = lines.len().clamp(1, spare + 1);
+        spare = spare.saturating_sub(rows - 1);
         let (row, below) = split_top(rest, columns(rows));
-        fact.draw(canvas, row, current);
+        fact.draw(canvas, row, current, &lines);
         rest = below;
     }
     rest
@@ -92,27 +93,85 @@ impl Fact {
         self.pieces.is_empty()
     }
 
-    fn rows(&self, width: u16) -> usize {
+    /// Its pieces, line by line where they need several: a line is broken between values, never within one.
+    fn lines(&self, width: u16, current: bool) -> Vec<Vec<Piece>> {
         let room = usize::from(width).saturating_sub(LABEL + 1).max(1);
-        let wrapped = || self.pieces.iter().map(|piece| text::wrap(&piece.text, room).len()).sum::<usize>();
-        if self.wraps { wrapped().max(1) } else { 1 }
-    }
-
-    fn draw(&self, canvas: &mut Canvas<'_>, area: Rect, current: bool) {
-        let (label, body) = crate::ui::canvas::split_left(area, columns(LABEL), 1);
-        canvas.put(label, &self.label, Role::Muted);
-        let past = |piece: &Piece| {
-            let role = if current || piece.role == Role::Border { piece.role } else { Role::Stale };
-            Piece { role, text: piece.text.clone() }
-        };
-        let pieces: Vec<Piece> = self.pieces.iter().map(past).collect();
-        match pieces.as_slice() {
-            [only] if self.wraps => {
-                canvas.paragraph(body, &only.text, only.role);
+        if let ([only], true) = (self.pieces.as_slice(), self.wraps) {
+            let said = past(only, current);
+            return text::wrap(&said.text, room).into_iter().map(|line| vec![piece(said.role, line)]).collect();
+        }
+        let mut lines = vec![Vec::new()];
+        let mut used = 0;
+        for next in self.pieces.iter().map(|piece| past(piece, current)) {
+            let columns = text::width(&next.text);
+            let apart = next.text == SEPARATOR;
+            if used + columns > room && used > 0 && !apart {
+                let full = lines.last_mut();
+                if let Some(line) = full
+                    && line.last().is_some_and(|last: &Piece| last.text == SEPARATOR)
+                {
+                    line.pop();
+                    lines.push(Vec::new());
+                    used = 0;
+                }
             }
-            pieces => {
-                canvas.pieces(body, pieces);
+            used += columns;
+            if let Some(line) = lines.last_mut() {
+                line.push(next);
             }
         }
+        lines
+    }
+
+    fn draw(&self, canvas: &mut Canvas<'_>, area: Rect, current: bool, lines: &[Vec<Piece>]) {
+        let (label, body) = split_left(area, columns(LABEL), 1);
+        canvas.put(label, &self.label, Role::Muted);
+        if lines.len() <= usize::from(body.height) {
+            let mut rest = body;
+            for line in lines {
+                let (row, below) = split_top(rest, 1);
+                canvas.pieces(row, line);
+                rest = below;
+            }
+        } else if let ([only], true) = (self.pieces.as_slice(), self.wraps) {
+            let said = past(only, current);
+            canvas.paragraph(body, &said.text, said.role);
+        } else {
+            // Not all of it fits: its beginning, cut.
+            let all: Vec<Piece> = self.pieces.iter().map(|piece| past(piece, current)).collect();
+            canvas.pieces(body, &all);
+        }
+    }
+}
+
+/// A piece as it may be shown: what is no longer current is never shown as fine.
+fn past(said: &Piece, current: bool) -> Piece {
+    if current || said.role == Role::Border {
+        return said.clone();
+    }
+    piece(Role::Stale, said.text.replace("✔ ", "was "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_broken_between_values_only() {
+        let values = ["snapshot 3m32s ago", "431 changes since", "no append-only file"];
+        let fact = fact(0, "saved", dotted(values.map(|text| Some(piece(Role::Text, text)))));
+        let shown = |width| {
+            let lines = fact.lines(width, true);
+            lines.iter().map(|line| line.iter().map(|p| p.text.as_str()).collect::<String>()).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(90), ["snapshot 3m32s ago · 431 changes since · no append-only file"]);
+        assert_eq!(shown(58), ["snapshot 3m32s ago · 431 changes since", "no append-only file"]);
+        assert_eq!(shown(20), values);
+        assert_eq!(shown(0), values);
+    }
+
+    #[test]
+    fn what_is_past_is_not_fine() {
+        assert_eq!(past(&piece(Role::Ok, "✔ ok"), false), piece(Role::Stale, "was ok"));
     }
 }

@@ -7,7 +7,7 @@ use crate::app::model::Site;
 use crate::domain::history::names;
 use crate::domain::id::SourceKind;
 use crate::domain::redis::{Broker, Counter, PERIODIC_KEY_S, RedisReading, RedisServer, WaitingQueue};
-use crate::ui::canvas::{Canvas, Piece, piece};
+use crate::ui::canvas::{Canvas, Piece, piece, split_top};
 use crate::ui::clock::Clock;
 use crate::ui::format;
 use crate::ui::source::Source;
@@ -15,6 +15,8 @@ use crate::ui::strip::slope;
 use crate::ui::theme::Role;
 use crate::ui::workers;
 
+/// From so many spare rows on the queues have a table of their own.
+const TABLE: u16 = 5;
 /// Clocks that differ by less say nothing about each other.
 const SKEW_MS: i64 = 1000;
 
@@ -26,14 +28,24 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, site: &Site, clock: &Clo
         let text = format!("  {} · {}", redis.server.version, format::latency(redis.latency_ms / 1000.0));
         title.push(piece(Role::Muted, text));
     }
-    let rest = source.heading(canvas, area, &title, clock);
+    let rest = super::heading(canvas, area, &source, &title, clock);
     let Some(redis) = site.redis.value() else { return rest };
     let current = source.is_current(clock.now);
-    facts::draw(canvas, rest, &facts_of(site, redis, rest.width), current)
+    let rest = facts::draw(canvas, rest, &facts_of(site, redis, rest.width), current);
+    let table = split_top(rest, 1).1;
+    if redis.broker.is_none() || table.height < TABLE {
+        return rest;
+    }
+    let used = workers::queues(canvas, table, site);
+    split_top(table, used).1
 }
 
 fn facts_of(site: &Site, redis: &RedisReading, width: u16) -> Vec<Fact> {
     let mut out = vec![writes(redis)];
+    if let Some(broker) = &redis.broker {
+        out.push(fact(0, "workers", workers::line(broker)));
+        out.push(fact(0, "queues", queues(site, broker)));
+    }
     let two = redis.broker_server.is_some();
     for (index, (what, server)) in redis.servers().enumerate() {
         if two {
@@ -46,11 +58,7 @@ fn facts_of(site: &Site, redis: &RedisReading, width: u16) -> Vec<Fact> {
             out.extend(stale_socket(redis));
         }
     }
-    if let Some(broker) = &redis.broker {
-        out.push(fact(0, "workers", workers::line(broker)));
-        out.push(fact(0, "queues", queues(site, broker)));
-    }
-    out.extend(redis.periodic_age_s.map(periodic));
+    out.extend(redis.periodic_age_s.map(|age| periodic(age, redis.periodic_at_least)));
     out.extend(redis.unseen.iter().map(|why| sentence(1, "? unseen", Role::Unknown, why)));
     out
 }
@@ -97,8 +105,8 @@ fn memory(server: &RedisServer, width: u16) -> Fact {
     };
     match server.max_memory.filter(|limit| *limit > 0) {
         Some(limit) => {
-            let text = format!("{} of {} · {policy}", format::bytes(used), format::bytes(limit));
-            fact(0, "memory", bar(width, server.memory_share(), text))
+            let used = piece(Role::Muted, format!("{} of {}", format::bytes(used), format::bytes(limit)));
+            fact(0, "memory", bar(width, server.memory_share(), [Some(used), Some(piece(Role::Muted, policy))]))
         }
         None => {
             let used = piece(Role::Accent, format::bytes(used));
@@ -135,7 +143,7 @@ fn clients(server: &RedisServer) -> Vec<Piece> {
         let text = [count(n), server.max_clients.map(of).unwrap_or_default()].concat();
         piece(Role::Text, text)
     });
-    let blocked = server.blocked_clients.map(|n| piece(Role::Muted, [&count(n), " waiting for something"].concat()));
+    let blocked = server.blocked_clients.map(|n| piece(Role::Muted, [&count(n), " blocked"].concat()));
     let refused = server.rejected.filter(|n| n.total > 0).map(|n| counter(n, "refused"));
     dotted([used, blocked, refused])
 }
@@ -181,7 +189,7 @@ fn work(server: &RedisServer) -> Vec<Piece> {
     });
     dotted([
         skew,
-        server.ops_per_s.map(|n| muted([&count(n), " commands/s"].concat())),
+        server.ops_per_s.map(|n| muted([&count(n), " ops/s"].concat())),
         server.hit_share.map(|share| muted([&format::share(share), " hits"].concat())),
         server.slow_entries.map(|n| muted([&count(n), " in slow log"].concat())),
         server.uptime_s.map(|secs| muted(["up ", &format::span(secs)].concat())),
@@ -211,11 +219,14 @@ fn queues(site: &Site, broker: &Broker) -> Vec<Piece> {
     dotted([Some(piece(role, [&count(total), " waiting"].concat())), pace].into_iter().chain(each))
 }
 
-fn periodic(age_s: u64) -> Fact {
-    let text = if age_s >= PERIODIC_KEY_S {
-        piece(Role::Warning, "▲ no run seen for 12 h")
+fn periodic(age_s: u64, at_least: bool) -> Fact {
+    let span = format::span(age_s);
+    let text = if at_least && age_s >= PERIODIC_KEY_S {
+        piece(Role::Warning, ["▲ no run for ", &span, " or longer"].concat())
+    } else if at_least {
+        piece(Role::Unknown, ["? no run in the ", &span, " this server remembers"].concat())
     } else {
-        piece(Role::Text, ["ran ", &format::span(age_s), " ago"].concat())
+        piece(Role::Text, ["ran ", &span, " ago"].concat())
     };
     fact(3, "periodic", vec![text])
 }

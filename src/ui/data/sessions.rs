@@ -24,7 +24,7 @@ const COLUMNS: &[Column<Blocker>] = &[
     column("session", (8, 10), Align::Right, 0, |b| piece(Role::Accent, b.pid.to_string())),
     column("blocks", (6, 6), Align::Right, 0, |b| piece(Role::Critical, b.blocks.to_string())),
     column("for", (7, 8), Align::Right, 0, |b| piece(Role::Text, format::latency(b.transaction_s))),
-    column("state", (14, 24), Align::Left, 1, |b| piece(Role::Text, b.state.as_str())),
+    column("state", (19, 24), Align::Left, 1, |b| piece(Role::Text, b.state.as_str())),
     column("application", (12, 40), Align::Left, 2, |b| piece(Role::Muted, b.application.as_str())),
 ];
 

@@ -28,10 +28,15 @@ impl Eyes {
     /// Opens eyes on a configuration text; `dir` takes the file and the state directory. Write `discover = false` into
     /// it, unless discovery is what is tested.
     pub(crate) fn open(dir: &Path, config: &str) -> Self {
+        Self::open_with(dir, config, [])
+    }
+
+    /// The same with this environment.
+    pub(crate) fn open_with<const N: usize>(dir: &Path, config: &str, env: [(String, String); N]) -> Self {
         let path = dir.join("midwatch.toml");
         std::fs::write(&path, config).unwrap();
         let request = Request { config: Some(path), state_dir: Some(dir.join("state")), ..Request::default() };
-        let around = Surroundings { root: "/".into(), cwd: "/".into(), ..Surroundings::default() };
+        let around = Surroundings { root: "/".into(), cwd: "/".into(), env: env.into(), ..Surroundings::default() };
         let config = std::sync::Arc::new(load(&request, &around).unwrap());
         let (watch, wires) = Watch::begin(&config);
         Self { watch, wires, model: watch::model(&config) }

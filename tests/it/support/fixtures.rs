@@ -8,12 +8,16 @@
     reason = "fixed, small numbers and lists made right here"
 )]
 
+#[path = "fixtures/logs.rs"]
+pub(crate) mod logs;
+
 use std::collections::VecDeque;
 
 use midwatch::app::event::Storage;
 use midwatch::app::keymap::Keymap;
 use midwatch::app::model::{Host, Model, Overlay, Screen, Site};
 use midwatch::app::table::Table;
+use midwatch::app::view::logs::LogView;
 use midwatch::domain::database::{Blocker, DatabaseReading, Engine};
 use midwatch::domain::health::{HealthCheck, HealthState};
 use midwatch::domain::history::{History, SeriesKey, names};
@@ -21,7 +25,7 @@ use midwatch::domain::host::{Disk, DiskSpace, HostReading, Network, Pressure, Pr
 use midwatch::domain::id::{HostId, SiteId, SourceKind};
 use midwatch::domain::level::Level;
 use midwatch::domain::reading::Reading;
-use midwatch::domain::redis::{Broker, RedisReading, RedisServer, WaitingQueue};
+use midwatch::domain::redis::{Broker, Counter, Keys, Persistence, RedisReading, RedisServer, WaitingQueue};
 use midwatch::domain::time::Timestamp;
 use midwatch::domain::traffic::{Bucket, Count, Latency, Page, Quantile, Queue, Route, Task, Traffic, Window};
 use midwatch::triage::{Finding, Since, Thresholds};
@@ -95,7 +99,9 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         processes: Table::default(),
         data: Table::default(),
         services: Table::default(),
-        logs: Table::default(),
+        logs: Table { from_end: true, ..Table::default() },
+        log_groups: Table::default(),
+        log_view: LogView::default(),
         backups: Table::default(),
         zoom: 2,
         utc_first: true,
@@ -121,7 +127,7 @@ fn site() -> Site {
 
 fn check(state: HealthState, status: Option<u16>, latency_ms: f64, detail: &str) -> HealthCheck {
     let url = "https://tickets.example.org/healthcheck/".to_owned();
-    HealthCheck { state, status, latency_ms, detail: detail.to_owned(), url, tls: None }
+    HealthCheck { state, status, latency_ms, detail: detail.to_owned(), url, tls: None, clock_offset_ms: None }
 }
 
 fn ok() -> HealthCheck {
@@ -210,14 +216,10 @@ fn queue(name: &str, waiting: u64) -> Queue {
 
 fn database() -> DatabaseReading {
     DatabaseReading {
-        engine: Engine::Postgresql,
-        version: "15.18".into(),
-        latency_ms: 0.8,
         sessions: Some(14),
         usable_sessions: Some(97),
         waiting: Some(0),
-        read_only: false,
-        blockers: Vec::new(),
+        ..DatabaseReading::new(Engine::Postgresql, "15.18", 0.8)
     }
 }
 
@@ -231,8 +233,33 @@ fn redis(waiting: u64, oldest: Option<u64>, consumers: u32) -> RedisReading {
             used_memory: Some(12 * MIB),
             max_memory: Some(256 * MIB),
             policy: Some("noeviction".into()),
+            place: "127.0.0.1:6379".into(),
+            replicas: Some(0),
+            uptime_s: Some(1_036_800),
+            evicted: Some(Counter::default()),
+            rejected: Some(Counter::default()),
+            oom_errors: Some(Counter::default()),
+            misconf_errors: Some(Counter::default()),
+            persistence: Persistence {
+                snapshot_failed: Some(false),
+                snapshot_age_s: Some(212),
+                changes: Some(431),
+                append_only: Some(false),
+                append_failed: Some(false),
+            },
+            clients: Some(17),
+            max_clients: Some(10_000),
+            blocked_clients: Some(2),
+            ops_per_s: Some(41),
+            hit_share: Some(0.962),
+            keys: [(0, 1769, 1204), (1, 912, 912), (2, 6, 0)]
+                .map(|(database, count, expiring)| Keys { database, count, expiring })
+                .to_vec(),
+            slow_entries: Some(3),
+            clock_ahead_ms: Some(0),
             ..RedisServer::default()
         },
+        periodic_age_s: Some(191),
         broker: Some(Broker {
             queues: vec![
                 line("default", waiting, oldest),
@@ -241,7 +268,11 @@ fn redis(waiting: u64, oldest: Option<u64>, consumers: u32) -> RedisReading {
             ],
             unacked: Some(2),
             consumers: Some(consumers),
-            consumer_idle_s: (consumers > 0).then_some(1),
+            unacked_oldest_s: Some(4),
+            consumer_age_s: (consumers > 0).then_some(90_123),
+            consumer_idle_s: (consumers > 0).then_some(0),
+            beating: consumers,
+            subscriptions: Some(consumers * 2),
             ..Broker::default()
         }),
         ..RedisReading::default()
@@ -293,6 +324,10 @@ pub(crate) fn host_reading() -> HostReading {
         swap_total: 2 * GIB,
         swap_used: 120 * MIB,
         oom_kills: Some(0),
+        memory_gone_in_s: None,
+        listeners: Vec::new(),
+        retransmitted: None,
+        depth: None,
         pressure: Some(Pressure { cpu: 0.021, memory: 0.0, io: 0.004, ..Pressure::default() }),
         disks: vec![
             disk("/", "ext4", 40 * GIB, 0.61, None),
@@ -459,6 +494,7 @@ pub(crate) fn db_lock() -> Model {
         state: "idle in transaction".into(),
         transaction_s: 204.0,
         blocks: 7,
+        ..Blocker::default()
     };
     site.database = fresh(DatabaseReading { waiting: Some(7), blockers: vec![blocker], ..database() }, 4);
     site.history.remove(&SeriesKey::new(names::LOCKS));

@@ -102,12 +102,11 @@ fn json(line: &str) -> Option<Entry<'_>> {
         stamp::iso8601(&text).or_else(|| stamp::common(&text, 0))
     });
     parts.at = parts.at.or(written);
-    match text("request") {
-        Some(request) => parts.request(Cow::Owned(request)),
-        None => {
-            parts.method = ["method", "request_method"].iter().find_map(|name| text(name)).map(Cow::Owned);
-            parts.path = ["uri", "request_uri", "path"].iter().find_map(|name| text(name)).map(Cow::Owned);
-        }
+    if let Some(request) = text("request") {
+        parts.request(Cow::Owned(request));
+    } else {
+        parts.method = ["method", "request_method"].iter().find_map(|name| text(name)).map(Cow::Owned);
+        parts.path = ["uri", "request_uri", "path"].iter().find_map(|name| text(name)).map(Cow::Owned);
     }
     parts.entry()
 }

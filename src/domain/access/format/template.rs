@@ -48,12 +48,11 @@ impl Template {
             let (before, after) = rest.split_at_checked(at)?;
             literal.push_str(before);
             let after = after.get(1..)?;
-            let (name, tail) = match after.strip_prefix('{') {
-                Some(braced) => braced.split_once('}')?,
-                None => {
-                    let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
-                    after.split_at_checked(end)?
-                }
+            let (name, tail) = if let Some(braced) = after.strip_prefix('{') {
+                braced.split_once('}')?
+            } else {
+                let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+                after.split_at_checked(end)?
             };
             fields.push((std::mem::take(&mut literal), nginx_field(name)));
             rest = tail;
