@@ -6,6 +6,7 @@
 
 mod backups;
 mod canvas;
+mod changes;
 mod clock;
 mod data;
 mod detail;

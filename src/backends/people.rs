@@ -98,10 +98,8 @@ fn kind(words: &[String]) -> Option<PresenceKind> {
     let program = words.first().map_or("", |word| base(word));
     let interpreted = program.starts_with("python") || program.starts_with("perl");
     let mut rest = words.iter().skip(usize::from(interpreted)).map(String::as_str);
-    let mut name = rest.next().map_or("", base);
-    if interpreted && name == "-m" {
-        name = rest.next().unwrap_or_default();
-    }
+    let told = rest.next().unwrap_or_default();
+    let name = if interpreted && told == "-m" { rest.next().unwrap_or_default() } else { base(told) };
     let mut after = rest.filter(|word| !word.starts_with('-'));
     let first = after.next().unwrap_or_default();
     // Debian's and pip's names carry a version: `pip3.11`.

@@ -129,13 +129,12 @@ fn whose(user: Option<&UserManager>) -> Whose {
     user.map_or(Whose::System, |user| Whose::User(user.clone()))
 }
 
-/// What the manager of the system, or that of a user's own units, says through `systemctl`.
+/// What systemd says, asked through `systemctl`: of the system's manager, or of that of a user.
 ///
 /// # Errors
 /// A sentence that says what would help.
-pub(super) async fn systemctl(user: Option<u32>, arguments: &[String]) -> Result<String, String> {
-    let manager = user.map(|uid| UserManager { uid, runtime: format!("/run/user/{uid}").into() });
-    systemd::systemctl(&whose(manager.as_ref()), arguments).await.map_err(|trouble| trouble.why)
+pub(super) async fn systemctl(user: Option<&UserManager>, arguments: &[String]) -> Result<String, String> {
+    systemd::systemctl(&whose(user), arguments).await.map_err(|trouble| trouble.why)
 }
 
 fn now() -> Timestamp {

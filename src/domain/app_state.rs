@@ -4,7 +4,7 @@ mod migrations;
 
 use serde::{Deserialize, Serialize};
 
-pub use migrations::{AppMigrations, MOST_NAMES, Squash, pending};
+pub use migrations::{AppMigrations, MOST_NAMES, pending, unknown};
 
 use super::schedule::PeriodicPlan;
 use super::service::Role;

@@ -172,3 +172,10 @@ pub struct Migrated {
     /// How many were applied.
     pub count: u32,
 }
+
+impl Migrated {
+    /// The newest one.
+    pub fn head(&self) -> &str {
+        self.names.first().map_or("", String::as_str)
+    }
+}

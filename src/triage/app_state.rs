@@ -3,7 +3,8 @@
 mod rules;
 
 use super::{Claim, SiteFacts, Thresholds};
-use crate::domain::app_state::{AppProcess, AppReading, MissingDir, SecretPlace, pending};
+use crate::domain::app_state::{AppProcess, AppReading, MissingDir, SecretPlace, pending, unknown};
+use crate::domain::database::Migrated;
 use crate::domain::id::SourceKind;
 use crate::domain::level::Level;
 use crate::domain::reading::Reading;
@@ -32,7 +33,9 @@ pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
     .flatten()
     .collect();
     out.extend(value.static_missing.iter().map(|dir| no_statics(dir, *at)));
-    out.extend(applied(facts).and_then(|applied| migrations(value, &applied, limits, *at)));
+    let applied = facts.database.fresh().and_then(|database| database.migrations.as_deref()).unwrap_or_default();
+    out.extend(migrations(value, applied, limits, *at));
+    out.extend(schema_ahead(value, applied, limits, *at));
     out
 }
 
@@ -87,19 +90,8 @@ fn old_code(app_on_disk: &AppReading, facts: &SiteFacts<'_>, limits: &Thresholds
     Some(claim("code-newer-than-processes", level, title, evidence, at).since(installed, true).with(details))
 }
 
-/// The migrations the database has, where that is seen: label and name.
-fn applied(facts: &SiteFacts<'_>) -> Option<Vec<(String, String)>> {
-    let _database = facts.database.fresh()?;
-    None
-}
-
 /// Migrations that come with the code and are not in the database (T-25: the healthcheck stays green).
-pub(super) fn migrations(
-    app_on_disk: &AppReading,
-    applied: &[(String, String)],
-    limits: &Thresholds,
-    at: Timestamp,
-) -> Option<Claim> {
+fn migrations(app_on_disk: &AppReading, applied: &[Migrated], limits: &Thresholds, at: Timestamp) -> Option<Claim> {
     let missing = pending(&app_on_disk.migrations, applied);
     let first = missing.first()?;
     let n = u64::try_from(missing.len()).unwrap_or(u64::MAX);
@@ -121,6 +113,23 @@ pub(super) fn migrations(
     let claim = claim.with(missing.into_iter().take(NAMED));
     Some(match app_on_disk.installed {
         Some(installed) => claim.since(installed, true),
+        None => claim,
+    })
+}
+
+/// The schema has seen migrations that the code does not know: the code went back, the database did not.
+fn schema_ahead(app_on_disk: &AppReading, applied: &[Migrated], limits: &Thresholds, at: Timestamp) -> Option<Claim> {
+    let ahead = unknown(&app_on_disk.migrations, applied);
+    let first = ahead.first()?;
+    let last = ahead.iter().filter_map(|head| head.at).max();
+    let level = if settling(last, limits, at) { Level::Note } else { Level::Warning };
+    let version = app_on_disk.version.as_deref().unwrap_or("the version on disk");
+    let title = format!("The schema of the database is newer than {version}: the code went back without it");
+    let evidence = format!("{}.{} is applied, and the code does not know it", first.app, first.head());
+    let claim = claim("schema-newer-than-code", level, title, evidence, at);
+    let claim = claim.with(ahead.iter().map(|head| [head.app.as_str(), ".", head.head()].concat()));
+    Some(match last {
+        Some(last) => claim.since(last, true),
         None => claim,
     })
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::backends::roll;
-use crate::domain::app_state::{AppMigrations, MOST_NAMES, Squash};
+use crate::domain::app_state::{AppMigrations, MOST_NAMES};
 
 /// Directories that are looked into.
 const DIRECTORIES: usize = 4_000;
@@ -18,9 +18,6 @@ const ENTRIES: usize = 2_000;
 /// Applications told.
 const APPLICATIONS: usize = 100;
 
-/// `("label", "name")`, as `replaces` lists them.
-static PAIR: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"\(\s*['"](\w+)['"]\s*,\s*['"](\w+)['"]\s*,?\s*\)"#).ok());
 /// `label = "…"` of an application's configuration.
 static LABEL: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"(?m)^\s+label(?:\s*:\s*str)?\s*=\s*['"](\w+)['"]"#).ok());
@@ -72,19 +69,7 @@ fn of(dir: &Path) -> Option<AppMigrations> {
         .filter(|name| name.starts_with(|c: char| c.is_ascii_digit()) && name.len() <= 200)
         .collect();
     names.drain(..names.len().saturating_sub(MOST_NAMES));
-    let squashed = names.iter().filter(|name| name.contains("_squashed_")).filter_map(|name| {
-        let text = roll::text(&dir.join([name, ".py"].concat())).ok()?;
-        Some(Squash { name: name.clone(), replaces: replaced(&text) })
-    });
-    let squashed = squashed.collect();
-    (!names.is_empty()).then(|| AppMigrations { label: label(dir), names, squashed })
-}
-
-fn replaced(text: &str) -> Vec<(String, String)> {
-    let Some((_, list)) = text.split_once("replaces = [") else { return Vec::new() };
-    let list = list.split(']').next().unwrap_or_default();
-    let pairs = PAIR.iter().flat_map(|pair| pair.captures_iter(list));
-    pairs.filter_map(|found| Some((found.get(1)?.as_str().to_owned(), found.get(2)?.as_str().to_owned()))).collect()
+    (!names.is_empty()).then(|| AppMigrations { label: label(dir), names })
 }
 
 /// The label its configuration gives itself, else the name of its directory (Django's `AppConfig.label`).
@@ -104,7 +89,7 @@ mod tests {
     use super::migrations;
 
     #[test]
-    fn labels_names_and_squashes_are_read_from_files() {
+    fn labels_and_names_are_read_from_files() {
         let root = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = root.path().join(path);
@@ -115,10 +100,6 @@ mod tests {
         write("pretix/base/migrations/__init__.py", "");
         write("pretix/base/migrations/0001_initial.py", "");
         write("pretix/base/migrations/0002_more.py", "");
-        write(
-            "pretix/base/migrations/0001_squashed_0002_more.py",
-            "class Migration:\n    replaces = [(\"pretixbase\", \"0001_initial\"), ('pretixbase',\n '0002_more')]\n    dependencies = [('x', 'y')]\n",
-        );
         write("pretix/plugins/badges/migrations/0001_initial.py", "");
         write("pretix_pages/migrations/0001_initial.py", "");
         write("pretix/static/npm/migrations/0001_no.py", "");
@@ -126,10 +107,7 @@ mod tests {
         write("other/migrations/0001_no.py", "");
         let found = migrations(root.path(), "pretix");
         let labels: Vec<(&str, usize)> = found.iter().map(|a| (a.label.as_str(), a.names.len())).collect();
-        assert_eq!(labels, [("badges", 1), ("pretix_pages", 1), ("pretixbase", 3)]);
-        let squash = &found[2].squashed[0];
-        assert_eq!(squash.name, "0001_squashed_0002_more");
-        let pair = |name: &str| ("pretixbase".to_owned(), name.to_owned());
-        assert_eq!(squash.replaces, [pair("0001_initial"), pair("0002_more")]);
+        assert_eq!(labels, [("badges", 1), ("pretix_pages", 1), ("pretixbase", 2)]);
+        assert_eq!(found[2].names, ["0001_initial", "0002_more"]);
     }
 }

@@ -18,8 +18,8 @@ pub(super) fn missing(
     unseen: &mut Vec<String>,
 ) -> Vec<MissingDir> {
     let mut out = Vec::new();
-    let real = root == Path::new("/");
-    let paths = if real { nginx::configurations() } else { vec![root.join("etc/nginx/nginx.conf")] };
+    let usual = || vec![root.join("etc/nginx/nginx.conf")];
+    let paths = if root == Path::new("/") { nginx::configurations() } else { usual() };
     for path in paths.iter().filter(|path| path.exists()) {
         match nginx::servers(path) {
             Ok(servers) => {

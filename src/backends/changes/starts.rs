@@ -83,8 +83,9 @@ fn name(proc: &Path, process: &Proc) -> String {
         return plain(unit, 80);
     }
     let interpreter = |word: &str| {
-        let word = base(word);
-        word.starts_with("python") || word.starts_with("perl") || matches!(word, "sh" | "bash" | "-m")
+        let name = base(word);
+        let known = matches!(name, "sh" | "bash" | "dash") || name.starts_with("python") || name.starts_with("perl");
+        known || word == "-m"
     };
     let words: Vec<&str> = process.words.iter().map(String::as_str).skip_while(|word| interpreter(word)).collect();
     let program = words.first().map_or("", |word| base(word));

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::backends::services::systemctl;
+use crate::config::UserManager;
 use crate::domain::schedule::{Job, Starter};
 use crate::domain::text::plain;
 use crate::domain::time::Timestamp;
@@ -28,14 +29,11 @@ struct Line {
 /// # Errors
 /// A sentence, where the system's can't be had.
 pub(in crate::backends) async fn jobs() -> Result<Vec<Job>, String> {
-    let own = rustix::process::geteuid().as_raw();
+    let uid = rustix::process::geteuid().as_raw();
+    let own = UserManager { uid, runtime: Path::new("/run/user").join(uid.to_string()) };
     let user = async {
         // Most users have no manager: that is no news.
-        if Path::new("/run/user").join(own.to_string()).join("systemd").exists() {
-            of(Some(own)).await.ok()
-        } else {
-            None
-        }
+        if own.runtime.join("systemd").exists() { of(Some(&own)).await.ok() } else { None }
     };
     let (system, user) = tokio::join!(of(None), user);
     let mut out = system?;
@@ -43,12 +41,12 @@ pub(in crate::backends) async fn jobs() -> Result<Vec<Job>, String> {
     Ok(out)
 }
 
-async fn of(user: Option<u32>) -> Result<Vec<Job>, String> {
+async fn of(user: Option<&UserManager>) -> Result<Vec<Job>, String> {
     let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<String>>();
     let text = systemctl(user, &words(&["list-timers", "--all", "--no-pager", "--output=json"])).await?;
     let lines: Vec<Line> = serde_json::from_str(&text)
         .map_err(|_not_json| "This systemd doesn't list its timers as JSON (it is older than 249).".to_owned())?;
-    let mut jobs = listed(lines, user);
+    let mut jobs = listed(lines, user.is_some());
     let mut ask = words(&["show", "--no-pager", "--property=Id,Result,ActiveState,ExecMainStatus", "--"]);
     ask.extend(jobs.iter().map(|job| job.command.clone()).filter(|unit| !unit.is_empty()));
     if let Ok(text) = systemctl(user, &ask).await {
@@ -57,7 +55,7 @@ async fn of(user: Option<u32>) -> Result<Vec<Job>, String> {
     Ok(jobs)
 }
 
-fn listed(lines: Vec<Line>, user: Option<u32>) -> Vec<Job> {
+fn listed(lines: Vec<Line>, of_user: bool) -> Vec<Job> {
     let time = |micros: Option<u64>| {
         let millis = i64::try_from(micros.filter(|m| *m > 0)? / 1000).ok()?;
         // Beyond the year 2200 it is no time.
@@ -71,7 +69,7 @@ fn listed(lines: Vec<Line>, user: Option<u32>) -> Vec<Job> {
         let (last, next) = (time(line.last), time(line.next));
         Some(Job {
             name,
-            starter: if user.is_some() { Starter::UserTimer } else { Starter::Timer },
+            starter: if of_user { Starter::UserTimer } else { Starter::Timer },
             command,
             last,
             next,
@@ -118,7 +116,7 @@ mod tests {
     #[test]
     fn timers_are_told_with_how_they_ended() {
         let lines: Vec<Line> = serde_json::from_str(LISTED).unwrap();
-        let mut jobs = listed(lines, None);
+        let mut jobs = listed(lines, false);
         let text = "Id=pretalx-periodic.service\nResult=exit-code\nActiveState=failed\nExecMainStatus=1\n\n\
                     Id=never.service\nResult=success\nActiveState=activating\nExecMainStatus=0\n";
         ended(text, &mut jobs);

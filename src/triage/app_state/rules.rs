@@ -28,6 +28,17 @@ pub const RULES: &[Rule] = &[
         runbook: None,
     },
     Rule {
+        id: "schema-newer-than-code",
+        incidents: &["INC-12", "INC-38"],
+        reads: &[SourceKind::App, SourceKind::Database],
+        thresholds: &["upgrade_settle_s"],
+        meaning: "The database has seen migrations that the code on disk does not know: the package went back without \
+                  its dump, or another server already runs newer code.",
+        mend: "Install the version the schema belongs to; or restore the dump from before the upgrade beside, and swap.",
+        danger: "Migrating backwards is promised by no release; older code writes rows the newer one can't read.",
+        runbook: None,
+    },
+    Rule {
         id: "secret-changed",
         incidents: &["INC-40"],
         reads: &[SourceKind::App],

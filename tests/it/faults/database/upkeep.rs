@@ -79,7 +79,7 @@ async fn tables_that_were_restored_and_never_analyzed() {
     let restore = "create table orders as select generate_series(1, 20000) as id; \
         alter table orders add primary key (id); alter table orders owner to app";
     admin.execute(restore).await.unwrap();
-    drop(eyes.end().await);
+    eyes.end().await;
     let mut eyes = watch(&dir, "web", &url(&server, "app"), StandsOn::default(), "");
     let found = eyes.top(SITE, "never-analyzed").await;
     assert!(found.level == Level::Warning && found.evidence.contains("public.orders with 20,000 rows"), "{found:?}");
