@@ -275,6 +275,7 @@ pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
     remember_look(memory, SourceKind::Database, facts.database.at().or(facts.database.failed_since()));
     remember_look(memory, SourceKind::Redis, facts.redis.at().or(facts.redis.failed_since()));
     remember_look(memory, SourceKind::Services, facts.services.at());
+    remember_look(memory, SourceKind::App, facts.on_disk.at());
     if let Some(silence) = silence(facts.heard, facts.silent_after_ms, facts.now, SourceKind::Health) {
         return findings(vec![silence], facts.name, facts.now, memory, facts.history);
     }
@@ -286,6 +287,7 @@ pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
     claims.extend(service::claims(facts, limits));
     claims.extend(logs::claims(facts, limits));
     claims.extend(app_state::claims(facts, limits));
+    claims.extend(schedule::site_claims(facts, limits));
     claims.extend(backup::claims(facts, limits));
     // Shares are taken over the last minute, which remembers an outage for as long after it.
     if claims.iter().any(|c| fold::is_outage(c.rule)) {
@@ -300,6 +302,8 @@ pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
 pub fn host(facts: &HostFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> Vec<Finding> {
     remember_look(memory, SourceKind::Host, facts.reading.at());
     remember_look(memory, SourceKind::Services, facts.units.at());
+    remember_look(memory, SourceKind::Schedule, facts.schedule.at());
+    remember_look(memory, SourceKind::Updates, facts.updates.at());
     if let Some(silence) = silence(facts.heard, facts.silent_after_ms, facts.now, SourceKind::Host) {
         return findings(vec![silence], facts.name, facts.now, memory, &History::new());
     }

@@ -176,7 +176,10 @@ async fn poll_site(
         match &site.database {
             Ok(config) => {
                 let told = |seen: &Seen<crate::domain::database::DatabaseReading>| {
-                    let good = matches!(seen, Seen::Value(db) if db.waiting.unwrap_or(0) == 0);
+                    let locked = |db: &crate::domain::database::DatabaseReading| {
+                        db.waiting.unwrap_or(0) > 0 || db.file.as_ref().is_some_and(|file| file.locked)
+                    };
+                    let good = matches!(seen, Seen::Value(db) if !locked(db));
                     tell.send_if_modified(|signs| std::mem::replace(&mut signs.database, good) != good);
                 };
                 site::observe(

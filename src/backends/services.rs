@@ -4,7 +4,7 @@
 //! time limit. All of it only reads.
 
 mod asked;
-mod command;
+pub(super) mod command;
 mod containers;
 mod memory;
 mod processes;
@@ -127,6 +127,15 @@ impl ServicesProbe {
 
 fn whose(user: Option<&UserManager>) -> Whose {
     user.map_or(Whose::System, |user| Whose::User(user.clone()))
+}
+
+/// What the manager of the system, or that of a user's own units, says through `systemctl`.
+///
+/// # Errors
+/// A sentence that says what would help.
+pub(super) async fn systemctl(user: Option<u32>, arguments: &[String]) -> Result<String, String> {
+    let manager = user.map(|uid| UserManager { uid, runtime: format!("/run/user/{uid}").into() });
+    systemd::systemctl(&whose(manager.as_ref()), arguments).await.map_err(|trouble| trouble.why)
 }
 
 fn now() -> Timestamp {

@@ -45,14 +45,10 @@ fn answer(state: HealthState, status: Option<u16>) -> HealthCheck {
 
 fn postgres() -> DatabaseReading {
     DatabaseReading {
-        engine: Engine::Postgresql,
-        version: "15.18".to_owned(),
-        latency_ms: 0.4,
         sessions: Some(8),
         usable_sessions: Some(57),
         waiting: Some(0),
-        read_only: false,
-        blockers: Vec::new(),
+        ..DatabaseReading::new(Engine::Postgresql, "15.18", 0.4)
     }
 }
 
@@ -176,6 +172,7 @@ fn a_lock_names_its_root_and_since_when_its_transaction_runs() {
         state: "idle in transaction".to_owned(),
         transaction_s: 60.0,
         blocks: 6,
+        ..Blocker::default()
     };
     w.database = fresh(DatabaseReading { waiting: Some(6), blockers: vec![root], ..postgres() });
     assert_eq!(w.rules(), ["database-lock[web-hangs]"]);
@@ -194,6 +191,7 @@ fn a_cause_is_as_bad_as_the_worst_that_follows_from_it() {
         state: "idle in transaction".to_owned(),
         transaction_s: 6.0,
         blocks: 1,
+        ..Blocker::default()
     };
     w.database = fresh(DatabaseReading { waiting: Some(1), blockers: vec![root], ..postgres() });
     assert_eq!(w.rules(), ["database-lock[web-hangs]"]);

@@ -178,7 +178,8 @@ fn keys(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
     let mut shown: Vec<Vec<Piece>> = Vec::new();
     let back = Action::Back.spec().filter(|_| opened || !model.table().filter.is_empty());
     let rows = view::rows(model).len();
-    let sorts = !view::sorts(model.screen).is_empty();
+    let ordered = model.screen == Screen::Logs && !model.log_view.grouped;
+    let sorts = !ordered && !view::sorts(model.screen).is_empty();
     for spec in back.into_iter().chain(specs.into_iter().map(|(_, spec)| spec)) {
         let useless = (spec.action == Action::Open && (opened || rows == 0 || model.screen == Screen::Host))
             || (spec.action == Action::SortNext && (opened || rows < 2 || !sorts))

@@ -1,6 +1,7 @@
 //! All integration tests in one binary: it links once.
 
 mod architecture;
+mod backups;
 mod catalogue;
 mod config;
 mod demo;

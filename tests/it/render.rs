@@ -1,6 +1,7 @@
 //! The screens as text, at the sizes people have; and that nothing can make drawing panic.
 
 mod data;
+mod logs;
 
 use std::fmt::Write as _;
 
@@ -98,6 +99,21 @@ fn host() {
     {
         snapshot(&format!("host-{name}"), &on(model, Screen::Host));
     }
+}
+
+#[test]
+fn services() {
+    let mut model = fixtures::services();
+    snapshot("services", &model);
+    model.services.open = Some("pretix-web".into());
+    snapshot("services-one", &model);
+    model.services.open = Some("unit certbot.service".into());
+    assert!(ui::plain(&model, &dark(), 80, 24).contains("exit status 1"));
+    model.services.open = Some("gone".into());
+    assert!(ui::plain(&model, &dark(), 80, 24).contains("no longer told of"));
+    (model.services.open, model.services.filter) = (None, "redis".into());
+    let filtered = ui::plain(&model, &dark(), 80, 24);
+    assert!(filtered.contains("redis") && !filtered.contains("renderer"), "{filtered}");
 }
 
 #[test]

@@ -16,6 +16,8 @@ use crate::domain::log::{Line, LogReading, Severity};
 
 /// Columns of a level: glyph and the longest word.
 const LEVEL: u16 = 10;
+/// Columns of a level where there is little room.
+const SHORT: u16 = 6;
 /// Most columns of a source.
 const SOURCE: u16 = 16;
 
@@ -85,7 +87,7 @@ fn said(model: &Model, logs: &LogReading, window: Window, rows: usize, follows: 
 struct Widths {
     /// Of the source; 0 where there is no room for it.
     source: u16,
-    /// Of the level; 1 where there is room for its glyph alone.
+    /// Of the level.
     level: u16,
 }
 
@@ -94,8 +96,8 @@ impl Widths {
         let longest = logs.sources.iter().map(|s| text::width(&s.name)).max().unwrap_or(0);
         let source = columns(longest).min(SOURCE);
         match width {
-            0..70 => Self { source: source.min(8), level: 3 },
-            70..110 => Self { source: source.min(11), level: LEVEL },
+            0..70 => Self { source: source.min(8), level: SHORT },
+            70..110 => Self { source: source.min(12), level: SHORT },
             _ => Self { source, level: LEVEL },
         }
     }
@@ -113,8 +115,7 @@ fn one(canvas: &mut Canvas<'_>, row: Rect, logs: &LogReading, line: &Line, width
     let (at, rest) = split_left(rest, widths.level, 1);
     let level = severity(line.level);
     if widths.level < LEVEL {
-        let short: String = short(line.level).to_owned();
-        canvas.put(at, &short, level.role);
+        canvas.put(at, short(line.level), level.role);
     } else {
         canvas.put(at, &level.text, level.role);
     }
@@ -123,15 +124,15 @@ fn one(canvas: &mut Canvas<'_>, row: Rect, logs: &LogReading, line: &Line, width
     canvas.put(rest, &shown, text_role(line.level));
 }
 
-/// Glyph and the first letters of the word, where there is room for no more.
+/// Glyph and word, where there is little room.
 const fn short(level: Severity) -> &'static str {
     match level {
-        Severity::Critical => "✖cr",
-        Severity::Error => "✖er",
-        Severity::Warning => "▲wa",
-        Severity::Notice => "·no",
-        Severity::Info => " in",
-        Severity::Debug => " de",
+        Severity::Critical => "✖ crit",
+        Severity::Error => "✖ err",
+        Severity::Warning => "▲ warn",
+        Severity::Notice => "· note",
+        Severity::Info => "  info",
+        Severity::Debug => "  dbg",
     }
 }
 
