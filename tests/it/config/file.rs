@@ -138,7 +138,7 @@ fn every_key_of_a_site_is_taken() {
     let broker = site.broker.unwrap();
     assert_eq!((broker.url.expose_secret(), broker.priorities), ("redis://:pw@h/2", true));
     assert_eq!(broker.queues, ["default", "other"]);
-    assert_eq!(site.access_logs, ["/var/log/shop.log", "/work/relative.log"].map(std::path::PathBuf::from));
+    assert_eq!(site.access_logs, ["/var/log/shop.log", "/srv/relative.log"].map(std::path::PathBuf::from));
     assert_eq!(site.certificate_file.as_deref(), Some(std::path::Path::new("/etc/ssl/shop.pem")));
 }
 
