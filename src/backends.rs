@@ -17,6 +17,7 @@ mod nginx;
 pub mod people;
 mod place;
 mod processes;
+mod program;
 pub mod redis;
 mod roll;
 pub mod schedule;

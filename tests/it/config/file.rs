@@ -104,6 +104,8 @@ database_password = { env = "DB_PASSWORD" }
 redis = "redis+socket:///run/redis.sock?virtual_host=1"
 broker = { file = "/run/secrets/broker" }
 queues = ["default", "other"]
+access_logs = ["/var/log/shop.log", "relative.log"]
+certificate_file = "/etc/ssl/shop.pem"
 practice = true
 [sites.shop.services.web]
 unit = "shop-web.service"
@@ -139,6 +141,8 @@ fn every_key_of_a_site_is_taken() {
     let broker = site.broker.unwrap();
     assert_eq!((broker.url.expose_secret(), broker.priorities), ("redis://:pw@h/2", true));
     assert_eq!(broker.queues, ["default", "other"]);
+    assert_eq!(site.access_logs, ["/var/log/shop.log", "/srv/relative.log"].map(std::path::PathBuf::from));
+    assert_eq!(site.certificate_file.as_deref(), Some(std::path::Path::new("/etc/ssl/shop.pem")));
 }
 
 #[test]
