@@ -105,6 +105,8 @@ redis = "redis+socket:///run/redis.sock?virtual_host=1"
 broker = { file = "/run/secrets/broker" }
 queues = ["default", "other"]
 practice = true
+[[sites.shop.logs]]
+path = "/srv/shop.log"
 "#;
 
 fn shop(machine: &mut Machine) -> SiteConfig {
@@ -136,6 +138,7 @@ fn every_key_of_a_site_is_taken() {
     let broker = site.broker.unwrap();
     assert_eq!((broker.url.expose_secret(), broker.priorities), ("redis://:pw@h/2", true));
     assert_eq!(broker.queues, ["default", "other"]);
+    assert_eq!((site.logs.len(), site.logs[0].place.to_string().as_str()), (1, "/srv/shop.log"));
 }
 
 #[test]
