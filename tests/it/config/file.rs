@@ -109,6 +109,8 @@ certificate_file = "/etc/ssl/shop.pem"
 practice = true
 [sites.shop.services.web]
 unit = "shop-web.service"
+[[sites.shop.logs]]
+path = "/srv/shop.log"
 "#;
 
 fn shop(machine: &mut Machine) -> SiteConfig {
@@ -143,6 +145,7 @@ fn every_key_of_a_site_is_taken() {
     assert_eq!(broker.queues, ["default", "other"]);
     assert_eq!(site.access_logs, ["/var/log/shop.log", "/srv/relative.log"].map(std::path::PathBuf::from));
     assert_eq!(site.certificate_file.as_deref(), Some(std::path::Path::new("/etc/ssl/shop.pem")));
+    assert_eq!((site.logs.len(), site.logs[0].place.to_string().as_str()), (1, "/srv/shop.log"));
 }
 
 #[test]
