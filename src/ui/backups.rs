@@ -69,7 +69,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
 /// How much room the places may have.
 fn places_height(reading: &BackupsReading, height: u16) -> u16 {
     let wanted = columns(reading.places.len() + reading.jobs.len() + reading.unseen.len()).saturating_add(1);
-    wanted.min(height / 3)
+    if height < 12 { 0 } else { wanted.min(height / 3) }
 }
 
 /// Where they lie, what makes them, and what can't be seen.

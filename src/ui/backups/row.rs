@@ -23,6 +23,7 @@ pub(super) struct Row {
     kind: &'static str,
     disk: Piece,
     place: String,
+    with: String,
 }
 
 const fn column(
@@ -46,6 +47,7 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     column("kind", (11, 11), Align::Left, 5, Some(3), |r| piece(Role::Muted, r.kind)),
     column("disk", (8, 8), Align::Left, 6, None, |r| r.disk.clone()),
     column("where", (13, 80), Align::LeftTail, 2, None, |r| piece(Role::Text, r.place.as_str())),
+    column("with", (20, 40), Align::LeftTail, 7, None, |r| piece(Role::Muted, r.with.as_str())),
 ];
 
 /// A proof as glyph and word.
@@ -83,13 +85,7 @@ impl Row {
         let none = || piece(Role::Muted, "none");
         let first = point.database.or(point.files);
         let made = first.map(|b| b.made).unwrap_or_default();
-        let place = match (point.database, point.files) {
-            (Some(database), Some(files)) if database.path != files.path => {
-                format!("{} + {}", database.path, files.name())
-            }
-            (Some(one), _) | (None, Some(one)) => one.path.clone(),
-            (None, None) => String::new(),
-        };
+        let with = point.files.filter(|_| point.parts().count() > 1).map_or("", Backup::name).to_owned();
         let gap = point.gap_ms().filter(|_| point.parts().count() > 1);
         Self {
             age: format::span(clock.now.secs_since(made)),
@@ -100,7 +96,8 @@ impl Row {
             trend: first.map(|b| trend(reading, b, 8)).unwrap_or_default(),
             kind: first.map_or("", |b| b.kind.word()),
             disk: first.map_or_else(none, disk),
-            place,
+            place: first.map(|b| b.path.clone()).unwrap_or_default(),
+            with,
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use ratatui::layout::Rect;
 
-use crate::domain::backup::BackupsReading;
 use crate::domain::backup::kind::Subject;
 use crate::domain::backup::standing::standing;
+use crate::domain::backup::{BackupsReading, policy};
 use crate::ui::canvas::{Canvas, Piece, piece, split_top};
 use crate::ui::clock::Clock;
 use crate::ui::format;
@@ -40,7 +40,7 @@ fn line(reading: &BackupsReading, subject: Subject, clock: &Clock) -> Option<Vec
         return None;
     }
     let limit = needs.max_age_s(subject);
-    let policy = if wanted { format!(": policy {}", format::span(limit)) } else { String::new() };
+    let allowed = if wanted { format!(": policy {}", policy(limit)) } else { String::new() };
     let word = format!("{:<9}", subject.word());
     let age = |at| clock.now.secs_since(at);
     let (mark, role, said) = match (standing.proven, standing.usable) {
@@ -50,28 +50,31 @@ fn line(reading: &BackupsReading, subject: Subject, clock: &Clock) -> Option<Vec
                 .filter(|u| u.made > proven.made)
                 .map(|u| format!(", newest listed {} old", format::span(age(u.made))));
             let said =
-                format!("newest proven {} old{policy}{}", format::span(age(proven.made)), newer.unwrap_or_default());
+                format!("newest proven {} old{allowed}{}", format::span(age(proven.made)), newer.unwrap_or_default());
             if late { ("▲ ", Role::Warning, said) } else { ("✔ ", Role::Ok, said) }
         }
         (None, Some(usable)) => {
             let late = wanted && age(usable.made) > limit;
-            let said = format!("none is proven, newest {} old{policy}", format::span(age(usable.made)));
+            let said = format!("none is proven, newest {} old{allowed}", format::span(age(usable.made)));
             if late { ("▲ ", Role::Warning, said) } else { ("? ", Role::Unknown, said) }
         }
         (None, None) if standing.count > 0 => {
             ("✖ ", Role::Critical, format!("every one of {} is broken", standing.count))
         }
         (None, None) if standing.running.is_some() => {
-            ("· ", Role::Note, format!("the first one is being written{policy}"))
+            ("· ", Role::Note, format!("the first one is being written{allowed}"))
         }
-        (None, None) => ("▲ ", Role::Warning, format!("none is known{policy}")),
+        (None, None) => ("▲ ", Role::Warning, format!("none is known{allowed}")),
+    };
+    // The newest that can't be restored comes first: it is what would be taken for a backup.
+    let broken = standing.newest.filter(|b| !b.usable() && standing.usable.is_some());
+    let (mark, role, said) = match broken {
+        Some(_) => ("✖ ", Role::Critical, ["newest is broken, ", &said].concat()),
+        None => (mark, role, said),
     };
     let mut out = vec![piece(role, [mark, &word].concat()), piece(role, said)];
     if standing.running.is_some() && standing.count > 0 {
         out.push(piece(Role::Note, " · one is being written"));
-    }
-    if let Some(newest) = standing.newest.filter(|b| !b.usable()) {
-        out.push(piece(Role::Critical, format!(" ✖ newest is {}", newest.proof.word())));
     }
     Some(out)
 }

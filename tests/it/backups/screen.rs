@@ -24,7 +24,7 @@ fn backup(path: &str, subject: Subject, minutes: i64, proof: Proof) -> Backup {
         made: ago(minutes * 60),
         changed: ago(minutes * 60 - 40),
         named: None,
-        bytes: Some(if files { 48_000_000_000 } else { 1_930_000_000 + 4_000_000 * minutes.unsigned_abs() }),
+        bytes: Some(if files { 48_000_000_000 } else { 2_930_000_000 - 40_000 * minutes.unsigned_abs() }),
         proof,
         header: (!files).then(|| Header {
             database: Some("pretix".into()),
@@ -84,7 +84,7 @@ fn reading() -> BackupsReading {
         backup(&format!("pretix-202611{:02}-0000.dump", 21 - day), Subject::Database, minutes, complete(minutes))
     }));
     backups.extend((2..=9).map(|day| {
-        backup(&format!("data-202611{:02}.tar.gz", 20 - day), Subject::Files, day * 1440 + 260, Proof::UNREAD)
+        backup(&format!("data-202611{:02}.tar.gz", 20 - day), Subject::Files, day * 1440 + 225, Proof::UNREAD)
     }));
     backups.sort_by_key(|b| std::cmp::Reverse(b.made));
     BackupsReading {
