@@ -8,6 +8,7 @@
     reason = "fixed, small numbers and lists made right here"
 )]
 
+#[path = "fixtures/logs.rs"]
 pub(crate) mod logs;
 
 use std::collections::VecDeque;
