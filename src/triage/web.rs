@@ -242,7 +242,10 @@ fn clocks(facts: &SiteFacts<'_>) -> Vec<(&'static str, i64)> {
     let web = facts.health.fresh().and_then(|check| check.clock_offset_ms);
     let redis = facts.redis.fresh().and_then(|redis| redis.server.clock_ahead_ms);
     let database = facts.database.fresh().and_then(|database| database.clock_offset_ms);
-    [("the web server", web), ("the database", database), ("Redis", redis)].into_iter().filter_map(|(who, offset)| Some((who, offset?))).collect()
+    [("the web server", web), ("the database", database), ("Redis", redis)]
+        .into_iter()
+        .filter_map(|(who, offset)| Some((who, offset?)))
+        .collect()
 }
 
 /// Clocks that differ (INC-34): where two agree against this host it is this host's that is wrong.
