@@ -14,6 +14,7 @@ mod plan;
 pub mod program;
 pub mod proofs;
 mod repository;
+mod size;
 mod sqlite;
 mod strays;
 mod survey;

@@ -64,7 +64,7 @@ const CAUSES: &[Edge] = &[
     edge("schema-behind-code", &["requests-fail", "tasks-fail", "errors-new", "web-error"]),
     edge("static-root-missing", &["static-missing", "static-not-found"]),
     edge("static-missing", &["static-not-found"]),
-    edge("secret-changed", &["errors-new"]),
+    edge("secret-changed", &["sessions-corrupt", "errors-new"]),
     edge("locks-time-out", &["requests-fail"]),
     edge("advisory-lock-waiters", &["locks-time-out", "requests-fail"]),
     // What is gone goes before what is short: of two that could explain an error, the first takes it.

@@ -128,7 +128,8 @@ fn updates(reading: &UpdatesReading, at: Timestamp) -> Vec<Claim> {
         out.push(Claim::new("reboot-needed", Level::Note, title, why.clone(), SourceKind::Updates, at));
     }
     if let Some(n) = reading.security.filter(|n| *n > 0) {
-        let title = format!("{} pending", text::count(n.into(), "security update").replace("update ", "update is "));
+        let title =
+            format!("{} {} pending", text::count(n.into(), "security update"), if n == 1 { "is" } else { "are" });
         let listed =
             reading.listed.map(|listed| format!("; the lists are {} old", text::span(at.millis_since(listed))));
         let evidence = [reading.policy.words(), &listed.unwrap_or_default()].concat();

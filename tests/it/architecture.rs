@@ -30,7 +30,10 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Of a layer, all that another may name.
-const ONLY: &[(&str, &str, &[&str])] = &[("backends", "triage", &["Memory"]), ("backends", "discovery", &["socket"])];
+const ONLY: &[(&str, &str, &[&str])] = &[
+    ("backends", "triage", &["Memory"]),
+    ("backends", "discovery", &["socket", "Runner", "Settings", "Surroundings", "runners"]),
+];
 
 /// A crate, and the modules that may name it, with those below them.
 const CRATES: &[(&str, &[&str])] = &[
