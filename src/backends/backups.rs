@@ -21,6 +21,7 @@ mod survey;
 mod surveyor;
 mod tar;
 mod timers;
+mod turn;
 pub mod verify;
 mod writers;
 

@@ -19,6 +19,7 @@ use super::proofs::Proofs;
 use super::repository::{self, Kept, Silent};
 use super::size::{directory_bytes, inside};
 use super::survey::{self, Candidate};
+use super::turn::unread;
 use super::writers::Writers;
 use super::{folder, moment, strays, timers};
 use crate::config::backups::{BackupPlace, Trust};
@@ -490,19 +491,4 @@ struct State {
     changed_ns: i64,
     changed: Timestamp,
     age_ms: u64,
-}
-
-/// How many of each subject are read by themselves; older ones when somebody asks for it.
-const READ: usize = 14;
-
-/// What is worth a check, in this order: the newest of each subject, then what is older.
-fn unread(reading: &BackupsReading, files: &BTreeMap<String, File>) -> Vec<File> {
-    let mut ranked: Vec<(usize, String)> = Vec::new();
-    for subject in Subject::EACH {
-        let of = reading.backups.iter().filter(|b| b.saves(subject) && !matches!(b.proof, Proof::Running { .. }));
-        let newest = of.take(READ).enumerate();
-        ranked.extend(newest.filter(|(_, b)| b.proof == Proof::UNREAD).map(|(rank, b)| (rank, b.path.clone())));
-    }
-    ranked.sort();
-    ranked.into_iter().filter_map(|(_, path)| files.get(&path).cloned()).collect()
 }

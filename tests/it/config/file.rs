@@ -109,7 +109,7 @@ certificate_file = "/etc/ssl/shop.pem"
 practice = true
 data_dir = "data"
 [[sites.shop.backups]]
-pattern = "/srv/backups/*.dump"
+path = "/srv/backups"
 [sites.shop.services.web]
 unit = "shop-web.service"
 [[sites.shop.logs]]
