@@ -11,7 +11,8 @@ use super::time::Timestamp;
 
 pub use session::{Blocker, Crowd, Session};
 pub use upkeep::{
-    Archiver, Dead, Holder, KeyKind, KeySpace, KeyTypes, Replica, Room, Slot, SqliteFile, TableState, TxidAge, Upkeep, Wal,
+    Archiver, Dead, Holder, KeyKind, KeySpace, KeyTypes, Replica, Room, Slot, SqliteFile, TableState, TxidAge, Upkeep,
+    Wal,
 };
 
 /// The kind of database.
@@ -170,4 +171,11 @@ pub struct Migrated {
     pub at: Option<Timestamp>,
     /// How many were applied.
     pub count: u32,
+}
+
+impl Migrated {
+    /// The newest one.
+    pub fn head(&self) -> &str {
+        self.names.first().map_or("", String::as_str)
+    }
 }

@@ -58,7 +58,7 @@ pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
     let corrupt = look.known(
         SignKind::SessionCorrupt,
         limits.corrupt_sessions_count,
-        ("secret-changed", Level::Warning),
+        ("sessions-corrupt", Level::Warning),
         "the secret that signs sessions has changed, and everybody is logged out",
     );
     out.extend(corrupt.map(Claim::suspected));

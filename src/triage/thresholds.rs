@@ -27,9 +27,10 @@ pub struct Thresholds {
     pub pressure_memory_warning: f64,
     /// Share of the last minute in which all work waited for memory: critical.
     pub pressure_memory_critical: f64,
-    /// Share of the last minute in which some work waited for a CPU: warning.
+    /// Share of the last minute and of the last five in which some work waited for a CPU: a note; a warning where the load is
+    /// three tasks per core besides.
     pub pressure_cpu_warning: f64,
-    /// Share of the last minute in which all work waited for a disk: warning.
+    /// Share of the last minute and of the last five in which all work waited for a disk: warning.
     pub pressure_io_warning: f64,
     /// Connections that wait to be accepted at one port: warning from so many on (FIELD INC-06: more than workers).
     pub accept_queue: u32,
@@ -136,6 +137,15 @@ pub struct Thresholds {
     pub repeated_errors_count: u64,
     /// Megabytes that one log grows by in a minute: warning.
     pub log_flood_mb: f64,
+    /// Runs of one periodic job at the same time: warning (pretix' incident of 2019-11-24; FIELD INC-09: 2).
+    pub periodic_runs_warning: u32,
+    /// Runs of one periodic job at the same time: critical (FIELD INC-09: 3).
+    pub periodic_runs_critical: u32,
+    /// Seconds without a periodic run, where no schedule is known: warning (the lifetime of pretix' own mark: 12 h).
+    pub periodic_silent_s: u64,
+    /// Seconds an upgrade may take from the new package on disk to the restart before that is a warning (measured with
+    /// pretix: about 30 s; 10 min leave room for long migrations).
+    pub upgrade_settle_s: u64,
 }
 
 impl Default for Thresholds {
@@ -204,6 +214,10 @@ impl Default for Thresholds {
             new_errors_count: 20,
             repeated_errors_count: 20,
             log_flood_mb: 50.0,
+            periodic_runs_warning: 2,
+            periodic_runs_critical: 3,
+            periodic_silent_s: 43_200,
+            upgrade_settle_s: 600,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Goes round the places once: from files, repositories and jobs to a reading, with what is known of each backup.
 
 use std::collections::BTreeMap;
+
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,9 @@ use super::plan::Plan;
 use super::program::Tools;
 use super::proofs::Proofs;
 use super::repository::{self, Kept, Silent};
+use super::size::{directory_bytes, inside};
 use super::survey::{self, Candidate};
+use super::turn::unread;
 use super::writers::Writers;
 use super::{folder, moment, strays, timers};
 use crate::config::backups::{BackupPlace, Trust};
@@ -488,37 +491,4 @@ struct State {
     changed_ns: i64,
     changed: Timestamp,
     age_ms: u64,
-}
-
-/// The first bytes inside a gzip file.
-fn inside(path: &Path, first: &[u8]) -> Option<Vec<u8>> {
-    if kind::packing(first) != Some(kind::Packing::Gzip) {
-        return None;
-    }
-    let file = super::meter::open_regular(path).ok()?;
-    let mut reader = flate2::read::MultiGzDecoder::new(std::io::BufReader::new(file));
-    let mut out = vec![0; kind::HEAD];
-    let n = super::tar::fill(&mut reader, &mut out).ok()?;
-    out.truncate(n);
-    Some(out).filter(|out| !out.is_empty())
-}
-
-fn directory_bytes(dir: &Path) -> u64 {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().take(20_000);
-    entries.filter_map(|entry| entry.metadata().ok()).filter(Metadata::is_file).map(|meta| meta.len()).sum()
-}
-
-/// How many of each subject are read by themselves; older ones when somebody asks for it.
-const READ: usize = 14;
-
-/// What is worth a check, in this order: the newest of each subject, then what is older.
-fn unread(reading: &BackupsReading, files: &BTreeMap<String, File>) -> Vec<File> {
-    let mut ranked: Vec<(usize, String)> = Vec::new();
-    for subject in Subject::EACH {
-        let of = reading.backups.iter().filter(|b| b.saves(subject) && !matches!(b.proof, Proof::Running { .. }));
-        let newest = of.take(READ).enumerate();
-        ranked.extend(newest.filter(|(_, b)| b.proof == Proof::UNREAD).map(|(rank, b)| (rank, b.path.clone())));
-    }
-    ranked.sort();
-    ranked.into_iter().filter_map(|(_, path)| files.get(&path).cloned()).collect()
 }

@@ -110,11 +110,8 @@ pub(super) async fn mail<S: Asked>(
     let waiting = "status in ('queued', 'inflight', 'awaiting_retry', 'failed')";
     let sql =
         format!("select status, count(*), min({time}) from {newest} newest where {waiting} group by status limit 10");
-    let state = |row: &Cells| MailState {
-        state: row.text(0, 30),
-        count: row.number(1).unwrap_or(0),
-        oldest: row.time(2),
-    };
+    let state =
+        |row: &Cells| MailState { state: row.text(0, 30), count: row.number(1).unwrap_or(0), oldest: row.time(2) };
     let states: Vec<MailState> = session.rows(sql).await?.iter().map(state).collect();
     let mut queue = MailQueue { states, error: None, at: now };
     if !queue.states.is_empty() {

@@ -89,7 +89,12 @@ impl Kept {
     }
 
     /// Asks the slower questions that are due.
-    async fn slower(&mut self, connection: &mut SqliteConnection, begun: Instant, size: u64) -> Result<(), sqlx::Error> {
+    async fn slower(
+        &mut self,
+        connection: &mut SqliteConnection,
+        begun: Instant,
+        size: u64,
+    ) -> Result<(), sqlx::Error> {
         while let Some(question) = self.agenda.next(begun, Instant::now()) {
             let at = now();
             let answered = match question {
@@ -203,9 +208,8 @@ impl Server for Sqlite {
         let size = facts.len();
         let mut file = SqliteFile { path: self.shown(), size, wal, ..SqliteFile::default() };
         let (path, shm) = (self.path.clone(), self.beside("-shm"));
-        let found = tokio::task::spawn_blocking(move || {
-            locks::writers(Path::new("/proc"), &path, &shm, std::process::id())
-        });
+        let found =
+            tokio::task::spawn_blocking(move || locks::writers(Path::new("/proc"), &path, &shm, std::process::id()));
         reading.blockers = kept.writing(found.await.unwrap_or_default());
         match self.asked(kept, identity, size, &mut reading).await {
             Ok(()) => {}

@@ -26,9 +26,7 @@ pub fn shown(engine: Engine, sql: &str) -> String {
                 let tail = after_quote(rest, c);
                 (upto(rest, tail), tail)
             }
-            '/' if rest.starts_with("/*") => {
-                (" ", rest.split_once("*/").map_or("", |(_, tail)| tail))
-            }
+            '/' if rest.starts_with("/*") => (" ", rest.split_once("*/").map_or("", |(_, tail)| tail)),
             '-' if rest.starts_with("--") => (" ", rest.split_once('\n').map_or("", |(_, tail)| tail)),
             '$' => match dollar_quoted(rest) {
                 Some(tail) => ("?", tail),
@@ -49,7 +47,8 @@ pub fn page(sql: &str) -> String {
     while let Some((_, comment)) = rest.split_once("/*") {
         let (inside, tail) = comment.split_once("*/").unwrap_or((comment, ""));
         let value = inside.split_once("url=").map(|(_, value)| value);
-        if let Some(word) = value.and_then(|value| value.trim_start_matches(['\'', '"', ':']).split_whitespace().next()) {
+        if let Some(word) = value.and_then(|value| value.trim_start_matches(['\'', '"', ':']).split_whitespace().next())
+        {
             let word = word.split(['?', '&', '\'', '"', ',']).next().unwrap_or_default();
             return plain(&redact(word), 80);
         }

@@ -5,16 +5,7 @@ use crate::triage::Rule;
 
 /// A rule that reads the database alone.
 const fn rule(id: &'static str, incidents: &'static [&'static str], thresholds: &'static [&'static str]) -> Rule {
-    Rule {
-        id,
-        incidents,
-        reads: &[SourceKind::Database],
-        thresholds,
-        meaning: "",
-        mend: "",
-        danger: "",
-        runbook: None,
-    }
+    Rule { id, incidents, reads: &[SourceKind::Database], thresholds, meaning: "", mend: "", danger: "", runbook: None }
 }
 
 /// The rules of this module.

@@ -69,7 +69,11 @@ impl Look<'_> {
         }
         if let Some(wal) = file.wal.filter(|wal| *wal >= LARGE_WAL) {
             let title = format!("The -wal file of SQLite has {}", text::bytes(wal));
-            let evidence = format!("{} itself has {}; a reader that never ends keeps it from being taken back", file.path, text::bytes(file.size));
+            let evidence = format!(
+                "{} itself has {}; a reader that never ends keeps it from being taken back",
+                file.path,
+                text::bytes(file.size)
+            );
             out.push(self.claim("sqlite-wal", Level::Note, title, evidence));
         }
     }
@@ -82,7 +86,8 @@ pub(super) fn fallback(facts: &SiteFacts<'_>, db: &DatabaseReading, at: Timestam
     if facts.practice || db.engine != Engine::Sqlite || !matches!(app, "pretix" | "pretalx") {
         return None;
     }
-    let server = facts.services.value().and_then(|services| services.services.iter().find(|s| s.role == Role::Database));
+    let server =
+        facts.services.value().and_then(|services| services.services.iter().find(|s| s.role == Role::Database));
     let file = db.file.as_ref();
     let fresh = file.filter(|file| file.size < NEARLY_EMPTY);
     let level = match (app, server, fresh) {

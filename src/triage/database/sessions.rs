@@ -2,12 +2,14 @@
 
 use super::{Look, ago, span};
 use crate::domain::database::{DatabaseReading, Engine, Session};
+use crate::domain::id::SourceKind;
 use crate::domain::level::Level;
 use crate::domain::text;
 use crate::triage::{Claim, Since};
 
 /// Programs whose transactions are long by their nature: copies and moves of whole databases.
-const LONG_BY_NATURE: &[&str] = &["pg_dump", "pg_dumpall", "pg_basebackup", "pg_restore", "pgbackrest", "barman", "midwatch"];
+const LONG_BY_NATURE: &[&str] =
+    &["pg_dump", "pg_dumpall", "pg_basebackup", "pg_restore", "pgbackrest", "barman", "midwatch"];
 /// A transaction is a warning, not only a note, after so many times its threshold.
 const FAR: f64 = 30.0;
 /// Most lines of a tree.
@@ -47,7 +49,8 @@ impl Look<'_> {
             return;
         };
         let title = format!("{} has {used} of {usable} connections in use", self.name());
-        let held = self.db.crowd.iter().take(3).map(|c| format!("{} {} from {}", c.count, c.state, named(&c.application)));
+        let held =
+            self.db.crowd.iter().take(3).map(|c| format!("{} {} from {}", c.count, c.state, named(&c.application)));
         let held = held.collect::<Vec<_>>().join(", ");
         let evidence = if held.is_empty() {
             format!("{} of what an ordinary role can have", text::percent(part))
@@ -120,7 +123,10 @@ impl Look<'_> {
         let title = match self.db.engine {
             Engine::Sqlite => format!("{name} is locked: process {pid}{who} writes"),
             Engine::Postgresql | Engine::Mysql if pid == 0 => {
-                format!("A lock in {name}: a prepared transaction{who} blocks {}", text::count(root.blocks.into(), "other"))
+                format!(
+                    "A lock in {name}: a prepared transaction{who} blocks {}",
+                    text::count(root.blocks.into(), "other")
+                )
             }
             Engine::Postgresql | Engine::Mysql => {
                 format!("A lock in {name}: session {pid}{who} blocks {}", text::count(root.blocks.into(), "other"))
@@ -129,7 +135,11 @@ impl Look<'_> {
         let mut evidence = match self.db.engine {
             Engine::Sqlite => format!("{} for at least {}", root.state, span(root.transaction_s)),
             Engine::Postgresql | Engine::Mysql => {
-                format!("{} in a transaction of {}; nothing blocks it: it is the root", root.state, span(root.transaction_s))
+                format!(
+                    "{} in a transaction of {}; nothing blocks it: it is the root",
+                    root.state,
+                    span(root.transaction_s)
+                )
             }
         };
         if let Some(first) = root.behind.first().filter(|first| !first.query.is_empty()) {
@@ -138,7 +148,7 @@ impl Look<'_> {
         }
         let since = if waited > 0.0 { waited } else { root.transaction_s };
         let mut claim = self.claim("database-lock", level, title, evidence).with(tree(roots));
-        claim.since = Some(Since { at: ago(self.at, since), seen: true });
+        claim.since = Some(Since::told(ago(self.at, since), true, SourceKind::Database));
         if root.concluded { claim.suspected() } else { claim }
     }
 
@@ -155,8 +165,14 @@ impl Look<'_> {
         if let Some(worst) = idle.iter().max_by(|a, b| a.since_s.total_cmp(&b.since_s)) {
             let level =
                 if worst.since_s >= self.limits.idle_transaction_s * 10.0 { Level::Warning } else { Level::Note };
-            let title = format!("Session {} ({}) is idle in a transaction for {}", worst.pid, named(&worst.application), span(worst.since_s));
-            let evidence = format!("{} of them; it keeps its locks and holds vacuum back; last: {}", idle.len(), said(worst));
+            let title = format!(
+                "Session {} ({}) is idle in a transaction for {}",
+                worst.pid,
+                named(&worst.application),
+                span(worst.since_s)
+            );
+            let evidence =
+                format!("{} of them; it keeps its locks and holds vacuum back; last: {}", idle.len(), said(worst));
             let claim = self.claim("database-idle-transaction", level, title, evidence);
             out.push(claim.since(ago(self.at, worst.since_s), true).with(idle.iter().map(|s| line(s))));
         }
@@ -165,7 +181,12 @@ impl Look<'_> {
         if let Some(worst) = long.iter().max_by(|a, b| a.transaction_s.total_cmp(&b.transaction_s)) {
             let level =
                 if worst.transaction_s >= self.limits.long_transaction_s * FAR { Level::Warning } else { Level::Note };
-            let title = format!("Session {} ({}) works in a transaction of {}", worst.pid, named(&worst.application), span(worst.transaction_s));
+            let title = format!(
+                "Session {} ({}) works in a transaction of {}",
+                worst.pid,
+                named(&worst.application),
+                span(worst.transaction_s)
+            );
             let evidence = format!("{} of them; now: {}", long.len(), said(worst));
             let claim = self.claim("database-long-transaction", level, title, evidence);
             out.push(claim.since(ago(self.at, worst.transaction_s), true).with(long.iter().map(|s| line(s))));

@@ -84,7 +84,12 @@ fn a_database_that_is_well_claims_nothing() {
             Slot { name: "a".to_owned(), active: true, retained: Some(9 * GB), ..Slot::default() },
             Slot { name: "b".to_owned(), retained: Some(1024), ..Slot::default() },
         ],
-        archiver: Some(Archiver { failed: 3, failed_at: Some(NOW.plus_secs(-90)), archived_at: Some(NOW), ..Archiver::default() }),
+        archiver: Some(Archiver {
+            failed: 3,
+            failed_at: Some(NOW.plus_secs(-90)),
+            archived_at: Some(NOW),
+            ..Archiver::default()
+        }),
         replicas: vec![Replica { behind_s: Some(0.2), behind_bytes: Some(900), ..Replica::default() }],
         ..Wal::default()
     };
@@ -102,10 +107,7 @@ fn a_dump_at_night_is_no_fault() {
 fn waits_of_milliseconds_are_no_fault_and_long_ones_are() {
     let root = || session(7, "active", 8.0);
     assert_eq!(rules(&behind(root(), vec![waiter(8, "Lock transactionid", 0.3)])), []);
-    assert_eq!(
-        rules(&behind(root(), vec![waiter(8, "Lock transactionid", 3.0)])),
-        [("database-lock", Level::Warning)]
-    );
+    assert_eq!(rules(&behind(root(), vec![waiter(8, "Lock transactionid", 3.0)])), [("database-lock", Level::Warning)]);
     let many = (0..4).map(|n| waiter(8 + n, "Lock relation", 6.0)).collect();
     assert_eq!(rules(&behind(root(), many)), [("database-lock", Level::Critical)]);
     let root = session(7, "idle in transaction", 60.0);
@@ -150,7 +152,10 @@ fn connections_are_told_with_who_has_them() {
 #[test]
 fn a_refusal_is_told_apart_from_silence() {
     let of = |why: &str| gone(why, NOW, None).rule;
-    assert_eq!(of("PostgreSQL at h:1 has no free connection (sorry, too many clients already): …"), "database-connections");
+    assert_eq!(
+        of("PostgreSQL at h:1 has no free connection (sorry, too many clients already): …"),
+        "database-connections"
+    );
     assert_eq!(of("PostgreSQL at h:1 is not ready: the database system is starting up."), "database-recovering");
     assert_eq!(of("The SQLite database /x is damaged (malformed)"), "database-corrupt");
     assert_eq!(of("PostgreSQL at h:1 refuses connections: nothing listens there."), "database-down");
@@ -178,7 +183,8 @@ fn a_key_is_told_by_its_share_and_by_its_days() {
     assert_eq!(of(key(KeyKind::Column, 1_500_000_000, Some(10_000_000.0))), [("key-space", Level::Warning)]);
     assert_eq!(of(key(KeyKind::Column, 1_900_000_000, None)), [("key-space", Level::Warning)]);
     assert_eq!(of(key(KeyKind::Sequence, 2_090_000_000, None)), [("key-space", Level::Critical)]);
-    let found = told(&upkeep(Upkeep { keys: vec![key(KeyKind::Sequence, 2_090_000_000, Some(5e6))], ..Upkeep::default() }));
+    let found =
+        told(&upkeep(Upkeep { keys: vec![key(KeyKind::Sequence, 2_090_000_000, Some(5e6))], ..Upkeep::default() }));
     assert_eq!(found[0].title, "Sequence log_id_seq is used to 97 % of integer, although log.id is bigint");
     assert!(found[0].evidence.contains("at 2,090,000,000 of 2,147,483,647; 11 days left"), "{}", found[0].evidence);
     let narrow = |last| KeyTypes {
@@ -198,10 +204,12 @@ fn a_key_is_told_by_its_share_and_by_its_days() {
 /// INC-18: two thousand million transactions are not made in a test.
 #[test]
 fn transaction_ids_are_told_with_who_holds_them() {
-    let of = |age, holders| upkeep(Upkeep {
-        txid: Some(TxidAge { database: "pretix".to_owned(), age, multixact_age: 9, holders, vacuums: 0 }),
-        ..Upkeep::default()
-    });
+    let of = |age, holders| {
+        upkeep(Upkeep {
+            txid: Some(TxidAge { database: "pretix".to_owned(), age, multixact_age: 9, holders, vacuums: 0 }),
+            ..Upkeep::default()
+        })
+    };
     assert_eq!(rules(&of(499_999_999, Vec::new())), []);
     assert_eq!(rules(&of(600_000_000, Vec::new())), [("txid-wraparound", Level::Warning)]);
     let slot = Holder { what: "replication slot dead".to_owned(), age: 1_399_000_000 };
@@ -209,7 +217,8 @@ fn transaction_ids_are_told_with_who_holds_them() {
     assert_eq!((found[0].rule, found[0].level), ("txid-wraparound", Level::Critical));
     assert_eq!(found[0].title, "The transaction ids of database pretix are 1,400 million old");
     assert_eq!(found[0].evidence, "747 million left until writes are refused; held back by replication slot dead");
-    let multi = TxidAge { database: "x".to_owned(), age: 5, multixact_age: 700_000_000, vacuums: 2, ..TxidAge::default() };
+    let multi =
+        TxidAge { database: "x".to_owned(), age: 5, multixact_age: 700_000_000, vacuums: 2, ..TxidAge::default() };
     let found = told(&upkeep(Upkeep { txid: Some(multi), ..Upkeep::default() }));
     assert!(found[0].title.contains("multixact") && found[0].evidence.contains("2 autovacuum workers at work"));
 }
@@ -232,7 +241,8 @@ fn a_slot_is_as_bad_as_the_room_it_leaves() {
 
 #[test]
 fn what_lies_behind_is_told() {
-    let replica = Replica { name: "standby2".to_owned(), behind_s: Some(95.0), behind_bytes: Some(GB), ..Replica::default() };
+    let replica =
+        Replica { name: "standby2".to_owned(), behind_s: Some(95.0), behind_bytes: Some(GB), ..Replica::default() };
     let failing = Archiver { failed: 12, last_failed: "0001A1".to_owned(), failed_at: Some(NOW), archived_at: None };
     let found = rules(&wal(Wal { replicas: vec![replica], archiver: Some(failing), ..Wal::default() }));
     assert_eq!(found, [("wal-archive", Level::Warning), ("replica-lag", Level::Warning)]);

@@ -33,8 +33,13 @@ impl Look<'_> {
         for key in &upkeep.key_types {
             let Some(used) = key.used().filter(|used| *used >= self.limits.key_space_warning) else { continue };
             let level = if used >= self.limits.key_space_critical { Level::Critical } else { Level::Warning };
-            let title =
-                format!("{} is {} and used to {}: it refers to {}", key.column, key.type_name, text::percent(used), key.to);
+            let title = format!(
+                "{} is {} and used to {}: it refers to {}",
+                key.column,
+                key.type_name,
+                text::percent(used),
+                key.to
+            );
             let evidence = format!(
                 "{} is {} and at {}; the foreign key takes no more than {}",
                 key.to,
@@ -44,8 +49,13 @@ impl Look<'_> {
             );
             out.push(self.claim("key-space", level, title, evidence).of(key.column.clone()));
         }
-        if let Some(first) = upkeep.key_types.iter().find(|key| key.used().is_none_or(|used| used < self.limits.key_space_warning)) {
-            let title = format!("{} of narrower type than what it refers to", text::count(count(upkeep.key_types.len()), "foreign key"));
+        if let Some(first) =
+            upkeep.key_types.iter().find(|key| key.used().is_none_or(|used| used < self.limits.key_space_warning))
+        {
+            let title = format!(
+                "{} of narrower type than what it refers to",
+                text::count(count(upkeep.key_types.len()), "foreign key")
+            );
             let evidence = format!("{} is {}, {} is {}", first.column, first.type_name, first.to, first.to_type);
             let line = |key: &KeyTypes| format!("{} {} → {} {}", key.column, key.type_name, key.to, key.to_type);
             out.push(self.claim("key-types", Level::Note, title, evidence).with(upkeep.key_types.iter().map(line)));
@@ -107,7 +117,9 @@ impl Look<'_> {
             if !slot.wal_status.is_empty() {
                 parts.push(format!("wal_status {}", slot.wal_status));
             }
-            parts.extend(slot.per_hour.filter(|pace| *pace >= 1.0).map(|pace| format!("growing {}/h", text::bytes(whole(pace)))));
+            parts.extend(
+                slot.per_hour.filter(|pace| *pace >= 1.0).map(|pace| format!("growing {}/h", text::bytes(whole(pace)))),
+            );
             parts.extend(hours.map(|hours| format!("disk full in {}", span(hours * 3600.0))));
             parts.extend(room.map(|room| format!("{} free in {}", text::bytes(room.free), room.directory)));
             parts.push(match wal.slot_limit {
@@ -130,7 +142,8 @@ impl Look<'_> {
             |at| format!("the last success was {} ago", text::span(self.at.millis_since(at))),
         );
         let size = wal.and_then(|wal| wal.size).map(|size| format!("; pg_wal has {}", text::bytes(size)));
-        let evidence = format!("{} failed; {last}{}", text::count(archiver.failed, "attempt"), size.unwrap_or_default());
+        let evidence =
+            format!("{} failed; {last}{}", text::count(archiver.failed, "attempt"), size.unwrap_or_default());
         let mut claim = self.claim("wal-archive", Level::Warning, title, evidence);
         if let Some(since) = archiver.archived_at {
             claim = claim.since(since, false);
@@ -169,7 +182,8 @@ impl Look<'_> {
                 largest.table,
                 grouped(largest.rows)
             );
-            let lines = upkeep.never_analyzed.iter().map(|table| format!("{}: {} rows", table.table, grouped(table.rows)));
+            let lines =
+                upkeep.never_analyzed.iter().map(|table| format!("{}: {} rows", table.table, grouped(table.rows)));
             out.push(self.claim("never-analyzed", level, title, evidence).with(lines));
         }
         if let Some(worst) = upkeep.dead.iter().find(|table| table.dead > table.live.max(100_000)) {
@@ -179,7 +193,8 @@ impl Look<'_> {
                 |at| format!("vacuumed {} ago", text::span(self.at.millis_since(at))),
             );
             let evidence = format!("{} dead, {} live; {vacuumed}", grouped(worst.dead), grouped(worst.live));
-            let lines = upkeep.dead.iter().map(|t| format!("{}: {} dead, {} live", t.table, grouped(t.dead), grouped(t.live)));
+            let lines =
+                upkeep.dead.iter().map(|t| format!("{}: {} dead, {} live", t.table, grouped(t.dead), grouped(t.live)));
             out.push(self.claim("dead-rows", Level::Note, title, evidence).of(worst.table.clone()).with(lines));
         }
     }
@@ -189,7 +204,10 @@ fn key_title(key: &KeySpace) -> String {
     let used = text::percent(key.used());
     match key.kind {
         KeyKind::Sequence => {
-            format!("Sequence {} is used to {used} of {}, although {} is {}", key.sequence, key.type_name, key.column, key.column_type)
+            format!(
+                "Sequence {} is used to {used} of {}, although {} is {}",
+                key.sequence, key.type_name, key.column, key.column_type
+            )
         }
         KeyKind::Column => format!("{} is used to {used} of {}", key.column, key.type_name),
     }

@@ -130,16 +130,12 @@ pub(super) fn roots(processes: &[Process], rows: &[(i64, i64)]) -> (Vec<Blocker>
     out.sort_by_key(|root| (std::cmp::Reverse(root.blocks), root.pid));
     out.truncate(BLOCKERS);
     let waits = waiters.iter().map(|p| p.session().since_s);
-    let in_tree = out.iter().flat_map(|root| root.tree().into_iter().skip(1).map(|(_, s)| s.since_s).collect::<Vec<_>>());
+    let in_tree =
+        out.iter().flat_map(|root| root.tree().into_iter().skip(1).map(|(_, s)| s.since_s).collect::<Vec<_>>());
     (out.clone(), waits.chain(in_tree).fold(0.0, f64::max))
 }
 
-fn behind<'p>(
-    id: i64,
-    rows: &[(i64, i64)],
-    find: &impl Fn(i64) -> Option<&'p Process>,
-    depth: usize,
-) -> Vec<Session> {
+fn behind<'p>(id: i64, rows: &[(i64, i64)], find: &impl Fn(i64) -> Option<&'p Process>, depth: usize) -> Vec<Session> {
     if depth > 8 {
         return Vec::new();
     }

@@ -16,7 +16,8 @@ use crate::domain::time::Timestamp;
 /// The server's clock, and the time that one question takes.
 const CLOCK: &str = "SELECT FLOOR(UNIX_TIMESTAMP(NOW(3)) * 1000)";
 /// FIELD Q-MY. `read_only` is 0 or 1, or since MariaDB 12 a word.
-const STATE: &str = "SELECT VERSION(), CAST(@@max_connections AS CHAR), CAST(@@global.read_only AS CHAR), CONNECTION_ID()";
+const STATE: &str =
+    "SELECT VERSION(), CAST(@@max_connections AS CHAR), CAST(@@global.read_only AS CHAR), CONNECTION_ID()";
 /// FIELD Q-MY: global, so other users' sessions count without the `PROCESS` privilege.
 const STATUS: &str =
     "SHOW GLOBAL STATUS WHERE Variable_name IN ('Threads_connected', 'Innodb_row_lock_current_waits', 'Uptime')";
@@ -87,9 +88,9 @@ impl MySession {
         let mut reading = DatabaseReading {
             usable_sessions: state.number(1),
             read_only: !matches!(state.maybe(2), Some("0" | "OFF") | None),
-            clock_offset_ms: clock.time(0).map(|at| {
-                at.as_millis().saturating_sub(i64::midpoint(sent.as_millis(), back.as_millis()))
-            }),
+            clock_offset_ms: clock
+                .time(0)
+                .map(|at| at.as_millis().saturating_sub(i64::midpoint(sent.as_millis(), back.as_millis()))),
             ..DatabaseReading::new(Engine::Mysql, version(&said), latency_ms)
         };
         let mut row_waits = 0_u32;

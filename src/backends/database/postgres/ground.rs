@@ -106,11 +106,7 @@ fn format_full(room: &Room) -> String {
 fn room(directory: &Path) -> Option<Room> {
     let stat = rustix::fs::statvfs(directory).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
-    Some(Room {
-        directory: directory.display().to_string(),
-        free: bytes(stat.f_bavail),
-        total: bytes(stat.f_blocks),
-    })
+    Some(Room { directory: directory.display().to_string(), free: bytes(stat.f_bavail), total: bytes(stat.f_blocks) })
 }
 
 /// The data directory of the server whose process for this session is `pid`, from the command line of its parent. The

@@ -158,10 +158,8 @@ impl PgSession {
         }
         let user = if user.is_empty() { "this role" } else { user };
         if !rights.stats {
-            let what = format!(
-                "What sessions of other roles do and say is hidden: GRANT pg_monitor TO {};",
-                plain(user, 60)
-            );
+            let what =
+                format!("What sessions of other roles do and say is hidden: GRANT pg_monitor TO {};", plain(user, 60));
             reading.unseen.push(what);
         }
         reading.unseen.extend(self.refusals.values().cloned());
@@ -219,7 +217,8 @@ impl PgSession {
         let connection = &mut self.connection;
         match question {
             Slower::Identity => {
-                let system = if rights.control { "(select system_identifier from pg_control_system())" } else { "null" };
+                let system =
+                    if rights.control { "(select system_identifier from pg_control_system())" } else { "null" };
                 let started = "(extract(epoch from pg_postmaster_start_time()) * 1000)::int8";
                 let row = connection.row(format!("select {system}, {started}")).await?;
                 self.kept.identity.system = row.maybe(0).map(str::to_owned);

@@ -97,7 +97,8 @@ impl Samples {
         self.slots.retain(|name, _| slots.iter().any(|slot| slot.name == *name));
         for slot in slots.iter_mut() {
             let Some(retained) = slot.retained else { continue };
-            slot.per_hour = pace(&mut self.slots, &slot.name, retained, now, Duration::from_mins(2)).map(|s| s * 3600.0);
+            slot.per_hour =
+                pace(&mut self.slots, &slot.name, retained, now, Duration::from_mins(2)).map(|s| s * 3600.0);
         }
     }
 }
@@ -169,12 +170,8 @@ pub(super) async fn key_types(connection: &mut PgConnection) -> Result<Vec<KeyTy
 pub(super) async fn txid(connection: &mut PgConnection) -> Result<Option<TxidAge>, sqlx::Error> {
     let Some(row) = connection.rows(TXID.to_owned()).await?.into_iter().next() else { return Ok(None) };
     let positive = |column| row.number::<i64>(column).and_then(|age| u64::try_from(age).ok()).unwrap_or(0);
-    let mut txid = TxidAge {
-        database: row.text(0, 60),
-        age: positive(1),
-        multixact_age: positive(2),
-        ..TxidAge::default()
-    };
+    let mut txid =
+        TxidAge { database: row.text(0, 60), age: positive(1), multixact_age: positive(2), ..TxidAge::default() };
     let holder = |row: &Cells| Holder {
         what: row.text(0, 120),
         age: row.number::<i64>(1).and_then(|age| u64::try_from(age).ok()).unwrap_or(0),

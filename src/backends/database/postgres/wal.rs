@@ -39,11 +39,8 @@ pub(super) async fn look(
     let replicas = connection.rows(replicas).await?.iter().map(replica).collect();
     let archiver = connection.rows(ARCHIVER.to_owned()).await?.first().map(archiver);
     let limit = connection.row(SLOT_LIMIT).await?.number::<i64>(0);
-    let size = if waldir {
-        connection.row("select sum(size)::int8 from pg_ls_waldir()").await?.number(0)
-    } else {
-        None
-    };
+    let size =
+        if waldir { connection.row("select sum(size)::int8 from pg_ls_waldir()").await?.number(0) } else { None };
     let slot_limit = limit.and_then(|limit| u64::try_from(limit).ok());
     Ok(Wal { size, slots, archiver, replicas, slot_limit, room: None, at })
 }

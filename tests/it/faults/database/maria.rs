@@ -71,7 +71,8 @@ async fn a_row_that_somebody_holds() {
     holder.execute("UPDATE t SET m = 2").await.unwrap();
     let id: u64 = holder.fetch_one("SELECT CONNECTION_ID()").await.unwrap().get(0);
     let mut waiter = session(&server, "app", "app-pw").await;
-    let task = tokio::spawn(async move { waiter.execute("UPDATE t SET m = 'secret-value' WHERE n = 1").await.map(drop) });
+    let task =
+        tokio::spawn(async move { waiter.execute("UPDATE t SET m = 'secret-value' WHERE n = 1").await.map(drop) });
     let found = eyes.top(SITE, "database-lock").await;
     assert!(!found.suspected && found.title.contains(&format!("session {id} (app) blocks 1 other")), "{found:?}");
     assert!(!format!("{found:?}").contains("secret-value"), "{found:?}");

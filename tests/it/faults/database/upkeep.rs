@@ -134,7 +134,10 @@ async fn a_full_disk_below_the_database_as_root() {
     let (data, aside) = (server.path().join("data"), server.path().join("aside"));
     std::fs::rename(&data, &aside).unwrap();
     std::fs::create_dir(&data).unwrap();
-    run("mount", &["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), "size=160m".as_ref(), "midwatch".as_ref(), data.as_ref()]);
+    run(
+        "mount",
+        &["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), "size=160m".as_ref(), "midwatch".as_ref(), data.as_ref()],
+    );
     let small = Small(data.clone());
     run("cp", &["-a".as_ref(), aside.join(".").as_ref(), data.as_ref()]);
     owned_alike(&aside, &data);
