@@ -87,6 +87,7 @@ const OPEN: &[&str] = &[
     "unit",
     "user_unit",
     "container",
+    "socket",
     "name",
     "absent_for",
     "rate",
