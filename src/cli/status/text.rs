@@ -2,6 +2,9 @@
 
 use super::{level, summary};
 use crate::app::model::{Model, Site};
+use crate::domain::backup::Backup;
+use crate::domain::backup::kind::Subject;
+use crate::domain::backup::standing::standing;
 use crate::domain::id::SourceKind;
 use crate::domain::reading::Reading;
 use crate::domain::text;
@@ -73,7 +76,28 @@ fn site_lines(site: &Site, now: Timestamp) -> Vec<String> {
     if has(SourceKind::Redis) {
         lines.push(redis(site, now));
     }
+    if has(SourceKind::Backups) && !matches!(site.backups, Reading::Never) {
+        lines.push(backups(site, now));
+    }
     lines
+}
+
+fn backups(site: &Site, now: Timestamp) -> String {
+    line("backups", &site.backups, now, |r| {
+        let one = |subject: Subject| {
+            r.needs.of(subject)?;
+            let standing = standing(r, subject);
+            let word = subject.word();
+            let age = |b: &Backup| text::span(now.millis_since(b.made));
+            Some(match (standing.proven, standing.usable) {
+                (Some(proven), _) => format!("{word}: newest proven {} old", age(proven)),
+                (None, Some(usable)) => format!("{word}: none proven, newest {} old", age(usable)),
+                (None, None) => format!("{word}: none"),
+            })
+        };
+        let said: Vec<String> = Subject::EACH.into_iter().filter_map(one).collect();
+        if said.is_empty() { "nothing here needs one".to_owned() } else { said.join(" · ") }
+    })
 }
 
 fn traffic(site: &Site, now: Timestamp) -> String {

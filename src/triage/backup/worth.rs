@@ -98,13 +98,14 @@ fn none(look: &Look<'_>, subject: Subject, what: &str) -> Claim {
         return look.claim("backup-unseen", Level::Unknown, title, first.clone()).with(closed);
     }
     let cost = if subject == Subject::Files { format!("; {FILES_COST}") } else { String::new() };
+    let jobs = || look.reading.jobs.iter().filter(|job| job.subject.is_none_or(|s| s.covers(subject)));
     let expected: Vec<&str> = places()
         .filter(|place| place.named)
         .map(|place| place.path.as_str())
-        .chain(look.reading.jobs.iter().map(|job| job.name.as_str()))
+        .chain(jobs().map(|job| job.name.as_str()))
         .collect();
     match expected.first() {
-        // For files a job may well be of the database alone.
+        // A place may be meant for the database alone, and a job may copy another application's files.
         Some(first) if subject == Subject::Database || places().any(|p| p.named && p.subject.is_some()) => {
             let title = format!("There is no backup of the {word}, and there should be one");
             let evidence = format!("{what}: {first} has brought none{cost}");
