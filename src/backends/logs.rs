@@ -90,7 +90,9 @@ impl LogProbe {
         let own_uid = rustix::process::getuid().as_raw();
         let mut logs = config.logs.clone();
         for log in config.services.iter().filter_map(|service| LogConfig::service(service, own_uid)) {
-            if !logs.iter().any(|known| known.place == log.place) {
+            // Unit files lie about where no systemd runs.
+            let idle = matches!(log.place, LogPlace::Unit { .. }) && !systemd;
+            if !idle && !logs.iter().any(|known| known.place == log.place) {
                 logs.push(log);
             }
         }
@@ -190,7 +192,7 @@ impl LogProbe {
                 }
                 Answer::Waiting(_) => {}
                 Answer::Lost => {
-                    self.why(source, Some("the thread that read it ended; start midwatch anew to read it".to_owned()))
+                    self.why(source, Some("the thread that read it ended; start midwatch anew to read it".to_owned()));
                 }
             }
         }

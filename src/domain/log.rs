@@ -56,7 +56,7 @@ pub struct Line {
 impl Line {
     /// The last row of a traceback, which names the exception; else nothing.
     pub fn exception(&self) -> Option<&str> {
-        exception(&self.more)
+        exception(&self.text, &self.more)
     }
 
     /// What it takes in memory, about, in bytes.
@@ -73,9 +73,10 @@ impl Line {
     }
 }
 
-/// The exception that the rows of a Python traceback end with.
-pub fn exception(more: &str) -> Option<&str> {
-    if !more.contains("Traceback (most recent call last)") {
+/// The exception that a Python traceback ends with, below `text` or beginning with it.
+pub fn exception<'a>(text: &str, more: &'a str) -> Option<&'a str> {
+    const HEAD: &str = "Traceback (most recent call last)";
+    if !more.contains(HEAD) && !text.starts_with(HEAD) {
         return None;
     }
     // What a database adds below (LINE 1, DETAIL) names no exception: exceptions aren't all capitals.

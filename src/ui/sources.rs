@@ -68,8 +68,8 @@ fn summary(model: &Model, source: &Source<'_>, clock: &Clock) -> Vec<Piece> {
         SourceKind::Database => database(model),
         SourceKind::Redis => redis(model),
         SourceKind::Host => host(model),
+        SourceKind::Logs => logs(model),
         SourceKind::Services
-        | SourceKind::Logs
         | SourceKind::Access
         | SourceKind::Backups
         | SourceKind::App
@@ -97,6 +97,18 @@ fn traffic(model: &Model) -> Option<Vec<Piece>> {
         pieces.push(piece(Role::Warning, format!(", {} bad lines", page.bad_lines)));
     }
     pieces.extend(page.cut.as_ref().map(|why| piece(Role::Warning, [", cut: ", why].concat())));
+    Some(pieces)
+}
+
+fn logs(model: &Model) -> Option<Vec<Piece>> {
+    let logs = model.site()?.logs.value()?;
+    let open = logs.sources.iter().filter(|s| s.why.is_none()).count();
+    let errors = logs.window.lines().iter().filter(|line| line.level.is_error()).count();
+    let role = if open < logs.sources.len() { Role::Unknown } else { Role::Text };
+    let mut pieces = vec![piece(role, format!("{open} of {} read", logs.sources.len()))];
+    if errors > 0 {
+        pieces.push(piece(Role::Muted, [" · ", &format::plural(errors, "error")].concat()));
+    }
     Some(pieces)
 }
 

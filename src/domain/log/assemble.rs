@@ -131,6 +131,7 @@ impl Assembler {
         }
         let Parsed { when, level, text, more, part } = parse(row);
         let dated = when != When::Unsaid;
+        let part = part || self.ends_printed_traceback(&text, level);
         if self.open.is_some() && ((self.dated && !dated && self.near(read)) || part) {
             self.add(if part { &text } else { row });
             return None;
@@ -183,6 +184,17 @@ impl Assembler {
         let raised = within && !open.text.is_empty() && !row.starts_with('[') && parse(row).when == When::Unsaid;
         let chained = row.starts_with("During handling of the above") || row.starts_with("The above exception was");
         (below || traced || raised || chained) && self.near(read)
+    }
+
+    /// Whether a row is the exception at the end of a traceback that was printed and logged row by row.
+    fn ends_printed_traceback(&self, text: &str, level: Option<Severity>) -> bool {
+        self.open.as_ref().is_some_and(|open| {
+            let last = open.head.iter().chain(&open.tail).next_back();
+            open.text.starts_with("Traceback (most recent call last)")
+                && last.is_some_and(|last| last.starts_with(' '))
+                && level == Some(open.level)
+                && super::exception(&open.text, text).is_some()
+        })
     }
 
     fn near(&self, read: Timestamp) -> bool {

@@ -68,7 +68,7 @@ fn level_first(line: &str) -> Option<Parsed<'_>> {
 }
 
 /// gunicorn: `[2026-11-21 03:18:03 +0000] [20805] [INFO] message`; Celery: `[2026-11-21 03:47:09,421: INFO/MainProcess]
-/// message`; HAProxy: `[ALERT] (12) : message`.
+/// message`; `HAProxy`: `[ALERT] (12) : message`.
 fn bracketed(line: &str) -> Option<Parsed<'_>> {
     let inner = line.get(1..)?;
     let mut scan = Scan::new(inner);
@@ -79,7 +79,11 @@ fn bracketed(line: &str) -> Option<Parsed<'_>> {
     if let Some(rest) = scan.rest().strip_prefix(": ") {
         let (head, text) = rest.split_once(']')?;
         let word = head.split('/').next()?;
-        return Some(Parsed::new(When::Stamp(stamp), Severity::from_word(word), text));
+        // Celery logs what is printed row by row: the rows of a traceback keep their indent.
+        let part = text.starts_with("   ");
+        let text = if part { text.strip_prefix(' ').unwrap_or(text).trim_end() } else { text.trim() };
+        let (when, level) = (When::Stamp(stamp), Severity::from_word(word));
+        return Some(Parsed { when, level, text: Cow::Borrowed(text), more: None, part });
     }
     let (level, text) = rest_of(scan.rest().strip_prefix(']')?);
     Some(Parsed { when: When::Stamp(stamp), ..Parsed::new(When::Unsaid, level, text) })

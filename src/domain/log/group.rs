@@ -40,7 +40,7 @@ pub fn identity(level: Severity, text: &str, more: &str) -> Option<u64> {
     if !level.is_grouped() {
         return None;
     }
-    let raised = exception(more).map(pattern).unwrap_or_default();
+    let raised = exception(text, more).map(pattern).unwrap_or_default();
     Some(hash([level.word(), &pattern(text), &raised]))
 }
 

@@ -16,7 +16,7 @@ use crate::ui::source::Source;
 use crate::ui::theme::Role;
 
 /// Clocks that differ by less say nothing about each other, in milliseconds.
-const SKEW_MS: f64 = 1000.0;
+const SKEW_MS: u64 = 1000;
 
 /// Draws it, with its sessions below; the rest of the area.
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, site: &Site, clock: &Clock) -> Rect {
@@ -157,8 +157,8 @@ fn pulse(db: &DatabaseReading, clock: &Clock) -> Vec<Fact> {
 }
 
 fn skew(db: &DatabaseReading) -> Option<Fact> {
-    let offset = db.clock_offset_ms.filter(|ms| ms.is_finite() && ms.abs() >= SKEW_MS)?;
-    let way = if offset > 0.0 { "ahead" } else { "behind" };
-    let text = ["▲ the server's clock is ", &format::latency(offset.abs() / 1000.0), " ", way].concat();
+    let offset = db.clock_offset_ms.filter(|ms| ms.unsigned_abs() >= SKEW_MS)?;
+    let way = if offset > 0 { "ahead" } else { "behind" };
+    let text = ["▲ the server's clock is ", &crate::domain::text::span(offset.unsigned_abs()), " ", way].concat();
     Some(fact(1, "clock", vec![piece(Role::Warning, text)]))
 }

@@ -12,6 +12,7 @@ use super::{severity, text_role};
 use crate::app::model::Model;
 use crate::app::view;
 use crate::domain::log::{Group, LogReading, Severity};
+use crate::domain::time::Timestamp;
 
 /// A group as it is shown.
 struct Row {
@@ -40,10 +41,10 @@ const COLUMNS: &[Column<Row>] = &[
     column("level", (10, 10), Align::Left, 0, Some(3), |r| severity(r.level)),
     column("count", (6, 6), Align::Right, 0, Some(1), |r| piece(Role::Accent, r.count.as_str())),
     column("/min", (5, 5), Align::Right, 3, None, |r| piece(Role::Text, r.rate.as_str())),
-    column("first", (8, 16), Align::Right, 2, Some(2), |r| {
+    column("first", (8, 11), Align::Right, 2, Some(2), |r| {
         piece(if r.new { Role::Warning } else { Role::Muted }, r.first.as_str())
     }),
-    column("last", (8, 16), Align::Right, 1, Some(0), |r| piece(Role::Text, r.last.as_str())),
+    column("last", (8, 11), Align::Right, 1, Some(0), |r| piece(Role::Text, r.last.as_str())),
     column("source", (11, 16), Align::Left, 4, None, |r| piece(Role::Muted, r.source.as_str())),
     column("the last of them", (24, u16::MAX), Align::Left, 0, None, |r| piece(text_role(r.level), r.text.as_str())),
 ];
@@ -61,7 +62,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, logs: &Lo
     if model.log_view.at_least > Severity::Warning {
         said.push(piece(Role::Filter, ["from ", model.log_view.at_least.word()].concat()));
     }
-    said.push(piece(Role::Muted, "▲ first: new since it was watched · v lines"));
+    said.push(piece(Role::Muted, "▲ first: was not in the log before · v lines"));
     let rest = facts(canvas, area, &said);
     if groups.is_empty() {
         let text = if logs.groups.is_empty() {
@@ -93,13 +94,19 @@ fn row(group: &Group, logs: &LogReading, clock: &Clock) -> Row {
     Row {
         level: group.level,
         count,
-        first: [mark, &clock.when(tally.first)].concat(),
-        last: clock.when(tally.last),
+        first: [mark, &when(clock, tally.first)].concat(),
+        last: when(clock, tally.last),
         rate: format::rate(tally.per_minute(clock.now)),
         source: logs.source(&group.example).to_owned(),
         text: group.example.summary(),
         new: group.new,
     }
+}
+
+/// A time in few columns: of a day long past the date, without its year.
+fn when(clock: &Clock, at: Timestamp) -> String {
+    let text = clock.when(at);
+    text.split_once('-').map_or(text.as_str(), |(_, rest)| rest).to_owned()
 }
 
 /// The selected one in full, where a table leaves room for it.

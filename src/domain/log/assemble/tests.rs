@@ -33,7 +33,7 @@ fn a_traceback_belongs_to_its_first_row() {
     ));
     assert_eq!(entries.len(), 2, "{entries:#?}");
     assert_eq!(
-        crate::domain::log::exception(&entries[0].more),
+        crate::domain::log::exception("", &entries[0].more),
         Some("django.db.utils.OperationalError: FATAL: no slots")
     );
     assert!(entries[0].more.contains("\n  File \"/a.py\", line 1, in f\n"));
@@ -73,6 +73,22 @@ fn parts_of_a_postgres_message_go_below_it() {
     ));
     assert_eq!(entries.len(), 2);
     assert_eq!(&*entries[0].more, "STATEMENT: select 1\n from x");
+}
+
+#[test]
+fn a_traceback_that_celery_logs_row_by_row_is_one_entry() {
+    let rows = [
+        "Traceback (most recent call last):",
+        "  File \"/usr/lib/python3.11/shutil.py\", line 722, in rmtree",
+        "FileNotFoundError: [Errno 2] No such file or directory: '/tmp/x'",
+        "Restoring 1 unacknowledged message(s)",
+    ];
+    let text: Vec<String> =
+        rows.iter().map(|r| format!("[2026-11-21 03:28:44,908: WARNING/MainProcess] {r}")).collect();
+    let entries = all(&text.join("\n"));
+    assert_eq!(entries.len(), 2, "{entries:#?}");
+    let exception = crate::domain::log::exception(&entries[0].text, &entries[0].more);
+    assert_eq!(exception, Some("FileNotFoundError: [Errno 2] No such file or directory: '/tmp/x'"));
 }
 
 #[test]
