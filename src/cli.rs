@@ -2,9 +2,11 @@
 
 pub mod args;
 pub mod backups;
+pub mod check;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod report;
 pub mod rules;
 pub mod run;
 pub mod screens;

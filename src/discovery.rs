@@ -149,6 +149,29 @@ pub(crate) fn supervisor_login(
     known.into_iter().find(|s| s.at.listens == *listens)?.at.login
 }
 
+/// A process that runs an application with a certain configuration. It knows that one's environment, so it has no `Debug`.
+pub(crate) struct Runner(Process);
+
+impl Runner {
+    /// Its id.
+    pub(crate) const fn pid(&self) -> u32 {
+        self.0.pid()
+    }
+
+    /// Its environment, as far as it is the application's own.
+    pub(crate) fn env(&self) -> BTreeMap<String, String> {
+        self.0.own_env()
+    }
+}
+
+/// The processes that run an application with one of these configuration files, and how many of that application can't
+/// be looked into.
+pub(crate) fn runners(around: &Surroundings, app: AppKind, files: &[PathBuf]) -> (Vec<Runner>, usize) {
+    let all = process::applications(around, &mut Vec::new()).into_iter().filter(|p| p.is_of(app));
+    let (known, hidden): (Vec<Process>, Vec<Process>) = all.partition(Process::is_known);
+    (known.into_iter().filter(|p| p.reads(around, files)).map(Runner).collect(), hidden.len())
+}
+
 /// The one application with this configuration file, whatever else there is.
 pub fn application(around: &Surroundings, app_config: &Path, app: Option<AppKind>) -> Discovery {
     let mut out = Discovery::default();

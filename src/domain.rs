@@ -21,6 +21,7 @@ pub mod observation;
 pub mod pace;
 pub mod people;
 pub mod reading;
+pub mod record;
 pub mod redact;
 pub mod redis;
 pub mod schedule;

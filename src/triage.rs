@@ -14,6 +14,7 @@ pub mod redis;
 pub mod rule;
 pub mod schedule;
 pub mod service;
+mod since;
 mod thresholds;
 pub mod traffic;
 pub mod web;
@@ -28,7 +29,7 @@ use crate::domain::backup::BackupsReading;
 use crate::domain::change::ChangesReading;
 use crate::domain::database::DatabaseReading;
 use crate::domain::health::HealthCheck;
-use crate::domain::history::{self, History, SeriesKey};
+use crate::domain::history::History;
 use crate::domain::host::HostReading;
 use crate::domain::id::SourceKind;
 use crate::domain::level::Level;
@@ -44,6 +45,7 @@ use crate::domain::traffic::Traffic;
 use crate::domain::updates::UpdatesReading;
 
 pub use self::rule::{Rule, rule, rules};
+pub use self::since::{Since, SinceSource};
 pub use self::thresholds::Thresholds;
 
 /// Something that is wrong, with its evidence.
@@ -85,15 +87,6 @@ impl Finding {
     pub fn is_any(&self, rules: &[&str]) -> bool {
         rules.contains(&self.rule.as_str())
     }
-}
-
-/// Since when something holds, and how that is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Since {
-    /// The time.
-    pub at: Timestamp,
-    /// Whether the change itself was seen (else it began earlier than `at`, by an unknown time).
-    pub seen: bool,
 }
 
 /// What the rules remember between two looks: since when each rule has held.
@@ -248,7 +241,7 @@ impl Claim {
     /// The same, holding since a time that its source knows.
     #[must_use]
     pub fn since(mut self, at: Timestamp, seen: bool) -> Self {
-        self.since = Some(Since { at, seen });
+        self.since = Some(Since::told(at, seen, self.source));
         self
     }
 
@@ -275,8 +268,9 @@ pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
     remember_look(memory, SourceKind::Database, facts.database.at().or(facts.database.failed_since()));
     remember_look(memory, SourceKind::Redis, facts.redis.at().or(facts.redis.failed_since()));
     remember_look(memory, SourceKind::Services, facts.services.at());
+    remember_look(memory, SourceKind::App, facts.on_disk.at());
     if let Some(silence) = silence(facts.heard, facts.silent_after_ms, facts.now, SourceKind::Health) {
-        return findings(vec![silence], facts.name, facts.now, memory, facts.history);
+        return findings(vec![silence], facts.name, facts.now, memory, facts.history, |_| None);
     }
     let mut claims = web::claims(facts, limits);
     claims.extend(database::claims(facts, limits));
@@ -286,6 +280,7 @@ pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
     claims.extend(service::claims(facts, limits));
     claims.extend(logs::claims(facts, limits));
     claims.extend(app_state::claims(facts, limits));
+    claims.extend(schedule::site_claims(facts, limits));
     claims.extend(backup::claims(facts, limits));
     // Shares are taken over the last minute, which remembers an outage for as long after it.
     if claims.iter().any(|c| fold::is_outage(c.rule)) {
@@ -293,20 +288,22 @@ pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> 
     } else if memory.outage.is_some_and(|at| facts.now.millis_since(at) <= traffic::ECHO_MS) {
         claims.retain(|c| !traffic::SHARES.contains(&c.rule));
     }
-    findings(claims, facts.name, facts.now, memory, facts.history)
+    findings(claims, facts.name, facts.now, memory, facts.history, |claim| since::told(facts, claim))
 }
 
 /// What is wrong with a host, not yet folded.
 pub fn host(facts: &HostFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> Vec<Finding> {
     remember_look(memory, SourceKind::Host, facts.reading.at());
     remember_look(memory, SourceKind::Services, facts.units.at());
+    remember_look(memory, SourceKind::Schedule, facts.schedule.at());
+    remember_look(memory, SourceKind::Updates, facts.updates.at());
     if let Some(silence) = silence(facts.heard, facts.silent_after_ms, facts.now, SourceKind::Host) {
-        return findings(vec![silence], facts.name, facts.now, memory, &History::new());
+        return findings(vec![silence], facts.name, facts.now, memory, &History::new(), |_| None);
     }
     let mut claims = host::claims(facts, limits);
     claims.extend(service::host_claims(facts));
     claims.extend(schedule::claims(facts, limits));
-    findings(claims, facts.name, facts.now, memory, &History::new())
+    findings(claims, facts.name, facts.now, memory, &History::new(), |_| None)
 }
 
 /// Old readings say nothing about now: whoever polls is stopped, or can't publish. Then nothing is known, least of all
@@ -324,7 +321,7 @@ fn silence(heard: Option<Timestamp>, limit_ms: u64, now: Timestamp, source: Sour
         suspected: false,
         source,
         at: heard,
-        since: Some(Since { at: heard, seen: true }),
+        since: Some(Since::watched(heard, true)),
     })
 }
 
@@ -336,7 +333,14 @@ fn remember_look(memory: &mut Memory, source: SourceKind, at: Option<Timestamp>)
 }
 
 /// Claims with their since: from the source, from the history on disk, or from when this watching first saw them.
-fn findings(claims: Vec<Claim>, name: &str, now: Timestamp, memory: &mut Memory, history: &History) -> Vec<Finding> {
+fn findings(
+    claims: Vec<Claim>,
+    name: &str,
+    now: Timestamp,
+    memory: &mut Memory,
+    history: &History,
+    told: impl Fn(&Claim) -> Option<Since>,
+) -> Vec<Finding> {
     let mut held = BTreeMap::new();
     let mut out = Vec::new();
     for claim in claims {
@@ -345,9 +349,9 @@ fn findings(claims: Vec<Claim>, name: &str, now: Timestamp, memory: &mut Memory,
         let old = memory.marks.get(&key).copied().filter(|m| now.millis_since(m.last) <= MARK_KEPT_MS);
         // After a gap in which nobody watched, the change itself was not seen.
         let lapsed = old.is_none() && memory.marks.contains_key(&key);
-        let watched = || Since { at: claim.at, seen: !lapsed && first.is_some_and(|first| first < claim.at) };
+        let watched = || Since::watched(claim.at, !lapsed && first.is_some_and(|first| first < claim.at));
         let since = claim.since.or(old.map(|m| m.since)).unwrap_or_else(watched);
-        let since = recalled(&claim, since, history);
+        let since = since::reconstructed(since, &claim, told(&claim), history);
         held.insert(key, Mark { since, last: now });
         let unconfirmed = web::STATES.contains(&claim.rule) && now.millis_since(since.at) < web::CONFIRMED_MS;
         debug_assert!(rule(claim.rule).is_some(), "{} is not in the catalogue", claim.rule);
@@ -367,33 +371,6 @@ fn findings(claims: Vec<Claim>, name: &str, now: Timestamp, memory: &mut Memory,
     }
     memory.marks = held;
     out
-}
-
-/// For the healthcheck's rules the history on disk may know an earlier beginning than what this watching has seen.
-fn recalled(claim: &Claim, since: Since, history: &History) -> Since {
-    if since.seen || claim.source != SourceKind::Health || !web::STATES.contains(&claim.rule) {
-        return since;
-    }
-    let Some(series) = history.get(&SeriesKey::new(history::names::HEALTH)) else { return since };
-    let mut earliest = since;
-    let mut next = history::step_of(since.at);
-    for point in series.points().rev() {
-        let at = Timestamp::from_millis(point.step.saturating_mul(history::STEP_S * 1000));
-        if next.saturating_sub(point.step) > 6 {
-            break;
-        }
-        if point.value < 0.5 {
-            if earliest.at != since.at {
-                earliest.seen = true;
-            }
-            break;
-        }
-        next = point.step;
-        if at < earliest.at && since.at.millis_since(at) > 15_000 {
-            earliest = Since { at, seen: false };
-        }
-    }
-    earliest
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod backups;
 mod canvas;
+mod changes;
 mod clock;
 mod data;
 mod detail;
@@ -17,8 +18,10 @@ mod glyphs;
 mod grid;
 mod header;
 mod host;
+mod hostdepth;
 mod hoststrips;
 mod logs;
+mod note;
 mod now;
 mod overlay;
 mod requests;
@@ -31,6 +34,7 @@ mod strips;
 mod tasks;
 mod text;
 pub mod theme;
+mod timeline;
 mod verdict;
 mod workers;
 
@@ -129,5 +133,5 @@ fn everything(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
         Screen::Backups => backups::draw(canvas, body, model, &clock),
     }
     header::foot(canvas, foot, model, &notes);
-    overlay::draw(canvas, area, model);
+    overlay::draw(canvas, area, model, &clock);
 }

@@ -1,10 +1,12 @@
 //! Puts the parts together: for each site and host one task that polls and publishes, or reads what another midwatch
 //! polls. The only layer besides [`crate::cli`] that knows backends and runtime at once.
 
+pub mod clerk;
 pub mod emit;
 mod host;
 pub mod scope;
 pub mod site;
+pub mod survey;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use self::clerk::{Desk, Polled};
 use self::emit::Emitter;
 use self::scope::{Post, Turn};
 use self::site::{Signs, WebPlan};
@@ -26,7 +29,9 @@ use crate::backends::http::{Limits, WebProbe};
 use crate::backends::logs::LogProbe;
 use crate::backends::redis::RedisProbe;
 use crate::backends::services::ServicesProbe;
+use crate::backends::store::who::who;
 use crate::config::{AppKind, Config, Found, PaceConfig, SiteConfig, StateDir};
+use crate::discovery::Surroundings;
 use crate::domain::counters::TrafficWindow;
 use crate::domain::id::{Scope, SourceKind};
 use crate::domain::observation::Observation;
@@ -36,6 +41,8 @@ use crate::runtime::driver::Wires;
 
 /// Events that may wait for the event loop; more are dropped and counted.
 const EVENTS: usize = 512;
+/// Notes that may wait to be written into the record.
+const REMARKS: usize = 64;
 /// How long what waits to be written is waited for at the end.
 const END_LIMIT: Duration = Duration::from_millis(1_500);
 
@@ -53,6 +60,10 @@ impl Watch {
         let (poll_now, poll_now_receiver) = watch::channel(0);
         let (memories, memories_receiver) = watch::channel(std::collections::BTreeMap::new());
         let (ending, ending_receiver) = watch::channel(false);
+        let (away, away_receiver) = watch::channel(false);
+        let (polled, polled_receiver) = Polled::none();
+        let (looks, looks_receiver) = watch::channel(std::collections::BTreeMap::new());
+        let (remarks, remarks_receiver) = mpsc::channel(REMARKS);
         let post = |scope, state: &StateDir| Post {
             scope,
             events: events.clone(),
@@ -60,23 +71,40 @@ impl Watch {
             poll_now: poll_now_receiver.clone(),
             memories: memories_receiver.clone(),
             ending: ending_receiver.clone(),
+            away: away_receiver.clone(),
+            polled: polled.clone(),
         };
         let mut tasks = JoinSet::new();
+        tasks.spawn(clerk::keep(Desk {
+            state: config.state.clone(),
+            who: who(&Surroundings::of_process().env),
+            polled: polled.clone(),
+            looks: looks_receiver,
+            remarks: remarks_receiver,
+            events: events.clone(),
+            ending: ending_receiver.clone(),
+        }));
         let host = post(Scope::Host(config.host.clone()), &config.state);
         let (poll_now_host, of_host) = (poll_now_receiver.clone(), Arc::clone(config));
-        tasks.spawn(host.watch(move |turn| async move { host::poll(&of_host, turn, poll_now_host).await }));
+        tasks.spawn(host.watch(move |turn| {
+            let (config, poll_now) = (Arc::clone(&of_host), poll_now_host.clone());
+            async move { host::poll(&config, turn, poll_now).await }
+        }));
         for index in 0..config.sites.len() {
             let Some(site) = config.sites.get(index) else { continue };
             let post = post(Scope::Site(site.id.clone()), &config.state);
             let of_logs = Arc::clone(config);
             let (config, poll_now) = (Arc::clone(config), poll_now_receiver.clone());
-            tasks.spawn(post.watch(move |turn| async move {
-                if let Some(site) = config.sites.get(index) {
-                    let state = match &config.state {
-                        StateDir::Directory(dir) => Some(dir.as_path()),
-                        StateDir::Memory(_) => None,
-                    };
-                    poll_site(site, &config.pace, turn, poll_now, (state, config.read_only)).await;
+            tasks.spawn(post.watch(move |turn| {
+                let (config, poll_now) = (Arc::clone(&config), poll_now.clone());
+                async move {
+                    if let Some(site) = config.sites.get(index) {
+                        let state = match &config.state {
+                            StateDir::Directory(dir) => Some(dir.as_path()),
+                            StateDir::Memory(_) => None,
+                        };
+                        poll_site(site, &config.pace, turn, poll_now, (state, config.read_only)).await;
+                    }
                 }
             }));
             // Logs cost their writer nothing and are too much for the store: each midwatch reads them for itself.
@@ -92,7 +120,8 @@ impl Watch {
                 }
             });
         }
-        (Self { tasks, ending }, Wires { events: receiver, poll_now, memories })
+        let wires = Wires { events: receiver, poll_now, memories, looks, remarks, away, polled: polled_receiver };
+        (Self { tasks, ending }, wires)
     }
 
     /// Lets what waits be written, then ends.
@@ -168,15 +197,50 @@ async fn poll_site(
     pace: &PaceConfig,
     turn: Turn,
     poll_now: watch::Receiver<u64>,
-    (state, read_only): (Option<&Path>, bool),
+    place: (Option<&Path>, bool),
 ) {
     let Turn { emit, past } = turn;
     let (tell, signs) = watch::channel(Signs::GOOD);
+    let web = async {
+        let now = clock::now();
+        let window = match past.counters {
+            Some((counters, at)) => TrafficWindow::seeded(counters, -seconds(now.millis_since(at))),
+            None => TrafficWindow::new(),
+        };
+        let plan = WebPlan {
+            pace: pace.clone(),
+            direct: site.direct.is_some(),
+            no_metrics: site.metrics.as_ref().err().cloned(),
+            seed: u64::from(std::process::id()) ^ now.as_millis().unsigned_abs(),
+            pending: past.pending,
+        };
+        match WebProbe::new(site, Limits::with_hang(pace.hang)) {
+            Ok(probe) => site::web(probe, plan, window, emit.clone(), signs, poll_now.clone()).await,
+            Err(why) => emit.seen(Observation::Health(Seen::Unseen(why)), 0),
+        }
+    };
+    tokio::join!(web, below(site, pace, &emit, &poll_now, place, &tell));
+    // Each of them may have nothing to do; the scope is watched all the same.
+    std::future::pending::<()>().await;
+}
+
+/// Polls everything of a site but its web side.
+async fn below(
+    site: &SiteConfig,
+    pace: &PaceConfig,
+    emit: &Emitter,
+    poll_now: &watch::Receiver<u64>,
+    (state, read_only): (Option<&Path>, bool),
+    tell: &watch::Sender<Signs>,
+) {
     let database = async {
         match &site.database {
             Ok(config) => {
                 let told = |seen: &Seen<crate::domain::database::DatabaseReading>| {
-                    let good = matches!(seen, Seen::Value(db) if db.waiting.unwrap_or(0) == 0);
+                    let locked = |db: &crate::domain::database::DatabaseReading| {
+                        db.waiting.unwrap_or(0) > 0 || db.file.as_ref().is_some_and(|file| file.locked)
+                    };
+                    let good = matches!(seen, Seen::Value(db) if !locked(db));
                     tell.send_if_modified(|signs| std::mem::replace(&mut signs.database, good) != good);
                 };
                 site::observe(
@@ -203,24 +267,6 @@ async fn poll_site(
         let probe = RedisProbe::of(site.redis.as_ref().ok(), site.broker.as_ref().ok(), site.app);
         site::observe(probe, pace.redis, emit.clone(), poll_now.clone(), Observation::Redis, told).await;
     };
-    let web = async {
-        let now = clock::now();
-        let window = match past.counters {
-            Some((counters, at)) => TrafficWindow::seeded(counters, -seconds(now.millis_since(at))),
-            None => TrafficWindow::new(),
-        };
-        let plan = WebPlan {
-            pace: pace.clone(),
-            direct: site.direct.is_some(),
-            no_metrics: site.metrics.as_ref().err().cloned(),
-            seed: u64::from(std::process::id()) ^ now.as_millis().unsigned_abs(),
-            hold_ms: past.pending_until.map_or(0, |until| until.millis_since(now)),
-        };
-        match WebProbe::new(site, Limits::with_hang(pace.hang)) {
-            Ok(probe) => site::web(probe, plan, window, emit.clone(), signs, poll_now.clone()).await,
-            Err(why) => emit.seen(Observation::Health(Seen::Unseen(why)), 0),
-        }
-    };
     let again = || (emit.clone(), poll_now.clone());
     let services = {
         let (emit, poll_now) = again();
@@ -242,9 +288,7 @@ async fn poll_site(
         let wrap = |seen| Observation::App(Box::new(seen));
         site::observe(AppProbe::new(site), pace.backups, emit, poll_now, wrap, |_| {})
     };
-    tokio::join!(database, redis, web, services, access, backups, on_disk);
-    // Each of them may have nothing to do; the scope is watched all the same.
-    std::future::pending::<()>().await;
+    tokio::join!(database, redis, services, access, backups, on_disk);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "five minutes of milliseconds fit")]

@@ -75,6 +75,16 @@ pub enum Action {
     Clock,
     /// The next theme.
     NextTheme,
+    /// Write a note into the incident record.
+    Note,
+    /// Acknowledge the selected finding in the incident record.
+    Acknowledge,
+    /// Show the incident record.
+    Timeline,
+    /// Set the incident's severity, 1 to 5.
+    Severity(u8),
+    /// Say that the incident is over.
+    Resolved,
     /// Copy what is selected.
     Copy,
     /// Copy the whole screen as text.
@@ -103,6 +113,10 @@ pub enum Mode {
     Palette,
     /// In the filter line, where characters are typed.
     Filter,
+    /// In a note, where characters are typed.
+    Note,
+    /// In the incident record.
+    Timeline,
 }
 
 /// What the registry says of one action.
@@ -231,6 +245,43 @@ pub const ACTIONS: &[ActionSpec] = &[
     spec(Action::ZoomIn, "zoom-in", "less time", "Show less time in the strips.", &["+", "="], None),
     spec(Action::Clock, "clock", "clock", "UTC or local time first.", &["U"], None),
     spec(Action::NextTheme, "theme", "theme", "The next theme.", &["T"], None),
+    spec(
+        Action::Note,
+        "note",
+        "note",
+        "Write a note into the incident record (`TODO: …` is listed apart); `N` too, but in the logs.",
+        &["a"],
+        None,
+    ),
+    spec(
+        Action::Acknowledge,
+        "acknowledge",
+        "acknowledge",
+        "Acknowledge the selected finding, for an hour or as typed.",
+        &["A"],
+        None,
+    ),
+    spec(
+        Action::Timeline,
+        "timeline",
+        "record",
+        "The incident record: what happened when, and who said what.",
+        &["t"],
+        None,
+    ),
+    spec(
+        Action::Severity(1),
+        "sev-1",
+        "SEV-1",
+        "Set the severity: all of it is down, the public must be told.",
+        &[],
+        None,
+    ),
+    spec(Action::Severity(2), "sev-2", "SEV-2", "Set the severity: many people can't use it.", &[], None),
+    spec(Action::Severity(3), "sev-3", "SEV-3", "Set the severity: something is broken, or will be soon.", &[], None),
+    spec(Action::Severity(4), "sev-4", "SEV-4", "Set the severity: a nuisance.", &[], None),
+    spec(Action::Severity(5), "sev-5", "SEV-5", "Set the severity: nobody but us notices.", &[], None),
+    spec(Action::Resolved, "resolved", "resolved", "Say that the incident is over.", &[], None),
     spec(Action::Copy, "copy", "copy", "Copy what is selected (OSC 52: works over SSH).", &["y"], Some(6)),
     spec(Action::CopyScreen, "copy-screen", "copy screen", "Copy the screen as plain text.", &["Y"], None),
     spec(Action::Help, "help", "help", "This help.", &["?", "F1"], Some(4)),

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::action::Action;
 use super::event::Storage;
 use super::keymap::Keymap;
+use super::line::Line;
+use super::record::Timeline;
 use super::table::Table;
 use super::view::logs::LogView;
 use crate::domain::access::AccessReading;
@@ -82,6 +84,18 @@ pub enum Overlay {
     Filter {
         /// The filter before, for Esc.
         before: String,
+    },
+    /// A note for the incident record is being typed.
+    Note {
+        /// What was typed.
+        line: Line,
+        /// The identity of the finding it is about.
+        about: Option<String>,
+    },
+    /// The incident record.
+    Timeline {
+        /// Its filter is being typed.
+        typing: bool,
     },
 }
 
@@ -217,6 +231,11 @@ pub struct Host {
 }
 
 impl Host {
+    /// Its scope.
+    pub fn scope(&self) -> Scope {
+        Scope::Host(self.id.clone())
+    }
+
     /// A host nothing is known of yet.
     pub fn new(id: HostId) -> Self {
         Self {
@@ -279,6 +298,8 @@ pub struct Model {
     pub log_view: LogView,
     /// Table of backups on Backups.
     pub backups: Table,
+    /// The incident record.
+    pub timeline: Timeline,
     /// Index into [`ZOOMS`].
     pub zoom: usize,
     /// UTC first rather than local time.
@@ -335,6 +356,7 @@ impl Model {
             log_groups: Table::default(),
             log_view: LogView::default(),
             backups: Table::default(),
+            timeline: Timeline::default(),
             zoom: 2,
             utc_first: true,
             theme: 0,

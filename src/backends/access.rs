@@ -1,6 +1,7 @@
 //! The access logs of a site: found by themselves, read incrementally on a thread of their own, counted by route.
 
 mod find;
+mod journal;
 mod tail;
 
 use std::os::unix::fs::MetadataExt as _;
@@ -8,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::find::{Found, Wanted, find};
+use self::journal::Journal;
 use self::tail::Tail;
 use super::errand::{Answer, Errand};
 use crate::config::{AppKind, SiteConfig, without_login};
@@ -46,10 +48,17 @@ struct Reader {
 #[derive(Debug)]
 struct Log {
     found: Found,
-    tail: Tail,
+    source: Source,
     state: LogFile,
     /// The time of the first request that was read.
     first: Option<Timestamp>,
+}
+
+/// Where its lines come from.
+#[derive(Debug)]
+enum Source {
+    File(Tail),
+    Journal(Journal),
 }
 
 impl AccessProbe {
@@ -179,12 +188,16 @@ impl Log {
             shared_with: found.shared_with.iter().map(|name| plain(name, 80)).collect(),
             ..LogFile::default()
         };
-        Self { tail: Tail::new(found.path.clone()), found, state, first: None }
+        let source = match &found.unit {
+            Some(unit) => Source::Journal(Journal::new(unit.clone())),
+            None => Source::File(Tail::new(found.path.clone())),
+        };
+        Self { source, found, state, first: None }
     }
 
     fn read(&mut self, tally: &mut Tally, host: &str, offset_s: i64) {
-        let Self { found, tail, state, first } = self;
-        let read = tail.read(|line| {
+        let Self { found, source, state, first } = self;
+        let mut take = |line: &str| {
             let Some(entry) = found.format.parse(line, offset_s) else {
                 state.others += u64::from(!line.trim().is_empty());
                 return;
@@ -205,9 +218,15 @@ impl Log {
             state.timed |= entry.took_s.is_some();
             *first = Some(first.map_or(entry.at, |known| known.min(entry.at)));
             tally.note(&entry);
-        });
-        state.skipped = tail.skipped();
-        state.trouble = read.err().map(|error| trouble(tail.path(), &error));
+        };
+        let trouble = match source {
+            Source::File(tail) => {
+                let read = tail.read(&mut take);
+                (read.err().map(|error| trouble(tail.path(), &error)), tail.skipped())
+            }
+            Source::Journal(journal) => (journal.read(&mut take).err(), 0),
+        };
+        (state.trouble, state.skipped) = trouble;
     }
 }
 

@@ -14,12 +14,14 @@ mod plan;
 pub mod program;
 pub mod proofs;
 mod repository;
+mod size;
 mod sqlite;
 mod strays;
 mod survey;
 mod surveyor;
 mod tar;
 mod timers;
+mod turn;
 pub mod verify;
 mod writers;
 

@@ -18,7 +18,6 @@ mod oom;
 mod openfiles;
 mod pressure;
 mod processes;
-mod program;
 mod sweep;
 mod targets;
 

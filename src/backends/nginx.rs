@@ -28,6 +28,8 @@ pub(super) struct Server {
     pub(super) logs: Vec<Log>,
     /// Files of its certificates.
     pub(super) certificates: Vec<PathBuf>,
+    /// Directories it serves files from under a path of their own (`location /static/ { alias …; }`).
+    pub(super) directories: Vec<PathBuf>,
 }
 
 /// One access log.
@@ -92,6 +94,15 @@ pub(super) fn configurations() -> Vec<PathBuf> {
     all
 }
 
+/// The directory a location with a plain path serves files from.
+fn directory(location: &Directive) -> Option<String> {
+    let at = location.args.last().filter(|at| at.starts_with('/') && at.len() > 1)?;
+    let prefix = location.args.len() == 1 || location.args.first().is_some_and(|a| a == "^~" || a == "=");
+    let alias = location.named("alias").find_map(first);
+    let root = || Some([location.named("root").find_map(first)?.trim_end_matches('/'), at].concat());
+    alias.or_else(root).filter(|path| prefix && !path.contains('$'))
+}
+
 /// Every server of the configuration at `path`.
 ///
 /// # Errors
@@ -122,12 +133,13 @@ pub(super) fn servers(path: &Path) -> Result<Vec<Server>, String> {
         for server in http.named("server").take(SERVERS - out.len().min(SERVERS)) {
             let (told, own) = logs(server);
             let mut logs_here = if told { own } else { outer.clone() };
-            let mut backends = Vec::new();
+            let (mut backends, mut directories) = (Vec::new(), Vec::new());
             let mut inside: Vec<&Directive> = server.block.iter().collect();
             while let Some(directive) = inside.pop() {
                 match directive.name.as_str() {
                     "proxy_pass" | "uwsgi_pass" | "grpc_pass" => backends.extend(first(directive).map(|to| asked(&to))),
                     "location" | "if" | "limit_except" => {
+                        directories.extend(directory(directive).map(|path| place(&path)));
                         inside.extend(&directive.block);
                         logs_here.extend(logs(directive).1);
                     }
@@ -147,6 +159,7 @@ pub(super) fn servers(path: &Path) -> Result<Vec<Server>, String> {
                     .filter(|p| !p.contains('$'))
                     .map(|p| place(&p))
                     .collect(),
+                directories,
             });
         }
     }

@@ -4,7 +4,7 @@
 //! time limit. All of it only reads.
 
 mod asked;
-mod command;
+pub(super) mod command;
 mod containers;
 mod memory;
 mod processes;
@@ -127,6 +127,14 @@ impl ServicesProbe {
 
 fn whose(user: Option<&UserManager>) -> Whose {
     user.map_or(Whose::System, |user| Whose::User(user.clone()))
+}
+
+/// What systemd says, asked through `systemctl`: of the system's manager, or of that of a user.
+///
+/// # Errors
+/// A sentence that says what would help.
+pub(super) async fn systemctl(user: Option<&UserManager>, arguments: &[String]) -> Result<String, String> {
+    systemd::systemctl(&whose(user), arguments).await.map_err(|trouble| trouble.why)
 }
 
 fn now() -> Timestamp {

@@ -181,6 +181,10 @@ fn effective(config: &Config) -> String {
     for site in &config.sites {
         lines.push(format!("\n[sites.{}]", quoted(&site.id.0)));
         lines.extend(site_lines(site, quoted));
+        for service in &site.services {
+            lines.push(format!("[sites.{}.services.{}]", quoted(&site.id.0), quoted(&service.name)));
+            lines.extend(service.keys().into_iter().map(|(key, value)| format!("{key} = {}", quoted(&value))));
+        }
     }
     lines.push(String::new());
     lines.join("\n")

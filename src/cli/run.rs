@@ -17,7 +17,7 @@ use crate::watch::{self, Watch};
 /// A wrong call of a command that checks something: the Monitoring Plugins' "unknown".
 pub(super) const USAGE_OF_A_CHECK: u8 = 3;
 /// A wrong call of any other command (`EX_USAGE`).
-const USAGE: u8 = 64;
+pub(super) const USAGE: u8 = 64;
 /// A configuration that can't be used (`EX_CONFIG`).
 const BAD_CONFIG: u8 = 78;
 /// midwatch itself failed (`EX_SOFTWARE`).
@@ -71,11 +71,27 @@ fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
             None => super::demo::demo(&cli.global, args.fault, args.headless),
         },
         Some(Command::Doctor { output }) => with_config(&cli.global, USAGE_OF_A_CHECK, |config, sandbox| {
-            let (text, code) = super::doctor::doctor(&config, &sandbox, output == Form::Json);
+            let config = Arc::new(config);
+            let runtime = runtime()?;
+            let model = runtime.block_on(crate::watch::survey::survey(&config, SURVEY));
+            runtime.shutdown_timeout(SHUTDOWN);
+            let (text, code) = super::doctor::doctor(&config, &model, &sandbox, output == Form::Json);
             say(text.as_bytes())?;
             Ok(code)
         }),
         Some(Command::Status(args)) => status(&cli.global, &args),
+        Some(Command::Check(args)) => with_config(&cli.global, USAGE_OF_A_CHECK, |config, _| {
+            let runtime = runtime()?;
+            let code = runtime.block_on(super::check::run(Arc::new(config), &args));
+            runtime.shutdown_timeout(SHUTDOWN);
+            code
+        }),
+        Some(Command::Report(args)) => with_config(&cli.global, BAD_CONFIG, |config, _| {
+            let runtime = runtime()?;
+            let code = runtime.block_on(super::report::run(&config, &args));
+            runtime.shutdown_timeout(SHUTDOWN);
+            code
+        }),
         Some(Command::Record) => with_config(&cli.global, BAD_CONFIG, |config, _| record(config)),
         Some(Command::Tui) => tui(&cli.global),
         None if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() => tui(&cli.global),
@@ -130,6 +146,9 @@ pub(super) fn runtime() -> color_eyre::Result<tokio::runtime::Runtime> {
         .build()
         .wrap_err("the runtime could not be started")
 }
+
+/// How long `doctor` waits for what it looks at.
+const SURVEY: Duration = Duration::from_secs(8);
 
 /// How long threads that still wait for something are waited for at the end.
 const SHUTDOWN: Duration = Duration::from_millis(100);
@@ -201,6 +220,6 @@ pub(super) fn say(bytes: &[u8]) -> color_eyre::Result<u8> {
 }
 
 /// Writes a line to standard error, if that is still there.
-fn say_error(line: &str) {
+pub(super) fn say_error(line: &str) {
     writeln!(std::io::stderr(), "{line}").ok();
 }

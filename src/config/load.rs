@@ -298,10 +298,12 @@ fn thresholds(thresholds: &mut Thresholds, source: &mut Source) {
         .and_then(|mut file| file.remove("thresholds"))
         .and_then(|table| table.try_into().ok());
     let (Some(written), Ok(mut merged)) = (written, toml::Table::try_from(&*thresholds)) else { return };
+    let usual = toml::Table::try_from(Thresholds::default()).unwrap_or_default();
     for (key, value) in written {
         #[expect(clippy::cast_precision_loss, reason = "only compared with 0 and 1")]
         let number = value.as_float().or_else(|| value.as_integer().map(|n| n as f64));
-        let share = !["_s", "_ms", "_hours", "_days", "_count", "_mb"].iter().any(|unit| key.ends_with(unit));
+        // A limit that is a share has one by default.
+        let share = usual.get(&key).and_then(toml::Value::as_float).is_some_and(|usual| (0.0..=1.0).contains(&usual));
         let most = if share { 1.0 } else { f64::MAX };
         if !number.is_some_and(|n| (0.0..=most).contains(&n)) {
             let what = if share { "must be a share from 0.0 to 1.0" } else { "must be 0 or more" };

@@ -29,6 +29,32 @@ pub struct ServiceConfig {
     pub found: String,
 }
 
+impl ServiceConfig {
+    /// The keys of its table as they could be written, and their values.
+    pub fn keys(&self) -> Vec<(&'static str, String)> {
+        let mut keys = vec![("role", self.role.word().to_owned())];
+        match &self.place {
+            ServicePlace::Unit { unit, user } => {
+                keys.push(("unit", unit.clone()));
+                keys.extend(user.as_ref().map(|user| ("user", user.uid.to_string())));
+            }
+            ServicePlace::Compose { socket, .. } => {
+                keys.push(("compose", self.place.name()));
+                keys.push(("socket", socket.display().to_string()));
+            }
+            ServicePlace::Supervisor { at, program } => {
+                keys.push(("supervisor", program.clone()));
+                keys.push(("socket", at.listens.to_string()));
+            }
+            ServicePlace::Process { words, uid } => {
+                keys.push(("process", words.join(" ")));
+                keys.extend(uid.map(|uid| ("user", uid.to_string())));
+            }
+        }
+        keys
+    }
+}
+
 /// Who runs a service, and under which name.
 #[derive(Debug, Clone)]
 pub enum ServicePlace {
@@ -148,7 +174,8 @@ pub struct ServiceFile {
     pub role: Option<Role>,
     /// A unit of systemd: `pretix-web.service`.
     pub unit: Option<String>,
-    /// The user whose manager the unit is of, by name or number; left out: the system's.
+    /// The user whose manager the unit is of, or as whom the processes run, by name or number; left out: the system's
+    /// manager, any user.
     pub user: Option<String>,
     /// A service of a Compose project: `project/service`, or the service alone.
     pub compose: Option<String>,

@@ -146,6 +146,24 @@ impl Process {
         self.pid
     }
 
+    /// Whether it runs this application.
+    pub(super) fn is_of(&self, app: AppKind) -> bool {
+        self.app == app
+    }
+
+    /// Whether it can be looked into.
+    pub(super) const fn is_known(&self) -> bool {
+        self.inside.is_some()
+    }
+
+    /// What of its environment configures the application.
+    pub(super) fn own_env(&self) -> BTreeMap<String, String> {
+        let prefix = format!("{}_", name(self.app).to_uppercase());
+        let env = self.inside.iter().flat_map(|inside| inside.env.iter());
+        let ours = env.filter(|(k, _)| k.strip_prefix("FILE__").unwrap_or(k).starts_with(&prefix));
+        ours.map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+
     /// The configuration files it reads, and whether it was told which; never one that it may not read itself.
     fn files(&self, around: &Surroundings) -> Option<(Vec<PathBuf>, bool)> {
         let inside = self.inside.as_ref()?;

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::Surroundings;
-use super::trust::bytes;
+use super::trust::{bytes, contained};
 use crate::domain::service::Role;
 
 /// More processes than these are not looked at.
@@ -33,6 +33,8 @@ pub(super) struct Running {
     pub(super) uid: u32,
     pub(super) words: Vec<String>,
     pub(super) role: Option<Role>,
+    /// The port it listens on, where its command line or its own files say.
+    pub(super) port: Option<u16>,
     pub(super) keeper: Keeper,
 }
 
@@ -43,10 +45,10 @@ pub(super) fn running(around: &Surroundings) -> Vec<Running> {
         .map(|dir| dir.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).take(PROCESSES).collect())
         .unwrap_or_default();
     pids.sort_unstable();
-    pids.into_iter().filter_map(|pid| look(&proc, pid)).collect()
+    pids.into_iter().filter_map(|pid| look(around, &proc, pid)).collect()
 }
 
-fn look(proc: &Path, pid: u32) -> Option<Running> {
+fn look(around: &Surroundings, proc: &Path, pid: u32) -> Option<Running> {
     let dir = proc.join(pid.to_string());
     let words: Vec<String> = bytes(&dir.join("cmdline"), LINE)
         .ok()?
@@ -66,10 +68,38 @@ fn look(proc: &Path, pid: u32) -> Option<Running> {
         pid,
         parent: parent.unwrap_or(0),
         uid: std::fs::metadata(&dir).map_or(u32::MAX, |meta| meta.uid()),
-        words,
         role,
-        keeper: keeper(&String::from_utf8_lossy(&cgroup)),
+        port: port(around, role, &words),
+        // A unit of a system within this one is none of ours.
+        keeper: if contained(around, &dir) { Keeper::Container } else { keeper(&String::from_utf8_lossy(&cgroup)) },
+        words,
     })
+}
+
+/// The port of a server: as its command line says (`postgres -p 5432`, `redis-server 127.0.0.1:6379`, `--port=3306`), of
+/// PostgreSQL as the fourth line of its `postmaster.pid` does.
+fn port(around: &Surroundings, role: Option<Role>, words: &[String]) -> Option<u16> {
+    let named = named_port(words);
+    if named.is_some() || role != Some(Role::Database) {
+        return named;
+    }
+    let dir = words.windows(2).find_map(|pair| matches!(pair, [d, _] if d == "-D").then(|| pair.get(1)).flatten())?;
+    let file = bytes(&around.at(&Path::new(dir).join("postmaster.pid")), 4096).ok()?;
+    String::from_utf8_lossy(&file).lines().nth(3)?.trim().parse().ok()
+}
+
+fn named_port(words: &[String]) -> Option<u16> {
+    let words: Vec<&str> = words.iter().flat_map(|word| word.split_ascii_whitespace()).collect();
+    let pairs = words.windows(2).find_map(|pair| match pair {
+        ["-p" | "--port", port] => port.parse().ok(),
+        _ => None,
+    });
+    let single = |word: &&str| {
+        let value = word.strip_prefix("--port=").or_else(|| word.strip_prefix("port="));
+        let value = value.or_else(|| word.rsplit_once(':').map(|(_, port)| port));
+        value.and_then(|port| port.parse().ok())
+    };
+    pairs.or_else(|| words.iter().find_map(single))
 }
 
 /// Whether a command line is supervisord's: `/usr/bin/python3 /usr/bin/supervisord -n -c …`.
@@ -109,7 +139,7 @@ fn keeper(text: &str) -> Keeper {
 
 #[cfg(test)]
 mod tests {
-    use super::{Keeper, keeper};
+    use super::{Keeper, keeper, named_port};
 
     #[test]
     fn a_control_group_tells_who_keeps_a_process() {
@@ -131,6 +161,20 @@ mod tests {
             ("", Keeper::Nobody),
         ] {
             assert_eq!(keeper(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn ports_are_read_from_command_lines() {
+        for (line, port) in [
+            ("/usr/bin/redis-server 127.0.0.1:56379", Some(56379)),
+            ("redis-server *:6379", Some(6379)),
+            ("postgres|-D|/x|-p|55432", Some(55432)),
+            ("mariadbd|--port=3307", Some(3307)),
+            ("postgres|-D|/x|-c|port=5433", Some(5433)),
+            ("nginx: master process /usr/sbin/nginx -g daemon on;", None),
+        ] {
+            assert_eq!(named_port(&line.split('|').map(ToOwned::to_owned).collect::<Vec<_>>()), port, "{line}");
         }
     }
 }

@@ -179,7 +179,7 @@ impl Machine<'_> {
             match &process.keeper {
                 Keeper::Unit(unit) => found.unit(unit, None, role, false, by),
                 Keeper::UserUnit(unit, uid) => {
-                    found.unit(unit, Some(UserManager::of(*uid, self.around)), role, false, by)
+                    found.unit(unit, Some(UserManager::of(*uid, self.around)), role, false, by);
                 }
                 Keeper::Container => {}
                 Keeper::Nobody => {
@@ -209,14 +209,12 @@ impl Machine<'_> {
             let path = self.around.at(path);
             path.canonicalize().unwrap_or(path)
         };
-        match env.get(&format!("{}_CONFIG_FILE", app.to_uppercase())) {
-            Some(path) => real(&cwd.unwrap_or(Path::new("/")).join(path)) == real(source),
-            None => {
-                let usual = format!("/etc/{app}/{app}.cfg");
-                let beside = cwd.map(|cwd| cwd.join(format!("{app}.cfg")));
-                alone || real(source) == real(Path::new(&usual)) || beside.is_some_and(|b| real(&b) == real(source))
-            }
+        if let Some(path) = env.get(&format!("{}_CONFIG_FILE", app.to_uppercase())) {
+            return real(&cwd.unwrap_or(Path::new("/")).join(path)) == real(source);
         }
+        let usual = format!("/etc/{app}/{app}.cfg");
+        let beside = cwd.map(|cwd| cwd.join(format!("{app}.cfg")));
+        alone || real(source) == real(Path::new(&usual)) || beside.is_some_and(|b| real(&b) == real(source))
     }
 
     /// The servers on this machine that the site stands on.
@@ -258,41 +256,38 @@ impl Machine<'_> {
             right && names.contains(&stem) && name.ends_with(".service")
         };
         let of_role: Vec<&Running> = self.running.iter().filter(|p| p.role == Some(role)).collect();
-        // A command line that names another port is another server; most name none.
-        let elsewhere = |p: &Running| named_port(&p.words).is_some_and(|named| named != port);
-        let here = |p: &&&Running| named_port(&p.words) == Some(port);
-        let kept = |p: &&Running| match &p.keeper {
+        // One that listens elsewhere is another server; of many nobody says where.
+        let elsewhere = |p: &&&Running| p.port.is_some_and(|named| named != port);
+        let here = |p: &&&Running| p.port == Some(port);
+        let unit_of = |p: &&Running| match &p.keeper {
             Keeper::Unit(unit) if fits(unit) => Some(unit.clone()),
             Keeper::Unit(_) | Keeper::UserUnit(..) | Keeper::Container | Keeper::Nobody => None,
         };
+        let plain: Vec<&Running> = of_role.iter().filter(|p| p.keeper == Keeper::Nobody).copied().collect();
+        let masters: Vec<&Running> =
+            plain.iter().filter(|p| !plain.iter().any(|o| o.pid == p.parent)).copied().collect();
         // Debian's `postgresql.service` only starts the others.
         let real =
             |name: &str| name != "postgresql.service" || !self.units.iter().any(|u| u.name.starts_with("postgresql@"));
-        let sure: BTreeSet<String> = of_role.iter().filter(here).filter_map(&kept).collect();
-        let running: BTreeSet<String> = of_role.iter().filter(|p| !elsewhere(p)).filter_map(&kept).collect();
-        let wanted = self.units.iter().filter(|u| u.wanted && !u.user && fits(&u.name) && real(&u.name));
-        let wanted: BTreeSet<String> = wanted.map(|u| u.name.clone()).collect();
-        let units = if !sure.is_empty() {
-            sure
-        } else if !running.is_empty() {
-            running
-        } else {
-            wanted
-        };
+        let sure: BTreeSet<String> = of_role.iter().filter(here).filter_map(unit_of).collect();
+        let mut one = masters.iter().find(here).copied().filter(|_| sure.is_empty());
+        let mut units = sure;
+        if units.is_empty() && one.is_none() {
+            units = of_role.iter().filter(|p| !elsewhere(p)).filter_map(unit_of).collect();
+        }
+        if units.is_empty() && one.is_none() {
+            let wanted = self.units.iter().filter(|u| u.wanted && !u.user && fits(&u.name) && real(&u.name));
+            // One that runs, and listens elsewhere, is not the one.
+            let other = |name: &String| of_role.iter().any(|p| elsewhere(&p) && unit_of(p).as_ref() == Some(name));
+            units = wanted.map(|u| u.name.clone()).filter(|name| !other(name)).collect();
+        }
         for unit in &units {
             found.unit(unit, None, role, true, "its usual name".to_owned());
         }
-        if !units.is_empty() {
-            return;
+        let rest: Vec<&Running> = masters.iter().filter(|p| !elsewhere(p)).copied().collect();
+        if units.is_empty() && one.is_none() && rest.len() == 1 {
+            one = rest.first().copied();
         }
-        let plain: Vec<&&Running> = of_role.iter().filter(|p| p.keeper == Keeper::Nobody && !elsewhere(p)).collect();
-        let masters: Vec<&&&Running> = plain.iter().filter(|p| !plain.iter().any(|o| o.pid == p.parent)).collect();
-        let sure: Vec<&&&&Running> = masters.iter().filter(|p| here(p)).collect();
-        let one = match (sure.as_slice(), masters.as_slice()) {
-            ([one], _) => Some(***one),
-            ([], [one]) => Some(**one),
-            _ => None,
-        };
         if let Some(process) = one {
             let place = ServicePlace::Process { words: telling(&process.words), uid: Some(process.uid) };
             let by = format!("process {}, port {port}", process.pid);
@@ -307,21 +302,6 @@ fn found_into(found: &mut Services) -> impl FnMut(&str, Role, ServicePlace, Stri
 
 fn is_local(host: &str) -> bool {
     matches!(host, "" | "localhost" | "127.0.0.1" | "::1" | "[::1]")
-}
-
-/// The port in a server's command line: `postgres -p 5432`, `redis-server 127.0.0.1:6379`, `--port=3306`.
-fn named_port(words: &[String]) -> Option<u16> {
-    let words: Vec<&str> = words.iter().flat_map(|word| word.split_ascii_whitespace()).collect();
-    let pairs = words.windows(2).find_map(|pair| match pair {
-        ["-p" | "--port", port] => port.parse().ok(),
-        _ => None,
-    });
-    let single = |word: &&str| {
-        let value = word.strip_prefix("--port=").or_else(|| word.strip_prefix("port="));
-        let value = value.or_else(|| word.rsplit_once(':').map(|(_, port)| port));
-        value.and_then(|port| port.parse().ok())
-    };
-    pairs.or_else(|| words.iter().find_map(single))
 }
 
 /// The words of a command line that stay the same from start to start and tell it from others: its program, and the
@@ -351,7 +331,7 @@ fn telling(words: &[String]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{named_port, telling};
+    use super::telling;
 
     fn words(line: &str) -> Vec<String> {
         line.split('|').map(ToOwned::to_owned).collect()
@@ -375,20 +355,6 @@ mod tests {
             ("/usr/bin/redis-server 127.0.0.1:56379", "/usr/bin/redis-server 127.0.0.1:56379"),
         ] {
             assert_eq!(telling(&words(line)).join(" "), expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn ports_are_read_from_command_lines() {
-        for (line, port) in [
-            ("/usr/bin/redis-server 127.0.0.1:56379", Some(56379)),
-            ("redis-server *:6379", Some(6379)),
-            ("postgres|-D|/x|-p|55432", Some(55432)),
-            ("mariadbd|--port=3307", Some(3307)),
-            ("postgres|-D|/x|-c|port=5433", Some(5433)),
-            ("nginx: master process /usr/sbin/nginx -g daemon on;", None),
-        ] {
-            assert_eq!(named_port(&words(line)), port, "{line}");
         }
     }
 }

@@ -155,14 +155,13 @@ fn take(text: &str, sections: &mut Sections) {
 
 fn place(sections: &Sections) -> Option<SupervisorPlace> {
     let get = |section: &str, key: &str| sections.get(section)?.get(key).filter(|v| !v.is_empty()).cloned();
-    let (section, listens) = match get("unix_http_server", "file") {
-        Some(file) => ("unix_http_server", Listener::Unix(PathBuf::from(file))),
-        None => {
-            let port = get("inet_http_server", "port")?;
-            let (host, port) = port.rsplit_once(':').unwrap_or(("", &port));
-            let host = if matches!(host, "" | "*" | "0.0.0.0") { "127.0.0.1" } else { host };
-            ("inet_http_server", Listener::Tcp(format!("{host}:{port}")))
-        }
+    let (section, listens) = if let Some(file) = get("unix_http_server", "file") {
+        ("unix_http_server", Listener::Unix(PathBuf::from(file)))
+    } else {
+        let port = get("inet_http_server", "port")?;
+        let (host, port) = port.rsplit_once(':').unwrap_or(("", &port));
+        let host = if matches!(host, "" | "*" | "0.0.0.0") { "127.0.0.1" } else { host };
+        ("inet_http_server", Listener::Tcp(format!("{host}:{port}")))
     };
     let login = get(section, "username").zip(get(section, "password").map(SecretString::from));
     Some(SupervisorPlace { listens, login })

@@ -53,7 +53,7 @@ pub(super) fn unit_files(around: &Surroundings) -> Vec<UnitFile> {
         for dir in dirs {
             for path in entries(around, dir) {
                 let Some(name) = path.file_name().and_then(|n| n.to_str()).map(ToOwned::to_owned) else { continue };
-                if name.ends_with(".wants") || name.ends_with(".requires") {
+                if matches!(kind(&name), "wants" | "requires") {
                     wanted.extend(names(around, &path).into_iter().map(|name| (user, name)));
                 } else if is_unit(&name) && !out.contains_key(&(user, name.clone())) {
                     out.insert((user, name.clone()), read(around, dir, &path, &name, user));
@@ -82,8 +82,13 @@ pub(super) fn unit_files(around: &Surroundings) -> Vec<UnitFile> {
     files
 }
 
+/// What stands after the last dot of a name. (Names of units know capitals.)
+fn kind(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(_, kind)| kind)
+}
+
 fn is_unit(name: &str) -> bool {
-    name.ends_with(".service") || name.ends_with(".timer")
+    matches!(kind(name), "service" | "timer")
 }
 
 fn entries(around: &Surroundings, dir: &Path) -> Vec<PathBuf> {
@@ -148,11 +153,10 @@ impl UnitFile {
 
     /// What it does.
     pub(super) fn role(&self, app: Option<&str>) -> Role {
-        match Role::of(&self.name, &self.commands) {
-            // pretix' own image runs all of it in one container: `docker run … pretix/standalone all`.
-            Role::Other if app.is_some_and(|app| self.name.split('.').next() == Some(app)) => Role::Web,
-            role => role,
-        }
+        let role = Role::of(&self.name, &self.commands);
+        // pretix' own image runs all of it in one container: `docker run … pretix/standalone all`.
+        let whole = app.is_some_and(|app| self.name.split('.').next() == Some(app));
+        if role == Role::Other && whole { Role::Web } else { role }
     }
 }
 

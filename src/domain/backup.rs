@@ -231,6 +231,15 @@ impl Backup {
     }
 }
 
+/// A policy as people say it: `26 h`, `7 d`.
+pub fn policy(secs: u64) -> String {
+    match secs {
+        _ if secs >= 3 * 86_400 && secs.is_multiple_of(86_400) => format!("{} d", secs / 86_400),
+        _ if secs >= 3600 && secs.is_multiple_of(3600) => format!("{} h", secs / 3600),
+        _ => super::text::span(secs.saturating_mul(1000)),
+    }
+}
+
 impl Needs {
     /// How old the newest backup of this subject may be, in seconds.
     pub const fn max_age_s(&self, subject: Subject) -> u64 {

@@ -75,7 +75,7 @@ pub struct DatabaseReading {
     pub identity: Identity,
     /// The server's clock less midwatch's own, in milliseconds; exact to half of [`Self::latency_ms`].
     #[serde(default)]
-    pub clock_offset_ms: Option<f64>,
+    pub clock_offset_ms: Option<i64>,
     /// The write-ahead log and who holds it.
     #[serde(default)]
     pub wal: Option<Box<Wal>>,
@@ -88,8 +88,7 @@ pub struct DatabaseReading {
     /// Mail that the application keeps in the database until it is sent.
     #[serde(default)]
     pub mail: Option<MailQueue>,
-    /// The newest migration of each of the application's parts, by its name; `None`: there is no such table, or it can't
-    /// be read.
+    /// The migrations applied, by part of the application; `None`: there is no such table, or it can't be read whole.
     #[serde(default)]
     pub migrations: Option<Vec<Migrated>>,
     /// What is beside a SQLite file.
@@ -158,15 +157,25 @@ pub struct MailState {
     pub oldest: Option<Timestamp>,
 }
 
-/// The newest migration of one part of the application that the schema has seen.
+/// Most names of [`Migrated::names`].
+pub const MOST_MIGRATIONS: usize = 80;
+
+/// The migrations of one part of the application that the schema has seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Migrated {
     /// The part: `pretixbase`.
     pub app: String,
-    /// The name that sorts last: `0301_auto_20260801`.
-    pub name: String,
+    /// Their names, the one that sorts last first: `0301_auto_20260801`; at most [`MOST_MIGRATIONS`].
+    pub names: Vec<String>,
     /// When the last one was applied.
     pub at: Option<Timestamp>,
     /// How many were applied.
     pub count: u32,
+}
+
+impl Migrated {
+    /// The newest one.
+    pub fn head(&self) -> &str {
+        self.names.first().map_or("", String::as_str)
+    }
 }

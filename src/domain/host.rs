@@ -87,6 +87,10 @@ pub struct Minute {
     pub io: f64,
     /// All waited for a disk.
     pub io_full: f64,
+    /// At least one task waited for a CPU, over the last five minutes.
+    pub cpu_5: f64,
+    /// All waited for a disk, over the last five minutes.
+    pub io_full_5: f64,
 }
 
 /// A socket that listens on TCP.

@@ -80,21 +80,47 @@ impl Observation {
 
     /// Whether this only says that a question is under way.
     pub fn is_asking(&self) -> bool {
+        self.news() == News::Asking
+    }
+
+    /// What it brings.
+    pub fn news(&self) -> News {
         match self {
-            Self::Health(seen) | Self::Direct(seen) => matches!(seen, Seen::Asking),
-            Self::Traffic(seen) => matches!(seen, Seen::Asking),
-            Self::Database(seen) => matches!(seen, Seen::Asking),
-            Self::Redis(seen) => matches!(seen, Seen::Asking),
-            Self::Host(seen) => matches!(**seen, Seen::Asking),
-            Self::Services(seen) => matches!(**seen, Seen::Asking),
-            Self::Logs(seen) => matches!(**seen, Seen::Asking),
-            Self::Access(seen) => matches!(**seen, Seen::Asking),
-            Self::Backups(seen) => matches!(**seen, Seen::Asking),
-            Self::App(seen) => matches!(**seen, Seen::Asking),
-            Self::Changes(seen) => matches!(**seen, Seen::Asking),
-            Self::Schedule(seen) => matches!(**seen, Seen::Asking),
-            Self::Updates(seen) => matches!(**seen, Seen::Asking),
-            Self::People(seen) => matches!(**seen, Seen::Asking),
+            Self::Health(seen) | Self::Direct(seen) => News::of(seen),
+            Self::Traffic(seen) => News::of(seen),
+            Self::Database(seen) => News::of(seen),
+            Self::Redis(seen) => News::of(seen),
+            Self::Host(seen) => News::of(seen),
+            Self::Services(seen) => News::of(seen),
+            Self::Logs(seen) => News::of(seen),
+            Self::Access(seen) => News::of(seen),
+            Self::Backups(seen) => News::of(seen),
+            Self::App(seen) => News::of(seen),
+            Self::Changes(seen) => News::of(seen),
+            Self::Schedule(seen) => News::of(seen),
+            Self::Updates(seen) => News::of(seen),
+            Self::People(seen) => News::of(seen),
+        }
+    }
+}
+
+/// What an observation brings, whatever its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum News {
+    /// A value.
+    Value,
+    /// Why there is none.
+    Failure,
+    /// That a question is under way.
+    Asking,
+}
+
+impl News {
+    const fn of<T>(seen: &Seen<T>) -> Self {
+        match seen {
+            Seen::Value(_) => Self::Value,
+            Seen::Failed(_) | Seen::Unseen(_) => Self::Failure,
+            Seen::Asking => Self::Asking,
         }
     }
 }

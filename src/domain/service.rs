@@ -192,7 +192,7 @@ impl Service {
             State::Running | State::Waiting => Level::Ok,
             State::Starting | State::Stopping => Level::Note,
             State::Unhealthy | State::Restarting => Level::Warning,
-            State::Stopped if matches!(self.role, Role::Other | Role::Periodic) => Level::Note,
+            State::Stopped if matches!(self.role, Role::Other) => Level::Note,
             State::Frozen | State::Stopped | State::Failed | State::GaveUp | State::Missing => self.down(),
             State::Unknown => Level::Unknown,
         }

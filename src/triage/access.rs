@@ -83,7 +83,7 @@ fn claim(rule: &'static str, level: Level, title: impl Into<String>, evidence: S
 /// The log itself knows since when.
 fn from_log(mut claim: Claim, since: Option<access::Since>) -> Claim {
     if let Some(access::Since { at, seen }) = since {
-        claim.since = Some(Since { at, seen });
+        claim.since = Some(Since::told(at, seen, claim.source));
         claim.evidence.push_str(" · since when by the access log");
     }
     claim

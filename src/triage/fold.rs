@@ -64,7 +64,7 @@ const CAUSES: &[Edge] = &[
     edge("schema-behind-code", &["requests-fail", "tasks-fail", "errors-new", "web-error"]),
     edge("static-root-missing", &["static-missing", "static-not-found"]),
     edge("static-missing", &["static-not-found"]),
-    edge("secret-changed", &["errors-new"]),
+    edge("secret-changed", &["sessions-corrupt", "errors-new"]),
     edge("locks-time-out", &["requests-fail"]),
     edge("advisory-lock-waiters", &["locks-time-out", "requests-fail"]),
     // What is gone goes before what is short: of two that could explain an error, the first takes it.
@@ -150,6 +150,9 @@ const BY_ROLE: &[(&str, &[&str])] = &[
         ],
     ),
 ];
+
+/// How the services look that stand on a server that is down.
+const FALLS: &[&str] = &["service-unhealthy", "service-crash-loop", "worker-gone", "worker-silent", "name-resolution"];
 
 /// What the visitor sees when something below the application is gone.
 const WEB: &[&str] = &[
@@ -286,7 +289,11 @@ fn by_role(mut findings: Vec<Finding>) -> Vec<Finding> {
             let Some((at, _)) = found else { continue };
             let mut cause = findings.remove(at);
             let same = |f: &Finding| down(f) && f.subject == cause.subject;
-            let under = findings.extract_if(.., |f| f.site == site && (f.is_any(symptoms) || same(f))).collect();
+            // What stands on a server that is down falls with it, also where nobody asks the server itself.
+            let server = matches!(*role, "database" | "redis") && cause.level == Level::Critical;
+            let falls = |f: &Finding| server && (f.is_any(WEB) || f.is_any(FALLS)) && is_no_server(f, f);
+            let under =
+                findings.extract_if(.., |f| f.site == site && (f.is_any(symptoms) || same(f) || falls(f))).collect();
             take(&mut cause, under);
             findings.push(cause);
         }

@@ -245,3 +245,6 @@ fn memory_filling(host: &HostReading, free: f64, at: Timestamp, limits: &Thresho
     let left = format!("{} of {} available", text::bytes(host.memory_available), text::bytes(host.memory_total));
     out.push(claim("memory-filling", "", Level::Warning, title, [left, top.unwrap_or_default()].concat(), at));
 }
+
+#[cfg(test)]
+mod tests;

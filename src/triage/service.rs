@@ -132,14 +132,14 @@ fn state(service: &Service, at: Timestamp, facts: &SiteFacts<'_>) -> Option<Clai
             told("service-crash-loop", weight(service, facts), title)
         }
         State::Failed => told("service-failed", weight(service, facts), format!("{name} has failed{end}: {so}")),
-        _ if crashes > LOOP => loops(service, crashes, at, facts),
+        _ if crashes > LOOP => Some(loops(service, crashes, at, facts)),
         State::Restarting if service.restarts.is_some_and(|n| usize::try_from(n).is_ok_and(|n| n > LOOP)) => {
-            loops(service, crashes, at, facts)
+            Some(loops(service, crashes, at, facts))
         }
         State::Restarting => {
             told("service-restarting", Level::Note, format!("{name} has ended{end} and is about to be started again"))
         }
-        State::Stopped | State::Missing if service.role == Role::Other || service.role == Role::Periodic => None,
+        State::Stopped | State::Missing if service.role == Role::Other => None,
         State::Stopped => {
             let title = format!("{name} is stopped{end}: {so}");
             told("service-stopped", settled(service, facts), title)
@@ -170,12 +170,16 @@ fn state(service: &Service, at: Timestamp, facts: &SiteFacts<'_>) -> Option<Clai
 
 /// How bad it is that a service is stopped: what was stopped a moment ago may be on its way back (a restart, an upgrade).
 fn settled(service: &Service, facts: &SiteFacts<'_>) -> Level {
+    // One that was never started and shall not be: a file somebody left there.
+    if service.since.is_none() && service.at_boot == Some(false) {
+        return Level::Note;
+    }
     let long = service.since.is_none_or(|since| facts.now.millis_since(since) >= STOPPED_MS);
     if long { weight(service, facts) } else { Level::Note }
 }
 
 /// Starts again and again: suspected, for what follows the last start is not known yet.
-fn loops(service: &Service, crashes: usize, at: Timestamp, facts: &SiteFacts<'_>) -> Option<Claim> {
+fn loops(service: &Service, crashes: usize, at: Timestamp, facts: &SiteFacts<'_>) -> Claim {
     let up = service.state.is_up() || contradicted(service, facts);
     let level = if up { Level::Warning } else { weight(service, facts) };
     let end = service.exit.as_ref().map(|exit| format!(", it ends by itself: {exit}")).unwrap_or_default();
@@ -188,10 +192,10 @@ fn loops(service: &Service, crashes: usize, at: Timestamp, facts: &SiteFacts<'_>
         format!("{name} crashes again and again: {} so far{end}", text::count(n.into(), "restart"))
     };
     let claim = claim(service, "service-crash-loop", level, title, at).suspected();
-    Some(match service.crashed.first() {
+    match service.crashed.first() {
         Some(first) => claim.since(*first, true),
         None => claim,
-    })
+    }
 }
 
 /// One that runs, and was started not long ago: worth knowing beside what else happens.

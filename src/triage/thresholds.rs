@@ -27,9 +27,10 @@ pub struct Thresholds {
     pub pressure_memory_warning: f64,
     /// Share of the last minute in which all work waited for memory: critical.
     pub pressure_memory_critical: f64,
-    /// Share of the last minute in which some work waited for a CPU: warning.
+    /// Share of the last minute and of the last five in which some work waited for a CPU: a note; a warning where the load is
+    /// three tasks per core besides.
     pub pressure_cpu_warning: f64,
-    /// Share of the last minute in which all work waited for a disk: warning.
+    /// Share of the last minute and of the last five in which all work waited for a disk: warning.
     pub pressure_io_warning: f64,
     /// Connections that wait to be accepted at one port: warning from so many on (FIELD INC-06: more than workers).
     pub accept_queue: u32,
@@ -47,8 +48,37 @@ pub struct Thresholds {
     pub connections_warning: f64,
     /// Used share of the usable database connections: critical (`check_postgres`: 95 %).
     pub connections_critical: f64,
-    /// Seconds a transaction may block others: warning (pgEdge: 30 s idle in transaction).
+    /// Seconds a transaction may block others: critical (pgEdge: 30 s idle in transaction).
     pub blocked_s: f64,
+    /// Seconds a session may wait for a lock: warning (own: shorter waits are how locks work).
+    pub lock_wait_s: f64,
+    /// Sessions that wait for advisory locks of the application: warning (pgEdge: 5 blocked).
+    pub advisory_waiters_warning: u64,
+    /// Seconds a session may be idle in a transaction: a note; a warning at ten times that (pgEdge: 30 s).
+    pub idle_transaction_s: f64,
+    /// Seconds a transaction may work: a note; a warning at thirty times that (awesome-prometheus-alerts: 2 min).
+    pub long_transaction_s: f64,
+    /// Used share of a key's values: warning (`check_postgres` sequence: 85 %).
+    pub key_space_warning: f64,
+    /// Used share of a key's values: critical (`check_postgres` sequence: 95 %).
+    pub key_space_critical: f64,
+    /// Days until a key's values are used up at the present pace: warning (own: time to plan a rewrite).
+    pub key_space_left_days: f64,
+    /// Age of the oldest transaction id: warning (netdata: 500 million).
+    pub txid_age_warning: u64,
+    /// Age of the oldest transaction id: critical (netdata: 1,000 million).
+    pub txid_age_critical: u64,
+    /// Share of the free room that an inactive replication slot holds; at five times that it is critical (FIELD INC-19:
+    /// 20 % of what is free).
+    pub slot_retained_warning: f64,
+    /// Hours until an inactive replication slot has filled the disk: critical (FIELD INC-19: 24 h).
+    pub slot_full_hours: f64,
+    /// Seconds a replica may be behind: warning (awesome-prometheus-alerts: 30 s).
+    pub replica_lag_s: f64,
+    /// Seconds a queued mail may wait in the database: warning (FIELD INC-11: 10 min).
+    pub mail_wait_warning_s: u64,
+    /// Seconds a queued mail may wait in the database: critical (pretix tries again after an hour).
+    pub mail_wait_critical_s: u64,
     /// Share of requests answered 5xx: warning.
     pub request_errors_warning: f64,
     /// Share of requests answered 5xx: critical.
@@ -107,6 +137,15 @@ pub struct Thresholds {
     pub repeated_errors_count: u64,
     /// Megabytes that one log grows by in a minute: warning.
     pub log_flood_mb: f64,
+    /// Runs of one periodic job at the same time: warning (pretix' incident of 2019-11-24; FIELD INC-09: 2).
+    pub periodic_runs_warning: u32,
+    /// Runs of one periodic job at the same time: critical (FIELD INC-09: 3).
+    pub periodic_runs_critical: u32,
+    /// Seconds without a periodic run, where no schedule is known: warning (the lifetime of pretix' own mark: 12 h).
+    pub periodic_silent_s: u64,
+    /// Seconds an upgrade may take from the new package on disk to the restart before that is a warning (measured with
+    /// pretix: about 30 s; 10 min leave room for long migrations).
+    pub upgrade_settle_s: u64,
 }
 
 impl Default for Thresholds {
@@ -133,6 +172,20 @@ impl Default for Thresholds {
             connections_warning: 0.80,
             connections_critical: 0.95,
             blocked_s: 30.0,
+            lock_wait_s: 2.0,
+            advisory_waiters_warning: 5,
+            idle_transaction_s: 30.0,
+            long_transaction_s: 120.0,
+            key_space_warning: 0.85,
+            key_space_critical: 0.95,
+            key_space_left_days: 180.0,
+            txid_age_warning: 500_000_000,
+            txid_age_critical: 1_000_000_000,
+            slot_retained_warning: 0.20,
+            slot_full_hours: 24.0,
+            replica_lag_s: 30.0,
+            mail_wait_warning_s: 600,
+            mail_wait_critical_s: 3600,
             request_errors_warning: 0.05,
             request_errors_critical: 0.25,
             task_errors_warning: 0.05,
@@ -161,6 +214,10 @@ impl Default for Thresholds {
             new_errors_count: 20,
             repeated_errors_count: 20,
             log_flood_mb: 50.0,
+            periodic_runs_warning: 2,
+            periodic_runs_critical: 3,
+            periodic_silent_s: 43_200,
+            upgrade_settle_s: 600,
         }
     }
 }

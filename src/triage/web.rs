@@ -241,7 +241,11 @@ fn not_loaded(facts: &SiteFacts<'_>, check: &HealthCheck, at: Timestamp, limits:
 fn clocks(facts: &SiteFacts<'_>) -> Vec<(&'static str, i64)> {
     let web = facts.health.fresh().and_then(|check| check.clock_offset_ms);
     let redis = facts.redis.fresh().and_then(|redis| redis.server.clock_ahead_ms);
-    [("the web server", web), ("Redis", redis)].into_iter().filter_map(|(who, offset)| Some((who, offset?))).collect()
+    let database = facts.database.fresh().and_then(|database| database.clock_offset_ms);
+    [("the web server", web), ("the database", database), ("Redis", redis)]
+        .into_iter()
+        .filter_map(|(who, offset)| Some((who, offset?)))
+        .collect()
 }
 
 /// Clocks that differ (INC-34): where two agree against this host it is this host's that is wrong.

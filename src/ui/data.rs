@@ -4,6 +4,7 @@ mod database;
 mod facts;
 mod redis;
 mod sessions;
+mod upkeep;
 
 use ratatui::layout::Rect;
 
@@ -49,15 +50,24 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
 }
 
 fn both(canvas: &mut Canvas<'_>, area: Rect, model: &Model, site: &Site, clock: &Clock) {
+    let rows = sessions::height(model);
     if area.width >= WIDE {
-        let (left, right) = split_left(area, area.width / 2 - 1, 3);
-        database::draw(canvas, left, model, site, clock);
-        redis::draw(canvas, right, site, clock);
+        // Sessions have the whole width below, where their pages and statements can be read.
+        let (top, _) = split_top(area, area.height.saturating_sub(rows.min(area.height / 2)));
+        let (left, right) = split_left(top, top.width / 2 - 1, 3);
+        let left = database::facts(canvas, left, site, clock);
+        let right = redis::draw(canvas, right, site, clock);
+        let spare = left.height.min(right.height).saturating_sub(1);
+        let below = split_top(area, top.height - spare).1;
+        sessions::draw(canvas, below, model, Source::at(site, SourceKind::Database).is_current(clock.now));
         return;
     }
     // The database needs more where sessions block each other; each keeps what it needs least.
-    let blocked = sessions::height(model) > 0;
-    let share = if blocked { area.height * 3 / 5 } else { area.height / 2 };
+    let share = match rows {
+        0 => area.height / 2,
+        _ if area.height < 14 => area.height * 7 / 10,
+        _ => area.height * 3 / 5,
+    };
     let rest = database::draw(canvas, split_top(area, share).0, model, site, clock);
     let used = share - rest.height;
     let gap = u16::from(area.height > 14);
@@ -88,8 +98,9 @@ fn one(canvas: &mut Canvas<'_>, area: Rect, model: &Model, site: &Site, id: &str
     let source = Source::at(site, SourceKind::Database);
     let title = [piece(Role::Title, ["session ", id].concat())];
     let rest = source.heading(canvas, area, &title, clock);
-    match view::data::blockers(model).into_iter().find(|session| view::data::id(session) == id) {
-        Some(session) => sessions::one(canvas, rest, session),
-        None => empty(canvas, rest, "This session blocks nobody any more. Esc goes back."),
+    let rows = view::data::sessions(model);
+    match rows.iter().position(|row| view::data::id(row.session) == id) {
+        Some(at) => sessions::one(canvas, rest, &rows, at, clock),
+        None => empty(canvas, rest, "This session blocks nobody any more and has no long transaction. Esc goes back."),
     }
 }

@@ -8,7 +8,7 @@ use super::findings::{level, since};
 use super::format;
 use super::theme::Role;
 use crate::app::model::Model;
-use crate::triage::{Finding, rule};
+use crate::triage::{Finding, SinceSource, rule};
 
 /// Draws the finding with this identity.
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, id: &str, clock: &Clock) {
@@ -73,10 +73,19 @@ fn when(finding: &Finding, clock: &Clock) -> String {
     let at = clock.when(finding.since.at);
     let span = format::span(clock.now.secs_since(finding.since.at));
     let zone = clock.zone_name();
-    if finding.since.seen {
-        format!("since {at} {zone}, for {span}")
-    } else {
-        format!("already so when first looked at, {at} {zone}: for at least {span}")
+    match (finding.since.from, finding.since.seen) {
+        (SinceSource::Watched, true) => format!("since {at} {zone}, for {span}"),
+        (SinceSource::Watched, false) => format!("already so when first looked at, {at} {zone}: for at least {span}"),
+        (SinceSource::Source(_), true) => {
+            format!("since {at} {zone}, for {span}, as its {} tells", finding.since.word())
+        }
+        (SinceSource::Source(_), false) => {
+            format!("since {at} {zone} or before, for at least {span}, as its {} tells", finding.since.word())
+        }
+        (SinceSource::History, true) => format!("since {at} {zone}, for {span}, as the history on disk tells"),
+        (SinceSource::History, false) => {
+            format!("since {at} {zone} or before, for at least {span}, as the history on disk tells")
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::grid::Window;
 use super::theme::Role;
 use crate::app::model::Model;
 use crate::app::view;
-use crate::triage::{Finding, Since};
+use crate::triage::{Finding, Since, SinceSource};
 
 /// The rows the findings would like to have.
 pub(super) fn wanted(model: &Model) -> u16 {
@@ -28,10 +28,15 @@ const fn height(depth: usize, finding: &Finding) -> usize {
 /// Since when, in words: `since 02:57:31 · 6m40s`, or what is known where the change itself was not seen.
 pub(super) fn since(since: Since, clock: &Clock, long: bool) -> String {
     let span = format::span(clock.now.secs_since(since.at));
+    // Where it is known from, unless it was watched.
+    let from = match since.from {
+        SinceSource::Watched => String::new(),
+        SinceSource::Source(_) | SinceSource::History => [" ", since.word()].concat(),
+    };
     match (since.seen, long) {
-        (true, true) => format!("since {} · {span}", clock.when(since.at)),
+        (true, true) => format!("since {}{from} · {span}", clock.when(since.at)),
         (true, false) => span,
-        (false, true) => format!("before {} · ≥ {span}", clock.when(since.at)),
+        (false, true) => format!("≥ {}{from} · {span}", clock.when(since.at)),
         (false, false) => ["≥ ", &span].concat(),
     }
 }

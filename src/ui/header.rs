@@ -122,12 +122,16 @@ pub(super) fn notes(model: &Model, clock: &Clock) -> Vec<String> {
     for storage in storages {
         let note = match storage {
             Storage::Starting | Storage::Poller => continue,
-            Storage::Reader { pid } => format!("read from midwatch {pid}"),
+            Storage::Reader { pid, trouble: None } => format!("read from midwatch {pid}"),
+            Storage::Reader { pid, trouble: Some(why) } => format!("midwatch {pid}, which polls, can't publish: {why}"),
             Storage::Memory(why) => format!("memory only: {why}"),
         };
         if !notes.contains(&note) {
             notes.push(note);
         }
+    }
+    if let Some(why) = model.timeline.trouble.as_ref().filter(|why| !notes.iter().any(|note| note.contains(*why))) {
+        notes.push(format!("incident record: {why}"));
     }
     if let Some(since) = model.paused {
         let held = format::plural(model.held.len(), "look");

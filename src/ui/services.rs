@@ -27,6 +27,7 @@ struct Line {
     since: Piece,
     restarts: Piece,
     memory: Piece,
+    limit: Piece,
     processes: Piece,
     manager: Piece,
     place: Piece,
@@ -47,14 +48,15 @@ const fn column(
 /// The columns, in the order of display.
 const COLUMNS: &[Column<Line>] = &[
     column("role", (8, 8), Align::Left, 0, Some(0), |l| l.role.clone()),
-    column("service", (16, 28), Align::Left, 0, Some(4), |l| l.name.clone()),
+    column("service", (18, 24), Align::Left, 0, Some(4), |l| l.name.clone()),
     column("state", (12, 12), Align::Left, 0, Some(1), |l| l.state.clone()),
     column("since", (9, 9), Align::Right, 0, None, |l| l.since.clone()),
     column("restarts", (8, 8), Align::Right, 2, Some(3), |l| l.restarts.clone()),
-    column("memory", (8, 18), Align::Right, 1, Some(2), |l| l.memory.clone()),
-    column("procs", (5, 5), Align::Right, 4, None, |l| l.processes.clone()),
-    column("kept by", (10, 14), Align::Left, 5, None, |l| l.manager.clone()),
-    column("unit, container", (18, 40), Align::Left, 6, None, |l| l.place.clone()),
+    column("memory", (8, 8), Align::Right, 1, Some(2), |l| l.memory.clone()),
+    column("limit", (8, 8), Align::Right, 6, None, |l| l.limit.clone()),
+    column("procs", (5, 5), Align::Right, 3, None, |l| l.processes.clone()),
+    column("kept by", (10, 14), Align::Left, 4, None, |l| l.manager.clone()),
+    column("unit, container", (20, 40), Align::Left, 5, None, |l| l.place.clone()),
     column("says", (20, 40), Align::Left, 7, None, |l| l.said.clone()),
 ];
 
@@ -70,19 +72,16 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
             }
         }
     }
-    let rest = match model.site() {
-        Some(site) => {
-            let source = Source::at(site, SourceKind::Services);
-            let mut title = vec![piece(Role::Title, "services ")];
-            title.extend(site.services.value().map(totals).unwrap_or_default());
-            let rest = source.heading(canvas, area, &title, clock);
-            unseen(canvas, rest, site)
-        }
-        None => {
-            let text = "No application is watched, so it has no services. Now (1) says why none was found.";
-            let used = canvas.paragraph(area, text, Role::Unknown);
-            split_top(area, used).1
-        }
+    let rest = if let Some(site) = model.site() {
+        let source = Source::at(site, SourceKind::Services);
+        let mut title = vec![piece(Role::Title, "services ")];
+        title.extend(site.services.value().map(totals).unwrap_or_default());
+        let rest = source.heading(canvas, area, &title, clock);
+        unseen(canvas, rest, site)
+    } else {
+        let text = "No application is watched, so it has no services. Now (1) says why none was found.";
+        let used = canvas.paragraph(area, text, Role::Unknown);
+        split_top(area, used).1
     };
     table(canvas, rest, model, clock, &rows);
 }
@@ -123,10 +122,13 @@ fn table(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock, rows
         let window = Window::around(offset, selected, height, refs.len());
         return grid::draw(canvas, area, COLUMNS, &refs, window, Some(selected), Some(sorted));
     }
-    // The machine's failed units have at most half of it, and a heading of their own.
-    let wanted = columns(others).saturating_add(2);
-    let below = wanted.min(area.height / 2).max(area.height.saturating_sub(columns(own).saturating_add(1)).min(wanted));
-    let (above, rest) = split_top(area, area.height.saturating_sub(below));
+    // The machine's failed units follow after a gap where there is room, and else have at most half of it.
+    let (needed, wanted) = (columns(own).saturating_add(1), columns(others).saturating_add(2));
+    let roomy = needed.saturating_add(1).saturating_add(wanted) <= area.height;
+    let least = wanted.min(area.height / 2).max(area.height.saturating_sub(needed).min(wanted));
+    let upper = if roomy { needed } else { area.height.saturating_sub(least) };
+    let (above, rest) = split_top(area, upper);
+    let rest = split_top(rest, u16::from(roomy)).1;
     let (mine, foreign) = refs.split_at(own);
     if own > 0 {
         let height = usize::from(above.height.saturating_sub(1));
@@ -185,11 +187,16 @@ pub(super) fn memory(service: &Service) -> String {
     }
 }
 
+fn bytes(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| format::NONE.to_owned(), format::bytes)
+}
+
 fn of_service(service: &Service, clock: &Clock) -> Line {
     let crashes = service.crashes(clock.now);
     let restarts = service.restarts.map_or_else(|| format::NONE.to_owned(), |n| n.to_string());
     let restarted = if crashes > 0 { piece(Role::Warning, restarts) } else { piece(Role::Muted, restarts) };
     let processes = service.children.map(|n| n.saturating_add(1).to_string());
+    let near = service.memory.zip(service.memory_max).is_some_and(|(used, most)| used >= most / 10 * 9);
     let said = [Some(service.said.clone()), service.exit.clone()].into_iter().flatten().collect::<Vec<_>>().join(" · ");
     Line {
         role: piece(Role::Muted, service.role.word()),
@@ -197,7 +204,8 @@ fn of_service(service: &Service, clock: &Clock) -> Line {
         state: state(service),
         since: since(service.since, clock),
         restarts: restarted,
-        memory: piece(Role::Accent, memory(service)),
+        memory: piece(if near { Role::Warning } else { Role::Accent }, bytes(service.memory)),
+        limit: piece(Role::Muted, bytes(service.memory_max)),
         processes: piece(Role::Muted, processes.unwrap_or_else(|| format::NONE.to_owned())),
         manager: piece(Role::Muted, service.manager.word()),
         place: piece(Role::Muted, service.place.as_str()),
@@ -214,6 +222,7 @@ fn of_failed(unit: &FailedUnit, clock: &Clock) -> Line {
         since: since(unit.since, clock),
         restarts: none(),
         memory: none(),
+        limit: none(),
         processes: none(),
         manager: piece(Role::Muted, if unit.user { "systemd --user" } else { "systemd" }),
         place: piece(Role::Muted, unit.description.as_str()),

@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ports", &["domain"]),
     ("config", &["discovery", "triage", "domain"]),
     ("discovery", &["config", "triage", "domain"]),
-    ("backends", &["ports", "config", "triage", "domain"]),
+    ("backends", &["ports", "config", "discovery", "triage", "domain"]),
     ("runtime", &["app", "triage", "domain"]),
     ("ui", &["app", "triage", "domain"]),
     ("watch", &["runtime", "backends", "ports", "config", "discovery", "app", "triage", "domain"]),
@@ -30,7 +30,10 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Of a layer, all that another may name.
-const ONLY: &[(&str, &str, &[&str])] = &[("backends", "triage", &["Memory"])];
+const ONLY: &[(&str, &str, &[&str])] = &[
+    ("backends", "triage", &["Memory"]),
+    ("backends", "discovery", &["socket", "Runner", "Settings", "Surroundings", "runners"]),
+];
 
 /// A crate, and the modules that may name it, with those below them.
 const CRATES: &[(&str, &[&str])] = &[

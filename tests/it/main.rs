@@ -1,6 +1,7 @@
 //! All integration tests in one binary: it links once.
 
 mod architecture;
+mod backups;
 mod catalogue;
 mod config;
 mod demo;
@@ -8,6 +9,7 @@ mod exposition;
 mod faults;
 mod host;
 mod pty;
+mod record;
 mod render;
 mod services;
 mod status;

@@ -102,6 +102,21 @@ fn host() {
 }
 
 #[test]
+fn services() {
+    let mut model = fixtures::services();
+    snapshot("services", &model);
+    model.services.open = Some("pretix-web".into());
+    snapshot("services-one", &model);
+    model.services.open = Some("unit certbot.service".into());
+    assert!(ui::plain(&model, &dark(), 80, 24).contains("exit status 1"));
+    model.services.open = Some("gone".into());
+    assert!(ui::plain(&model, &dark(), 80, 24).contains("no longer told of"));
+    (model.services.open, model.services.filter) = (None, "redis".into());
+    let filtered = ui::plain(&model, &dark(), 80, 24);
+    assert!(filtered.contains("redis") && !filtered.contains("renderer"), "{filtered}");
+}
+
+#[test]
 fn overlays() {
     let mut model = fixtures::healthy();
     model.overlay = Overlay::Help { scroll: 9 };

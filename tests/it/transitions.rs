@@ -261,8 +261,8 @@ fn remapped_keys_replace_the_defaults_and_clashes_are_refused() {
 #[test]
 fn storage_and_clock_jumps_are_kept_to_be_told() {
     let mut m = model();
-    update(&mut m, Event::Storage(site_scope(), Storage::Reader { pid: 7 }));
-    assert_eq!(m.sites[0].storage, Storage::Reader { pid: 7 });
+    update(&mut m, Event::Storage(site_scope(), Storage::Reader { pid: 7, trouble: None }));
+    assert_eq!(m.sites[0].storage, Storage::Reader { pid: 7, trouble: None });
     update(&mut m, Event::ClockJumped(-420_000));
     assert_eq!(m.clock_jump.map(|j| j.1), Some(-420_000));
     update(&mut m, Event::Tick(at(120)));

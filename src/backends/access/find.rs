@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::super::{nginx, processes};
+use super::journal;
 use crate::config::{AppKind, SiteConfig};
 use crate::domain::access::{Format, Template};
 
@@ -19,7 +20,10 @@ const FORMAT_OPTION: &str = "--access-logformat";
 /// One log that a site seems to have.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Found {
+    /// Its path; of a journal, the unit's name after `journal:`.
     pub(super) path: PathBuf,
+    /// The unit in whose journal it is.
+    pub(super) unit: Option<String>,
     pub(super) format: Format,
     /// Who says so.
     pub(super) by: String,
@@ -64,6 +68,7 @@ pub(super) fn find(wanted: &Wanted) -> (Vec<Found>, Vec<String>) {
     if !wanted.named.is_empty() {
         let named = |path: &PathBuf| Found {
             path: path.clone(),
+            unit: None,
             format: Format::Recognised,
             by: "midwatch.toml".to_owned(),
             shared_with: Vec::new(),
@@ -107,6 +112,7 @@ fn by_nginx(wanted: &Wanted, trail: &mut Vec<String>) -> Vec<Found> {
         let format = log.format.clone().map_or(Format::Recognised, Format::Told);
         out.push(Found {
             path: log.path.clone(),
+            unit: None,
             format,
             by: "nginx".to_owned(),
             shared_with: names.into_iter().filter(|name| name != "_").take(8).collect(),
@@ -124,7 +130,13 @@ fn by_open_files(_wanted: &Wanted, _trail: &mut Vec<String>) -> Vec<Found> {
         for path in access_logs(pid) {
             if out.len() < LOGS && !out.iter().any(|known| known.path == path) {
                 let shared_with = vec!["all its other sites".to_owned()];
-                out.push(Found { path, format: Format::Recognised, by: format!("{name} {pid}"), shared_with });
+                out.push(Found {
+                    path,
+                    unit: None,
+                    format: Format::Recognised,
+                    by: format!("{name} {pid}"),
+                    shared_with,
+                });
             }
         }
     }
@@ -164,17 +176,12 @@ fn by_server(wanted: &Wanted, trail: &mut Vec<String>) -> Vec<Found> {
         if open.is_err() {
             hidden = hidden.or(Some(pid));
         }
-        for (path, format) in of_server(pid, &words) {
+        for (path, unit, format) in of_server(pid, &words) {
             if out.len() < LOGS && !out.iter().any(|known| known.path == path) {
-                let name = words.first().map(String::as_str).unwrap_or_default();
-                let name = if name.contains("uwsgi") {
-                    "uwsgi"
-                } else if runs {
-                    "gunicorn"
-                } else {
-                    "process"
-                };
-                out.push(Found { path, format, by: format!("{name} {pid}"), shared_with: Vec::new() });
+                let name = words.iter().take(2).any(|word| word.contains("uwsgi"));
+                let name = if name { "uwsgi" } else { "gunicorn" };
+                let name = if runs { name } else { "process" };
+                out.push(Found { path, unit, format, by: format!("{name} {pid}"), shared_with: Vec::new() });
             }
         }
     }
@@ -185,7 +192,7 @@ fn by_server(wanted: &Wanted, trail: &mut Vec<String>) -> Vec<Found> {
 }
 
 /// The access logs of one server process: those it was told of, else those it has open.
-fn of_server(pid: u32, words: &[String]) -> Vec<(PathBuf, Format)> {
+fn of_server(pid: u32, words: &[String]) -> Vec<(PathBuf, Option<String>, Format)> {
     let option = |name: &str| {
         let mut all = words.iter();
         all.find_map(|word| match word.strip_prefix(name) {
@@ -198,15 +205,26 @@ fn of_server(pid: u32, words: &[String]) -> Vec<(PathBuf, Format)> {
     let format = option(FORMAT_OPTION).and_then(|text| Template::gunicorn(&text));
     let format = format.map_or(Format::Recognised, Format::Told);
     match option("--access-logfile").as_deref() {
-        // To its output: a file, or the journal's pipe, which the logs read.
-        Some("-") => {
-            let output = std::fs::read_link(format!("/proc/{pid}/fd/1")).ok();
-            output.filter(|path| path.is_absolute() && path.is_file()).map(|path| (path, format)).into_iter().collect()
-        }
+        Some("-") => output(pid).into_iter().map(|(path, unit)| (path, unit, format.clone())).collect(),
         Some(path) if !path.is_empty() => {
             let dir = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_else(|_| PathBuf::from("/"));
-            vec![(dir.join(path), format)]
+            vec![(dir.join(path), None, format)]
         }
-        Some(_) | None => access_logs(pid).into_iter().map(|path| (path, format.clone())).collect(),
+        Some(_) | None => access_logs(pid).into_iter().map(|path| (path, None, format.clone())).collect(),
     }
+}
+
+/// Where a process' output goes: a file, or the journal of its unit.
+fn output(pid: u32) -> Option<(PathBuf, Option<String>)> {
+    let output = std::fs::read_link(format!("/proc/{pid}/fd/1"));
+    if let Ok(path) = &output
+        && path.is_absolute()
+        && path.is_file()
+    {
+        return Some((path.clone(), None));
+    }
+    // What it is, another user may not see; where its unit is known, it is the journal that systemd gives every unit.
+    let socket = output.as_ref().is_ok_and(|path| processes::socket_inode(path).is_some());
+    let unit = journal::unit(&std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)?;
+    (output.is_err() || socket).then(|| (PathBuf::from(format!("journal:{unit}")), Some(unit)))
 }

@@ -1,6 +1,8 @@
 //! Reads one backup from its beginning to its end and says what it is worth (FIELD T-04, T-05: a listing, an exit status
 //! and a name prove nothing).
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
+
 use std::ffi::OsStr;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
@@ -253,6 +255,9 @@ fn content(reader: impl Read, path: Option<&Path>, tools: &Tools, control: &Cont
     out
 }
 
+/// tar writes this much at least, also for nothing.
+const EMPTY_ARCHIVE: u64 = 10_240;
+
 fn tar_end(end: tar::End) -> Outcome {
     match end {
         tar::End::Whole => Outcome::Whole,
@@ -270,14 +275,20 @@ fn unknown(head: &[u8], reader: &mut dyn Read) -> Outcome {
             .any(|w| line.starts_with(w))
     };
     if let Some(line) = text.lines().take(10).find(failed) {
-        let why = format!("instead of a dump it holds an error: {}", crate::domain::text::plain(line, 120));
+        let why = crate::domain::redact::redact(line);
+        let why = format!("instead of a dump it holds an error: {}", crate::domain::text::plain(&why, 120));
         return Outcome::Broken(Flaw::Failed, why);
     }
-    let mut buffer = vec![0; 1 << 16];
+    let (mut buffer, mut length) = (vec![0; 1 << 16], 0_u64);
     while let Ok(n @ 1..) = tar::fill(reader, &mut buffer) {
+        length += u64::try_from(n).unwrap_or(0);
         if buffer.get(..n).unwrap_or_default().iter().any(|b| *b != 0) {
             return Outcome::Unproven("its content is of no kind that is known".to_owned());
         }
+    }
+    if length <= EMPTY_ARCHIVE {
+        let why = "it holds nothing but zeros: an archive without a single file, or a file that was never written";
+        return Outcome::Broken(Flaw::Empty, why.to_owned());
     }
     Outcome::Broken(Flaw::Damaged, "it is filled with zeros".to_owned())
 }
@@ -295,7 +306,7 @@ fn sqlite_length(reader: &mut dyn Read, head: &[u8], packed: bool) -> Outcome {
     let pages = short(28, 32).unwrap_or(0);
     // The count is of use only where the last writer knew of it.
     let counted = short(24, 28) == short(92, 96) && pages > 0;
-    if counted && length < pages * page || length % page != 0 {
+    if counted && length < pages * page || !length.is_multiple_of(page) {
         let (is, should) = (crate::domain::text::bytes(length), crate::domain::text::bytes(pages * page));
         return Outcome::Broken(Flaw::Truncated, format!("it has {is} of {should}"));
     }

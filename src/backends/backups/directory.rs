@@ -39,17 +39,28 @@ pub(super) fn check(dir: &Path, tools: &Tools, control: &Control) -> Verdict {
     verdict.header = header::archive(&head);
     control.begin(files.iter().map(|(_, size)| size).sum());
     let mut digest = Sha256::new();
-    for (path, _) in &files {
+    let (mut copied, mut empty) = (false, None);
+    for (path, size) in &files {
         match one(path, control) {
-            Ok(sum) => {
-                digest.update(path.file_name().unwrap_or_default().as_encoded_bytes());
-                digest.update(sum.as_bytes());
+            Ok(read) => {
+                let name = path.file_name().unwrap_or_default();
+                digest.update(name.as_encoded_bytes());
+                digest.update(read.digest.as_bytes());
+                copied |= read.copied;
+                if *size == 0 {
+                    empty = Some(name.to_string_lossy().into_owned());
+                }
             }
             Err(outcome) => {
                 verdict.outcome = outcome;
                 return verdict;
             }
         }
+    }
+    // With COPY even an empty table has its end; with --inserts it may have nothing.
+    if let Some(name) = empty.filter(|_| copied) {
+        verdict.outcome = Outcome::Broken(Flaw::Truncated, format!("its file {name} is empty"));
+        return verdict;
     }
     verdict.outcome = restore_path(dir, verdict.header.as_ref(), tools, control);
     if control.stopped() {
@@ -82,12 +93,19 @@ pub(super) fn head(path: &Path) -> Option<Vec<u8>> {
     Some(head)
 }
 
-/// Reads one file to its end; its digest.
-fn one(path: &Path, control: &Control) -> Result<String, Outcome> {
+/// A file that was read to its end.
+struct Whole {
+    digest: String,
+    /// Whether it holds rows as COPY writes them.
+    copied: bool,
+}
+
+/// Reads one file to its end.
+fn one(path: &Path, control: &Control) -> Result<Whole, Outcome> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut file = Metered::open(path, control).map_err(|e| Outcome::Unproven(super::access::unreadable(path, &e)))?;
     let size = file.state().map_or(0, |(size, _)| size);
-    let mut problem = None;
+    let (mut problem, mut copied) = (None, false);
     if name.ends_with(".gz") {
         let mut inside = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, &mut file));
         match io::copy(&mut inside, &mut io::sink()) {
@@ -99,8 +117,9 @@ fn one(path: &Path, control: &Control) -> Result<String, Outcome> {
         }
     } else if name.ends_with(".dat") && name != "toc.dat" && !name.starts_with("blob") {
         let tail = tail(&mut file);
+        copied = tail.ends_with(END_OF_DATA);
         // With --inserts there is no such end, and nothing to tell a cut by.
-        if size > 0 && !tail.ends_with(END_OF_DATA) && !tail.ends_with(b";\n\n\n") && !tail.ends_with(b";\n") {
+        if size > 0 && !copied && !tail.ends_with(b";\n\n\n") && !tail.ends_with(b";\n") {
             problem = Some((Flaw::Truncated, format!("its file {name} is cut off")));
         }
     }
@@ -109,7 +128,7 @@ fn one(path: &Path, control: &Control) -> Result<String, Outcome> {
         (Some(Halt::Stopped), _) => Err(Outcome::Stopped),
         (Some(Halt::Failed(why)), _) => Err(Outcome::Unproven(format!("{name} can't be read to its end: {why}"))),
         (None, Some((flaw, why))) => Err(Outcome::Broken(flaw, why)),
-        (None, None) => Ok(file.digest()),
+        (None, None) => Ok(Whole { digest: file.digest(), copied }),
     }
 }
 

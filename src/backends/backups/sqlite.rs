@@ -2,7 +2,6 @@
 //! written beside it and nobody is locked out.
 
 use std::path::Path;
-use std::str::FromStr as _;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
@@ -51,11 +50,8 @@ pub(super) fn check(path: &Path, control: &Control) -> Outcome {
 }
 
 async fn ask(path: &Path, control: &Control) -> sqlx::Result<Vec<String>> {
-    let options = SqliteConnectOptions::from_str("sqlite::memory:")?
-        .filename(path)
-        .read_only(true)
-        .immutable(true)
-        .disable_statement_logging();
+    let options =
+        SqliteConnectOptions::new().filename(path).read_only(true).immutable(true).disable_statement_logging();
     let mut db = SqliteConnection::connect_with(&options).await?;
     let told = control.clone();
     db.lock_handle().await?.set_progress_handler(STEPS, move || !told.stopped());

@@ -1,6 +1,9 @@
 //! Goes round the places once: from files, repositories and jobs to a reading, with what is known of each backup.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
+
 use std::collections::BTreeMap;
+
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +19,9 @@ use super::plan::Plan;
 use super::program::Tools;
 use super::proofs::Proofs;
 use super::repository::{self, Kept, Silent};
+use super::size::{directory_bytes, inside};
 use super::survey::{self, Candidate};
+use super::turn::unread;
 use super::writers::Writers;
 use super::{folder, moment, strays, timers};
 use crate::config::backups::{BackupPlace, Trust};
@@ -35,7 +40,7 @@ const GIVEN_UP_MS: u64 = 3_600_000;
 /// A running dump is believed to be the one that changed a file within this time.
 const RECENT_MS: u64 = 600_000;
 /// How long a repository's list holds.
-const LIST_HOLDS: Duration = Duration::from_secs(600);
+const LIST_HOLDS: Duration = Duration::from_mins(10);
 /// File systems of other hosts: NFS, CIFS, SMB2, Ceph.
 const ELSEWHERE: [u64; 4] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x00c3_6400];
 
@@ -488,37 +493,4 @@ struct State {
     changed_ns: i64,
     changed: Timestamp,
     age_ms: u64,
-}
-
-/// The first bytes inside a gzip file.
-fn inside(path: &Path, first: &[u8]) -> Option<Vec<u8>> {
-    if kind::packing(first) != Some(kind::Packing::Gzip) {
-        return None;
-    }
-    let file = super::meter::open_regular(path).ok()?;
-    let mut reader = flate2::read::MultiGzDecoder::new(std::io::BufReader::new(file));
-    let mut out = vec![0; kind::HEAD];
-    let n = super::tar::fill(&mut reader, &mut out).ok()?;
-    out.truncate(n);
-    Some(out).filter(|out| !out.is_empty())
-}
-
-fn directory_bytes(dir: &Path) -> u64 {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().take(20_000);
-    entries.filter_map(|entry| entry.metadata().ok()).filter(Metadata::is_file).map(|meta| meta.len()).sum()
-}
-
-/// How many of each subject are read by themselves; older ones when somebody asks for it.
-const READ: usize = 14;
-
-/// What is worth a check, in this order: the newest of each subject, then what is older.
-fn unread(reading: &BackupsReading, files: &BTreeMap<String, File>) -> Vec<File> {
-    let mut ranked: Vec<(usize, String)> = Vec::new();
-    for subject in Subject::EACH {
-        let of = reading.backups.iter().filter(|b| b.saves(subject) && !matches!(b.proof, Proof::Running { .. }));
-        let newest = of.take(READ).enumerate();
-        ranked.extend(newest.filter(|(_, b)| b.proof == Proof::UNREAD).map(|(rank, b)| (rank, b.path.clone())));
-    }
-    ranked.sort();
-    ranked.into_iter().filter_map(|(_, path)| files.get(&path).cloned()).collect()
 }

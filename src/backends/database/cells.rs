@@ -13,7 +13,7 @@ use crate::domain::text::plain;
 use crate::domain::time::Timestamp;
 
 /// Most rows that are kept of one answer, whatever the statement says.
-const ROWS: usize = 2_000;
+pub(super) const ROWS: usize = 2_000;
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -3,8 +3,8 @@
 //!
 //! Invariant: only the newest rows by primary key are read, so that a table's size does not matter.
 
-use super::cells::{Asked, Cells};
-use crate::domain::database::{Engine, MailQueue, MailState, Migrated, Pulse, statement};
+use super::cells::{Asked, Cells, ROWS};
+use crate::domain::database::{Engine, MOST_MIGRATIONS, MailQueue, MailState, Migrated, Pulse, statement};
 use crate::domain::redact::redact;
 use crate::domain::text::plain;
 use crate::domain::time::Timestamp;
@@ -13,8 +13,6 @@ use crate::domain::time::Timestamp;
 const PULSE_ROWS: u32 = 500;
 /// Newest mails that are looked at.
 const MAIL_ROWS: u32 = 5_000;
-/// Most parts of an application.
-const PARTS: u32 = 150;
 
 const PAYMENTS: &str = "pretixbase_orderpayment";
 const SUBMISSIONS: &str = "submission_submission";
@@ -126,7 +124,7 @@ pub(super) async fn mail<S: Asked>(
     Ok(Some(queue))
 }
 
-/// The newest migration of each part, `None` where there is no such table.
+/// The migrations applied, `None` where there is no such table or it is too large to be one.
 pub(super) async fn migrations<S: Asked>(
     session: &mut S,
     tables: &Tables,
@@ -134,16 +132,27 @@ pub(super) async fn migrations<S: Asked>(
     if !tables.has(MIGRATIONS) {
         return Ok(None);
     }
-    let time = millis(S::ENGINE, "max(applied)");
-    let sql =
-        format!("select app, max(name), {time}, count(*) from {MIGRATIONS} group by app order by app limit {PARTS}");
-    let part = |row: &Cells| Migrated {
-        app: row.text(0, 60),
-        name: row.text(1, 120),
-        at: row.time(2),
-        count: row.number(3).unwrap_or(0),
-    };
-    Ok(Some(session.rows(sql).await?.iter().map(part).collect()))
+    let time = millis(S::ENGINE, "applied");
+    let sql = format!("select app, name, {time} from {MIGRATIONS} order by app, name desc limit {ROWS}");
+    let rows = session.rows(sql).await?;
+    // What was left out would look as if it had never been applied.
+    if rows.len() >= ROWS {
+        return Ok(None);
+    }
+    let mut parts: Vec<Migrated> = Vec::new();
+    for row in rows {
+        let app = row.text(0, 60);
+        if parts.last().is_none_or(|part| part.app != app) {
+            parts.push(Migrated { app, ..Migrated::default() });
+        }
+        let Some(part) = parts.last_mut() else { continue };
+        if part.names.len() < MOST_MIGRATIONS {
+            part.names.push(row.text(1, 120));
+        }
+        part.at = part.at.max(row.time(2));
+        part.count += 1;
+    }
+    Ok(Some(parts))
 }
 
 /// A statement of somebody else and the page it serves, fit to be shown.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::program;
+use super::super::program;
 use crate::domain::host::Clock;
 use crate::domain::text::plain;
 
@@ -39,7 +39,7 @@ fn ask(names: &BTreeSet<String>, uptime_s: u64) -> Clock {
     let runs = |wanted: &[&'static str]| wanted.iter().find(|name| names.contains(**name)).copied();
     let told = |synchronised, offset_ms, by: &str| Clock { synchronised, offset_ms, by: by.to_owned() };
     if runs(&["chronyd"]).is_some() {
-        return match program::output("chronyc", &["-n", "-c", "tracking"], LIMIT) {
+        return match program::output("chronyc", &["-n", "-c", "tracking"], 4096, LIMIT) {
             Ok(text) => {
                 parse_tracking(&text).unwrap_or_else(|| told(None, None, "chrony, whose answer is not understood"))
             }

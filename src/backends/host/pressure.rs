@@ -9,6 +9,10 @@ pub(super) struct Stall {
     pub(super) some_60: f64,
     /// `full avg60`; 0 where there is none (a CPU before Linux 5.13).
     pub(super) full_60: f64,
+    /// `some avg300`.
+    pub(super) some_300: f64,
+    /// `full avg300`.
+    pub(super) full_300: f64,
 }
 
 /// What one file says.
@@ -22,6 +26,8 @@ pub(super) fn parse_pressure(text: &str) -> Option<Stall> {
         some_10: of("some ", "avg10=")?,
         some_60: of("some ", "avg60=").unwrap_or(0.0),
         full_60: of("full ", "avg60=").unwrap_or(0.0),
+        some_300: of("some ", "avg300=").unwrap_or(0.0),
+        full_300: of("full ", "avg300=").unwrap_or(0.0),
     })
 }
 
@@ -40,7 +46,7 @@ mod tests {
     fn the_kernels_lines_are_read() {
         let text =
             "some avg10=12.50 avg60=0.03 avg300=0.23 total=73797960\nfull avg10=99.00 avg60=7.00 avg300=0.00 total=0\n";
-        let stall = Stall { some_10: 0.125, some_60: 0.0003, full_60: 0.07 };
+        let stall = Stall { some_10: 0.125, some_60: 0.0003, full_60: 0.07, ..Stall::default() };
         assert_eq!(parse_pressure(text).map(|s| (s.some_10, s.full_60)), Some((stall.some_10, 0.07)));
         assert!(parse_pressure(text).is_some_and(|s| (s.some_60 - stall.some_60).abs() < 1e-9));
         assert_eq!(parse_oom_kills("pgsteal_file 0\noom_kill_extra 9\noom_kill 3\n"), Some(3));

@@ -96,6 +96,8 @@ fn pressure() -> Option<Pressure> {
         memory_full: memory.full_60,
         io: io.some_60,
         io_full: io.full_60,
+        cpu_5: cpu.some_300,
+        io_full_5: io.full_300,
     };
     Some(Pressure { cpu: cpu.some_10, memory: memory.some_10, io: io.some_10, minute })
 }

@@ -67,10 +67,7 @@ async fn lengths(line: &mut Line, queues: &Queues, waiting: &mut Waiting) -> Red
 
 /// The score of the first member of a reply to `ZRANGE … WITHSCORES`: seconds since 1970. Newer protocols nest pairs.
 fn taken(reply: &Value) -> Option<f64> {
-    let score = |value: &Value| match value {
-        Value::Double(score) => Some(*score),
-        _ => text(value)?.parse().ok(),
-    };
+    let score = |value: &Value| if let Value::Double(score) = value { Some(*score) } else { text(value)?.parse().ok() };
     match items(reply) {
         [_, value] => score(value),
         [pair] => items(pair).get(1).and_then(score),

@@ -77,8 +77,5 @@ pub(super) fn text(value: &Value) -> Option<&str> {
 
 /// A reply that is a list or a set.
 pub(super) fn items(value: &Value) -> &[Value] {
-    match value {
-        Value::Array(items) | Value::Set(items) => items,
-        _ => &[],
-    }
+    if let Value::Array(items) | Value::Set(items) = value { items } else { &[] }
 }

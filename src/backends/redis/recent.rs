@@ -20,10 +20,10 @@ pub(super) struct Recent {
 impl Recent {
     /// The counter `name`, which is `field` of `INFO`.
     pub(super) fn counter(&mut self, name: &'static str, info: &Info) -> Option<Counter> {
-        self.at(name, info.count(name)?, Instant::now())
+        Some(self.at(name, info.count(name)?, Instant::now()))
     }
 
-    fn at(&mut self, name: &'static str, total: u64, now: Instant) -> Option<Counter> {
+    fn at(&mut self, name: &'static str, total: u64, now: Instant) -> Counter {
         let past = self.past.entry(name).or_default();
         if past.back().is_some_and(|(_, last)| *last > total) {
             // The server was started again.
@@ -36,7 +36,7 @@ impl Recent {
             past.push_back((now, total));
         }
         let first = past.front().map_or(total, |(_, first)| *first);
-        Some(Counter { total, recent: total.saturating_sub(first) })
+        Counter { total, recent: total.saturating_sub(first) }
     }
 }
 
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn what_grew_is_recent_for_ten_minutes() {
         let (mut recent, start) = (Recent::default(), Instant::now());
-        let mut at = |total, secs| recent.at("evicted_keys", total, start + Duration::from_secs(secs)).unwrap();
+        let mut at = |total, secs| recent.at("evicted_keys", total, start + Duration::from_secs(secs));
         assert_eq!(at(7, 0), Counter { total: 7, recent: 0 }, "older ones are nobody's news");
         assert_eq!(at(9, 5), Counter { total: 9, recent: 2 });
         assert_eq!(at(9, 590), Counter { total: 9, recent: 2 });

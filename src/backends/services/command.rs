@@ -16,7 +16,7 @@ const MOST: u64 = 2 * 1024 * 1024;
 
 /// How a program ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(in crate::backends) enum Ended {
     /// With success; what it said.
     Well(String),
     /// With an error; the first line of its complaint.
@@ -41,7 +41,12 @@ impl Drop for Group {
 }
 
 /// Runs `program`; `env` is added to the environment.
-pub(super) async fn run(program: &str, arguments: &[String], env: &[(&str, String)], limit: Duration) -> Ended {
+pub(in crate::backends) async fn run(
+    program: &str,
+    arguments: &[String],
+    env: &[(&str, String)],
+    limit: Duration,
+) -> Ended {
     let mut command = Command::new(program);
     command.args(arguments).envs(env.iter().map(|(k, v)| (*k, v.as_str()))).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -165,7 +165,8 @@ pub(super) fn service(containers: &[Container], service: &mut Service, now: Time
     service.said = health.map_or_else(|| state.status.clone(), |h| format!("{}, {}", state.status, h.status));
     if containers.len() > 1 {
         let up = containers.iter().filter(|c| c.state().is_up()).count();
-        service.said.push_str(&format!("; {up} of {} containers are up", containers.len()));
+        let all = format!("; {up} of {} containers are up", containers.len());
+        service.said.push_str(&all);
     }
     service.said = plain(&service.said, 80);
     let (started, finished) = (time(&state.started_at), time(&state.finished_at));

@@ -40,11 +40,11 @@ pub(super) async fn units(whose: &Whose, names: &[String]) -> Result<BTreeMap<St
     arguments.extend(names.iter().cloned());
     let text = systemctl(whose, &arguments).await?;
     let units = show::parse(&text);
-    let named = |name: &String| {
-        let unit = units.iter().find(|unit| unit.is(name))?;
-        Some((name.clone(), unit.clone()))
+    let found = |asked: &String| {
+        let unit = units.iter().find(|unit| unit.is(asked))?;
+        Some((asked.clone(), unit.clone()))
     };
-    Ok(names.iter().filter_map(named).collect())
+    Ok(names.iter().filter_map(found).collect())
 }
 
 /// Every unit that failed.
@@ -59,7 +59,11 @@ pub(super) async fn failed(whose: &Whose) -> Result<Vec<Unit>, Trouble> {
     Ok(units)
 }
 
-async fn systemctl(whose: &Whose, arguments: &[String]) -> Result<String, Trouble> {
+/// What `systemctl` says.
+///
+/// # Errors
+/// As [`units`].
+pub(super) async fn systemctl(whose: &Whose, arguments: &[String]) -> Result<String, Trouble> {
     let own = rustix::process::geteuid();
     // UTC, so that times can be read without knowing the names of time zones.
     let mut env = vec![("LC_ALL", "C".to_owned()), ("TZ", "UTC".to_owned()), ("SYSTEMD_COLORS", "0".to_owned())];

@@ -1,9 +1,9 @@
 //! For people: the findings, the restore points' parts one a line, and why one is not proven.
 
 use super::Part;
-use crate::domain::backup::Backup;
 use crate::domain::backup::kind::Subject;
 use crate::domain::backup::proof::Proof;
+use crate::domain::backup::{Backup, policy};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 
@@ -63,7 +63,7 @@ fn index(part: &Part, place: &crate::domain::backup::Place) -> u32 {
 fn policies(part: &Part) -> Vec<String> {
     let needs = &part.reading.needs;
     let one = |subject: Subject| {
-        let age = text::span(needs.max_age_s(subject).saturating_mul(1000));
+        let age = policy(needs.max_age_s(subject));
         Some(format!("  {}: {}, at most {age} old", subject.word(), needs.of(subject)?))
     };
     Subject::EACH.into_iter().filter_map(one).collect()

@@ -18,7 +18,7 @@ use crate::domain::text::plain;
 /// The site of a project that has a web service with a published port; `taken` are the names there are.
 pub(in super::super) fn site(project: &Project, taken: &BTreeSet<String>) -> Option<SiteConfig> {
     let web = project.of(Role::Web)?;
-    let (proxy, own) = (project.of(Role::Proxy).and_then(|p| url(p)), url(web));
+    let (proxy, own) = (project.of(Role::Proxy).and_then(url), url(web));
     let url = proxy.clone().or_else(|| own.clone())?;
     let database = database(project);
     let (redis, broker) = redis(project);

@@ -41,6 +41,9 @@ pub struct Session {
     /// The page that it serves, from the statement's comment (`/* url=… */`); may be empty.
     #[serde(default)]
     pub page: String,
+    /// Whether it was concluded, and not seen, that it blocks others.
+    #[serde(default)]
+    pub concluded: bool,
     /// Those that wait for it, each with those behind it.
     #[serde(default)]
     pub behind: Vec<Self>,

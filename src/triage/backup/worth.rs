@@ -1,10 +1,10 @@
 //! Of each subject: whether there is a backup, how old it is, and what it is worth.
 
 use super::{FILES_COST, Look};
-use crate::domain::backup::Backup;
 use crate::domain::backup::kind::Subject;
 use crate::domain::backup::proof::{Flaw, Proof};
 use crate::domain::backup::standing::{Standing, standing, usual_size};
+use crate::domain::backup::{Backup, policy};
 use crate::domain::level::Level;
 use crate::domain::text;
 use crate::triage::Claim;
@@ -128,7 +128,7 @@ fn old(look: &Look<'_>, standing: &Standing<'_>) -> Option<Claim> {
     }
     let word = standing.subject.word();
     let limit = look.reading.needs.max_age_s(standing.subject);
-    let policy = text::span(limit.saturating_mul(1000));
+    let policy = policy(limit);
     let title = format!("The newest backup of the {word} is {} old", look.age(usable));
     let job =
         look.reading.jobs.first().map(|job| format!("; made by {} ({})", job.name, job.schedule)).unwrap_or_default();

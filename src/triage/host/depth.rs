@@ -18,6 +18,9 @@ const SHORT_SHARE: f64 = 0.01;
 /// And never below this, in bytes.
 const LEAST: u64 = 10 << 20;
 
+/// From so many tasks per core on a CPU that is waited for is a warning (load average of five minutes).
+const CROWDED: f64 = 3.0;
+
 /// The rules of this module.
 pub const RULES: &[Rule] = &[
     Rule {
@@ -60,7 +63,7 @@ pub const RULES: &[Rule] = &[
             "pressure_cpu_warning",
             "pressure_io_warning",
         ],
-        meaning: "For a minute the work on this host has stood still for want of CPU, memory or disk.",
+        meaning: "For minutes the work on this host has stood still for want of CPU, memory or disk.",
         mend: "See what uses it and what started last; stop or nice the newest heavy job.",
         danger: "Restarting the application adds its start to the load.",
         runbook: None,
@@ -164,6 +167,7 @@ fn kills(depth: &Depth, at: Timestamp) -> Option<Claim> {
     Some(claim("oom-kills", "", Level::Warning, title, evidence, at).since(oldest.at, true).with(lines))
 }
 
+#[expect(clippy::cast_precision_loss, reason = "cores are few")]
 /// Over a minute: a peak of ten seconds is how a machine works.
 fn pressure(host: &HostReading, at: Timestamp, limits: &Thresholds, out: &mut Vec<Claim>) {
     let Some(minute) = host.pressure.map(|pressure| pressure.minute) else { return };
@@ -182,15 +186,19 @@ fn pressure(host: &HostReading, at: Timestamp, limits: &Thresholds, out: &mut Ve
         let left = format!("{} available", text::bytes(host.memory_available));
         out.push(claim("pressure", "memory", level, title, format!("last minute · {left}{}", top(true)), at));
     }
-    if minute.io_full >= limits.pressure_io_warning {
+    // A nightly dump keeps a disk and a CPU busy for a while: only what lasts is told, and a CPU that many wait for.
+    if minute.io_full.min(minute.io_full_5) >= limits.pressure_io_warning {
         let title = format!("All work stands still for a disk {} of the time", text::percent(minute.io_full));
         out.push(claim("pressure", "io", Level::Warning, title, format!("last minute · {load}{}", top(false)), at));
     }
-    if minute.cpu >= limits.pressure_cpu_warning {
+    if minute.cpu.min(minute.cpu_5) >= limits.pressure_cpu_warning {
         let title = format!("Work waits for a CPU {} of the time", text::percent(minute.cpu));
         let steal =
             host.steal.filter(|s| *s >= 0.05).map(|s| format!(" · {} taken by the hypervisor", text::percent(s)));
         let evidence = format!("last minute · {load}{}{}", steal.unwrap_or_default(), top(false));
-        out.push(claim("pressure", "cpu", Level::Warning, title, evidence, at));
+        let crowded =
+            host.load.is_some_and(|[_, five, _]| !host.cores.is_empty() && five >= CROWDED * host.cores.len() as f64);
+        let level = if crowded { Level::Warning } else { Level::Note };
+        out.push(claim("pressure", "cpu", level, title, evidence, at));
     }
 }

@@ -61,7 +61,7 @@ pub const RULES: &[Rule] = &[
         meaning: "Many sessions can't be read: the secret they are signed with may have changed.",
         mend: "Put the old .secret back, with its owner and mode, and restart.",
         danger: "Starting the application without its .secret makes a new one.",
-        ..rule("secret-changed", &["INC-40"], &["log_window_s", "corrupt_sessions_count"])
+        ..rule("sessions-corrupt", &["INC-40"], &["log_window_s", "corrupt_sessions_count"])
     },
     Rule {
         meaning: "An error that was not in the logs before now comes again and again.",

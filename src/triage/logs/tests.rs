@@ -94,7 +94,7 @@ fn well_known_messages_are_named() {
             "name-resolution",
             Level::Critical,
         ),
-        ("Session data corrupted", "", 5, "secret-changed", Level::Warning),
+        ("Session data corrupted", "", 5, "sessions-corrupt", Level::Warning),
     ] {
         let claims = of(&[(text, more, times)]);
         assert_eq!(ids(&claims), [rule], "{text}");

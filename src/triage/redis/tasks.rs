@@ -50,8 +50,6 @@ fn workers(broker: &Broker, facts: &SiteFacts<'_>, at: Timestamp) -> Option<Clai
     let worse = if waits { Level::Critical } else { Level::Warning };
     let connected = broker.consumers.map_or(0, u64::from);
     match broker.labour() {
-        // Who may not list clients does not know; that is not "no worker".
-        Labour::Unknown | Labour::Asking | Labour::Busy(_) => None,
         Labour::Gone => match last_worker(facts.history, at) {
             Some(ago) if ago < RESTART_S => {
                 let title = format!("No worker for {}: it may be restarting", text::span(ago * 1000));
@@ -68,7 +66,7 @@ fn workers(broker: &Broker, facts: &SiteFacts<'_>, at: Timestamp) -> Option<Clai
             let level = if idle < RESTART_S { Level::Note } else { worse };
             let what = if broker.silent > 0 { "no heartbeat" } else { "no question for a task" };
             let title = format!("{}: {what} for {}", hang(hung), text::span(idle * 1000));
-            evidence.push_str(&format!("; {} connected", text::count(connected, "worker")));
+            let evidence = format!("{evidence}; {} connected", text::count(connected, "worker"));
             Some(claim("worker-hung", level, title, evidence, at).since(before(at, idle), true))
         }
         Labour::Leaving(leaving, idle) if idle >= LEAVING_S && u64::from(leaving) >= connected => {
@@ -77,13 +75,13 @@ fn workers(broker: &Broker, facts: &SiteFacts<'_>, at: Timestamp) -> Option<Clai
             evidence.push_str("; it ends the tasks it has begun first");
             Some(claim("worker-gone", Level::Warning, title, evidence, at))
         }
-        Labour::Leaving(..) => None,
         Labour::Unsure(unsure, idle) if idle >= UNSURE_S && waits => {
             let title = format!("{}: no question for a task for {}", hang(unsure), text::span(idle * 1000));
             evidence.push_str("; busy with a long task or hung: it sends no heartbeats");
             Some(claim("worker-hung", Level::Warning, title, evidence, at).suspected())
         }
-        Labour::Unsure(..) => None,
+        // A graceful stop takes a while; a worker that can't be seen is not one that is gone.
+        Labour::Unknown | Labour::Asking | Labour::Busy(_) | Labour::Leaving(..) | Labour::Unsure(..) => None,
     }
 }
 

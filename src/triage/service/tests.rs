@@ -101,7 +101,9 @@ fn what_is_down_is_told_by_how_it_came_down() {
 fn one_that_was_stopped_a_moment_ago_may_be_on_its_way_back() {
     let mut stopped = service(Role::Web, State::Stopped);
     stopped.since = Some(at(NOW - 5));
-    assert_eq!(one(stopped).1, Level::Note);
+    assert_eq!(one(stopped.clone()).1, Level::Note);
+    (stopped.since, stopped.at_boot) = (None, Some(false));
+    assert_eq!(one(stopped).1, Level::Note, "nor is one alarming that was never started and is not enabled");
 }
 
 #[test]
@@ -237,7 +239,7 @@ mod folding {
             details: Vec::new(),
             suspected: false,
             source: SourceKind::Services,
-            since: Since { at: at(NOW), seen: true },
+            since: Since::watched(at(NOW), true),
             symptoms: Vec::new(),
             site: "shop".to_owned(),
         }
@@ -273,6 +275,12 @@ mod folding {
             finding("service-crash-loop", "database postgresql", Level::Critical),
         ]);
         assert_eq!(tree(&folded), ["service-crash-loop(database-down() service-crash-loop() web-unreachable())"]);
+        let folded = fold(vec![
+            finding("web-error", "", Level::Critical),
+            finding("service-unhealthy", "web backend", Level::Warning),
+            finding("service-stopped", "redis redis", Level::Critical),
+        ]);
+        assert_eq!(tree(&folded), ["service-stopped(web-error() service-unhealthy())"]);
         let folded = fold(vec![
             finding("service-stopped", "web a", Level::Note),
             finding("service-oom", "web a", Level::Warning),

@@ -103,20 +103,13 @@ fn memory(server: &RedisServer, width: u16) -> Fact {
     let Some(used) = server.used_memory else {
         return fact(0, "memory", vec![piece(Role::Unknown, "? unknown")]);
     };
-    match server.max_memory.filter(|limit| *limit > 0) {
-        Some(limit) => {
-            let used = piece(Role::Muted, format!("{} of {}", format::bytes(used), format::bytes(limit)));
-            fact(0, "memory", bar(width, server.memory_share(), [Some(used), Some(piece(Role::Muted, policy))]))
-        }
-        None => {
-            let used = piece(Role::Accent, format::bytes(used));
-            fact(
-                0,
-                "memory",
-                dotted([Some(used), Some(piece(Role::Muted, "no limit")), Some(piece(Role::Muted, policy))]),
-            )
-        }
-    }
+    let policy = piece(Role::Muted, policy);
+    let Some(limit) = server.max_memory.filter(|limit| *limit > 0) else {
+        let used = piece(Role::Accent, format::bytes(used));
+        return fact(0, "memory", dotted([Some(used), Some(piece(Role::Muted, "no limit")), Some(policy)]));
+    };
+    let used = piece(Role::Muted, format!("{} of {}", format::bytes(used), format::bytes(limit)));
+    fact(0, "memory", bar(width, server.memory_share(), [Some(used), Some(policy)]))
 }
 
 /// Snapshots and the append-only file: what a crash would lose.

@@ -47,7 +47,10 @@ fn mistakes_are_told_at_their_place() {
         ("[[triggers]]\nname = \"a\"\nmatch = \"x\"\nrate = \"often\"\n", "is no rate"),
         ("[[triggers]]\nname = \"a\"\nmatch = \"x\"\nrate = \"9 in a while\"\n", "is no span of time"),
         ("[[triggers]]\nname = \"a\"\nmatch = \"x\"\nabsent_for = \"1m\"\nlevel = \"loud\"\n", "is no level"),
-        ("[[triggers]]\nname = \"a\"\nmatch = \"x\"\nabsent_for = \"1m\"\nsite = \"b\"\n", "about a site b that there is not"),
+        (
+            "[[triggers]]\nname = \"a\"\nmatch = \"x\"\nabsent_for = \"1m\"\nsite = \"b\"\n",
+            "about a site b that there is not",
+        ),
     ] {
         let report = Machine::report(format!("{site}{text}"));
         assert!(report.contains(told), "{text}\n{report}");
@@ -61,7 +64,9 @@ fn logs_of_an_application_are_found_where_its_processes_write() {
     for log in ["/var/pretix/logs/pretix.log", "/var/pretix/logs/csp.log", "/var/pretix/logs/old.txt"] {
         machine.write(log, "");
     }
-    for log in ["/var/log/gunicorn.log", "/var/log/access.log", "/var/log/worker.log", "/var/log/pg.log", "/var/log/read.log"] {
+    for log in
+        ["/var/log/gunicorn.log", "/var/log/access.log", "/var/log/worker.log", "/var/log/pg.log", "/var/log/read.log"]
+    {
         machine.write(log, "");
     }
     let words = ["/venv/bin/python", "/venv/bin/gunicorn", "pretix.wsgi", "--error-logfile", "/var/log/gunicorn.log"];

@@ -142,13 +142,13 @@ async fn static_files_that_are_gone_are_told() {
     for _ in 0..10 {
         nginx.ask("/static/app.css");
     }
-    let finding = eyes.top("shop", "static-missing").await;
+    let finding = eyes.top("shop", "static-not-found").await;
     assert!(finding.evidence.starts_with("10 of 40 "), "{finding:?}");
     fs::rename(nginx.path().join("old"), nginx.path().join("static")).unwrap();
     for _ in 0..200 {
         nginx.ask("/static/app.css");
     }
-    eyes.gone("shop", "static-missing").await;
+    eyes.gone("shop", "static-not-found").await;
     drop(up);
     eyes.end().await;
 }

@@ -279,12 +279,12 @@ async fn a_worker_with_older_code_and_a_changed_secret_are_two_findings() {
         site.write("pretix.log", &pretix("WARNING", "django.security.SuspiciousSession base Session data corrupted"));
     }
     site.eyes
-        .until("both", |m| ["worker-older", "secret-changed"].iter().all(|r| m.findings.iter().any(|f| f.rule == *r)))
+        .until("both", |m| ["worker-older", "sessions-corrupt"].iter().all(|r| m.findings.iter().any(|f| f.rule == *r)))
         .await;
-    let secret = site.eyes.model.findings.iter().find(|f| f.rule == "secret-changed").unwrap();
+    let secret = site.eyes.model.findings.iter().find(|f| f.rule == "sessions-corrupt").unwrap();
     assert!(secret.suspected && secret.title.starts_with("Suspected: "), "{secret:#?}");
     site.eyes.gone(SITE, "worker-older").await;
-    site.eyes.gone(SITE, "secret-changed").await;
+    site.eyes.gone(SITE, "sessions-corrupt").await;
     site.eyes.end().await;
 }
 
@@ -361,7 +361,7 @@ fn a_flood_costs_neither_memory_nor_keys() {
     );
     std::fs::write(home.path().join("midwatch.toml"), config).unwrap();
     let mut session = home.open(&[], 120, 40);
-    session.wait_for("its screen", |s| s.begun());
+    session.wait_for("its screen", super::super::support::pty::Session::begun);
     session.keys("7");
     session.wait_for_text("begun");
     let writer = {

@@ -90,6 +90,9 @@ fn a_session_opened() {
     let mut model = on(fixtures::db_lock(), Screen::Data);
     model.data.open = Some(midwatch::app::view::rows(&model)[0].clone());
     snapshot("data-session", &model);
+    model.data.open = Some("5203".to_owned());
+    let shown = ui::plain(&model, &dark(), 80, 24);
+    assert!(shown.contains("5120 (migrate) ← 4711 (psql)"), "the way to the root: {shown}");
     model.data.open = Some("1".to_owned());
     assert!(ui::plain(&model, &dark(), 80, 24).contains("blocks nobody any more"));
 }

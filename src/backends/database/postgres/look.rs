@@ -72,7 +72,7 @@ enum Slower {
 const PACE: &[(Slower, Duration)] = &[
     (Slower::Identity, Duration::from_mins(1)),
     (Slower::Wal, Duration::from_secs(30)),
-    (Slower::Mail, Duration::from_secs(60)),
+    (Slower::Mail, Duration::from_mins(1)),
     (Slower::Pulse, Duration::from_secs(30)),
     (Slower::Txid, Duration::from_mins(1)),
     (Slower::Statistics, Duration::from_mins(1)),
@@ -354,7 +354,6 @@ pub(super) fn session(row: &Cells) -> Session {
         application: row.text(1, 60),
         state: if state.is_empty() { "state hidden without pg_monitor".to_owned() } else { state },
         transaction_s: row.seconds(3).unwrap_or(0.0),
-        blocks: 0,
         started: row.time(4),
         user: row.text(5, 60),
         client: row.text(6, 60),
@@ -362,7 +361,7 @@ pub(super) fn session(row: &Cells) -> Session {
         since_s: row.seconds(8).unwrap_or(0.0),
         query,
         page,
-        behind: Vec::new(),
+        ..Session::default()
     }
 }
 
@@ -372,10 +371,8 @@ fn now() -> Timestamp {
 }
 
 /// The server's time less the middle between when it was asked and when it had answered.
-#[expect(clippy::cast_precision_loss, reason = "milliseconds between two clocks")]
-fn offset(at: Timestamp, sent: Timestamp, back: Timestamp) -> f64 {
-    let middle = i64::midpoint(sent.as_millis(), back.as_millis());
-    at.as_millis().saturating_sub(middle) as f64
+fn offset(at: Timestamp, sent: Timestamp, back: Timestamp) -> i64 {
+    at.as_millis().saturating_sub(i64::midpoint(sent.as_millis(), back.as_millis()))
 }
 
 #[cfg(test)]
@@ -385,7 +382,7 @@ mod tests {
     #[test]
     fn the_offset_is_taken_from_the_middle() {
         let at = Timestamp::from_millis;
-        assert!((offset(at(5_000), at(1_000), at(3_000)) - 3_000.0).abs() < 1e-9);
-        assert!((offset(at(1_900), at(1_000), at(3_000)) + 100.0).abs() < 1e-9);
+        assert_eq!(offset(at(5_000), at(1_000), at(3_000)), 3_000);
+        assert_eq!(offset(at(1_900), at(1_000), at(3_000)), -100);
     }
 }

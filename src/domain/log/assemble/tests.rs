@@ -83,7 +83,8 @@ fn a_traceback_that_celery_logs_row_by_row_is_one_entry() {
         "FileNotFoundError: [Errno 2] No such file or directory: '/tmp/x'",
         "Restoring 1 unacknowledged message(s)",
     ];
-    let text: Vec<String> = rows.iter().map(|r| format!("[2026-11-21 03:28:44,908: WARNING/MainProcess] {r}")).collect();
+    let text: Vec<String> =
+        rows.iter().map(|r| format!("[2026-11-21 03:28:44,908: WARNING/MainProcess] {r}")).collect();
     let entries = all(&text.join("\n"));
     assert_eq!(entries.len(), 2, "{entries:#?}");
     let exception = crate::domain::log::exception(&entries[0].text, &entries[0].more);

@@ -8,14 +8,11 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// Bytes of output that are read.
-const MOST: u64 = 64 * 1024;
-
-/// What `program` prints within `limit`.
+/// What `program` prints within `limit`, at most `most` bytes of it.
 ///
 /// # Errors
 /// A few words, where it isn't there, fails, or takes too long (it is killed then).
-pub(super) fn output(program: &str, words: &[&str], limit: Duration) -> Result<String, String> {
+pub(super) fn output(program: &str, words: &[&str], most: u64, limit: Duration) -> Result<String, String> {
     let mut child = Command::new(program)
         .args(words)
         .env("LC_ALL", "C")
@@ -29,7 +26,7 @@ pub(super) fn output(program: &str, words: &[&str], limit: Duration) -> Result<S
     let (tell, told) = mpsc::channel();
     let reading = std::thread::Builder::new().name("midwatch-output".to_owned()).spawn(move || {
         let mut text = Vec::new();
-        let read = stdout.take(MOST).read_to_end(&mut text);
+        let read = stdout.take(most).read_to_end(&mut text);
         drop(tell.send(read.map(|_| text)));
     });
     let answer = reading
@@ -61,11 +58,11 @@ mod tests {
 
     #[test]
     fn output_comes_back_and_a_hang_does_not_last() {
-        assert_eq!(output("echo", &["a b"], Duration::from_secs(20)), Ok("a b\n".to_owned()));
-        assert!(output("false", &[], Duration::from_secs(20)).is_err());
-        assert!(output("midwatch-no-such-program", &[], Duration::from_secs(20)).is_err());
+        assert_eq!(output("echo", &["a b"], 99, Duration::from_secs(20)), Ok("a b\n".to_owned()));
+        assert!(output("false", &[], 99, Duration::from_secs(20)).is_err());
+        assert!(output("midwatch-no-such-program", &[], 99, Duration::from_secs(20)).is_err());
         let begun = Instant::now();
-        assert_eq!(output("sleep", &["60"], Duration::from_millis(50)), Err("no answer in time".to_owned()));
+        assert_eq!(output("sleep", &["60"], 99, Duration::from_millis(50)), Err("no answer in time".to_owned()));
         assert!(begun.elapsed() < Duration::from_secs(30));
     }
 }
