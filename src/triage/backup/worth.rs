@@ -131,8 +131,8 @@ fn old(look: &Look<'_>, standing: &Standing<'_>) -> Option<Claim> {
     let limit = look.reading.needs.max_age_s(standing.subject);
     let policy = policy(limit);
     let title = format!("The newest backup of the {word} is {} old", look.age(usable));
-    let job =
-        look.reading.jobs.first().map(|job| format!("; made by {} ({})", job.name, job.schedule)).unwrap_or_default();
+    let job = look.reading.jobs.iter().find(|job| job.subject.is_none_or(|s| s.covers(standing.subject)));
+    let job = job.map(|job| format!("; made by {} ({})", job.name, job.schedule)).unwrap_or_default();
     let evidence = format!("{}, {}; policy {policy}{job}", usable.name(), usable.proof.word());
     let since = usable.made.plus_secs(i64::try_from(limit).unwrap_or(i64::MAX));
     let running = standing.running.map(|b| format!("one is being written: {}", b.path));
