@@ -235,10 +235,8 @@ async fn a_server_that_takes_no_writes_and_one_that_is_a_standby() {
     admin.execute("select pg_reload_conf()").await.unwrap();
     let found = eyes.top(SITE, "database-read-only").await;
     assert!(found.level == Level::Critical && found.details[0].starts_with("system identifier "), "{found:?}");
-    admin
-        .execute("set default_transaction_read_only = off; alter system reset default_transaction_read_only")
-        .await
-        .unwrap();
+    admin.execute("set default_transaction_read_only = off").await.unwrap();
+    admin.execute("alter system reset default_transaction_read_only").await.unwrap();
     admin.execute("select pg_reload_conf()").await.unwrap();
     eyes.gone(SITE, "database-read-only").await;
     drop(admin.close().await);
