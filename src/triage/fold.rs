@@ -74,6 +74,8 @@ const CAUSES: &[Edge] = &[
     edge("database-lock", WEB),
     edge("database-connections", WEB),
     edge("database-read-only", WEB),
+    edge("database-corrupt", WEB),
+    edge("never-analyzed", &["web-slow", "requests-slow"]),
     edge("redis-refuses-writes", WEB),
     // Of a web service that can't start without its database, the site being unreachable is a part.
     edge_when("service-crash-loop", &["web-unreachable", "proxy-fault", "metrics-blind"], is_web),
@@ -83,7 +85,9 @@ const CAUSES: &[Edge] = &[
         &["service-crash-loop", "service-restarting", "worker-gone", "worker-silent", "periodic-silent"],
         is_no_server,
     ),
-    edge("database-idle-transaction", &["database-lock"]),
+    edge("database-idle-transaction", &["dead-rows"]),
+    edge_when("key-space", &["requests-fail", "tasks-fail", "errors-new"], is_out_of_range),
+    edge_when("txid-wraparound", &["requests-fail", "tasks-fail", "errors-new"], is_wraparound),
     edge("redis-snapshot", &["redis-refuses-writes"]),
     edge("redis-memory", &["redis-refuses-writes", "redis-evicts"]),
     edge("redis-evicts", &["queue-late"]),
@@ -212,6 +216,15 @@ fn says(finding: &Finding, words: &[&str]) -> bool {
 
 fn lacks_space(_: &Finding, symptom: &Finding) -> bool {
     says(symptom, &["no space", "disk full", "disk is full", "enospc"])
+}
+
+/// The words of PostgreSQL for a column and for a sequence, and of MySQL.
+fn is_out_of_range(_: &Finding, symptom: &Finding) -> bool {
+    says(symptom, &["out of range", "reached maximum value of sequence"])
+}
+
+fn is_wraparound(_: &Finding, symptom: &Finding) -> bool {
+    says(symptom, &["wraparound"])
 }
 
 fn is_read_only(_: &Finding, symptom: &Finding) -> bool {

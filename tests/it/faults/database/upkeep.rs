@@ -3,8 +3,8 @@
 use midwatch::domain::level::Level;
 use sqlx::{Connection, Executor};
 
-use super::{SITE, configure, healthy, owned_alike, server, session, standing_on, url, watch};
-use crate::support::eyes::{holds, top};
+use super::{SITE, configure, healthy, owned_alike, server, standing_on, url, watch};
+use crate::support::eyes::holds;
 use crate::support::site::StandsOn;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -17,6 +17,8 @@ async fn a_sequence_that_is_nearly_used_up() {
     admin.execute(app).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let mut eyes = watch(&dir, "web", &url(&server, "app"), StandsOn::default(), "");
+    let both = |m: &midwatch::app::model::Model| m.findings.iter().filter(|f| f.rule == "key-space").count() == 2;
+    eyes.until("the sequence and what refers to its key", both).await;
     let found = eyes.top(SITE, "key-space").await;
     assert_eq!((found.level, found.subject.as_str()), (Level::Critical, "line.log"), "{found:?}");
     assert!(found.title.contains("line.log is integer and used to 98 %: it refers to log.id"), "{found:?}");
@@ -150,19 +152,36 @@ async fn a_full_disk_below_the_database_as_root() {
     let filler = data.join("filler");
     let mut file = std::fs::File::create(&filler).unwrap();
     while std::io::Write::write_all(&mut file, &[0; 65_536]).is_ok() {}
-    let mut writer = session(&server, "app").await;
-    while writer.execute("insert into thing select generate_series(1, 20000)").await.is_ok() {}
+    // An application that goes on writing: each time the server comes up again, it goes down again.
+    let admin = url(&server, "postgres");
+    let writer = tokio::spawn(async move {
+        loop {
+            let Ok(mut session) = sqlx::PgConnection::connect(&admin).await else {
+                tokio::task::yield_now().await;
+                continue;
+            };
+            let log = "select pg_logical_emit_message(true, 'x', repeat('x', 1000000))";
+            while session.execute(log).await.is_ok() {}
+        }
+    });
+    let gone = |f: &&midwatch::triage::Finding| f.is_any(&["database-down", "database-recovering"]);
     eyes.until("the full disk is the cause, the database that stopped follows from it", |m| {
-        m.findings.iter().any(|f| f.rule == "disk-full" && holds(f, "database-down"))
+        m.findings.iter().any(|f| f.rule == "disk-full" && f.symptoms.iter().any(|s| gone(&s)))
     })
     .await;
-    let down = eyes.model.findings.iter().flat_map(|f| &f.symptoms).find(|f| f.rule == "database-down").unwrap();
+    let down = eyes.model.findings.iter().flat_map(|f| &f.symptoms).find(gone).unwrap();
     assert!(down.evidence.contains("no space left where its data are"), "{down:?}");
+    assert!(server.log().contains("No space left on device"));
+    writer.abort();
     std::fs::remove_file(&filler).unwrap();
     server.stop();
     server.begin();
-    eyes.until("all is well again", |m| !m.findings.iter().any(|f| holds(f, "database-down"))).await;
-    eyes.until("the site has no finding", |m| top(m, SITE).is_none()).await;
+    eyes.until("all is well again", |m| {
+        let down = |f: &midwatch::triage::Finding| holds(f, "database-down") || holds(f, "database-recovering");
+        !m.findings.iter().any(down)
+    })
+    .await;
+    healthy(&mut eyes).await;
     eyes.end().await;
     server.stop();
     drop(small);
