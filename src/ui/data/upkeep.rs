@@ -36,7 +36,7 @@ pub(super) fn wal(wal: &Wal, clock: &Clock) -> Option<Fact> {
         archiver,
         wal.size.map(|bytes| piece(Role::Text, format::bytes(bytes))),
         (active > 0).then(|| piece(Role::Muted, format::plural(active, "active slot"))),
-        wal.room.as_ref().map(|room| piece(Role::Muted, [&format::bytes(room.free), " free there"].concat())),
+        wal.room.as_ref().map(|room| piece(Role::Muted, [&format::bytes(room.free), " free on its disk"].concat())),
         old.then(|| piece(Role::Muted, format::ago(wal.at, clock.now))),
     ]);
     (!pieces.is_empty()).then(|| fact(if bad { 0 } else { 2 }, "wal", pieces))

@@ -1,4 +1,5 @@
 //! The screen Data: database and Redis as they are on good and bad nights.
+#![cfg(test)]
 
 use midwatch::app::model::{Model, Screen, Site};
 use midwatch::domain::reading::Reading;
