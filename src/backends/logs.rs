@@ -38,8 +38,8 @@ const RATE_MS: u64 = 60_000;
 const TAKEN: usize = 4_000;
 /// Most sources of one site.
 const SOURCES: usize = 32;
-/// Where Docker listens.
-const DOCKER: &str = "/var/run/docker.sock";
+/// Where Docker listens, or else Podman.
+const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/podman/podman.sock"];
 /// It is there where systemd runs.
 const SYSTEMD: &str = "/run/systemd/system";
 
@@ -111,9 +111,10 @@ impl LogProbe {
                         None => journals.push((of, vec![(unit.clone(), source)])),
                     }
                 }
-                LogPlace::Container(name) => {
+                LogPlace::Container { socket, name } => {
                     let which = Which::Named(name.clone());
-                    probe.pending.push(Pending::Container(PathBuf::from(DOCKER), which, source));
+                    let socket = socket.clone().unwrap_or_else(usual_socket);
+                    probe.pending.push(Pending::Container(socket, which, source));
                 }
                 LogPlace::Compose { socket, project, service } => {
                     let which = Which::Service { project: project.clone(), service: service.clone() };
@@ -228,6 +229,12 @@ impl LogProbe {
             }
         }
     }
+}
+
+/// The first of the usual sockets that is there; Docker's, when none is.
+fn usual_socket() -> PathBuf {
+    let [docker, ..] = SOCKETS;
+    PathBuf::from(SOCKETS.into_iter().find(|socket| std::path::Path::new(socket).exists()).unwrap_or(docker))
 }
 
 impl File {

@@ -38,7 +38,12 @@ pub enum LogPlace {
         user: bool,
     },
     /// A container, by name or id.
-    Container(String),
+    Container {
+        /// Docker's or Podman's socket; `None`: the usual one.
+        socket: Option<PathBuf>,
+        /// Its name or id.
+        name: String,
+    },
     /// The container of a Compose service.
     Compose {
         /// Docker's or Podman's socket.
@@ -56,7 +61,7 @@ impl fmt::Display for LogPlace {
             Self::File(path) => path.display().fmt(f),
             Self::Unit { unit, user: false } => f.write_str(unit),
             Self::Unit { unit, user: true } => write!(f, "{unit} (of this user)"),
-            Self::Container(name) => write!(f, "container {name}"),
+            Self::Container { name, .. } => write!(f, "container {name}"),
             Self::Compose { service, .. } => write!(f, "Compose service {service}"),
         }
     }
@@ -106,6 +111,8 @@ pub struct LogFile {
     pub user_unit: Option<String>,
     /// A container, by name or id, asked through Docker's socket.
     pub container: Option<String>,
+    /// Docker's or Podman's socket, where it isn't the usual one.
+    pub socket: Option<String>,
     /// Its short name on the screen.
     pub name: Option<String>,
 }
@@ -158,8 +165,9 @@ pub(super) fn logs(written: Vec<Spanned<LogFile>>, source: &mut Source) -> Vec<L
             (Some(path), None, None, None) => LogConfig::file(PathBuf::from(path)),
             (None, Some(unit), None, None) => LogConfig::unit(&unit, false),
             (None, None, Some(unit), None) => LogConfig::unit(&unit, true),
-            (None, None, None, Some(container)) => {
-                LogConfig { name: plain(&container, 60), place: LogPlace::Container(container) }
+            (None, None, None, Some(name)) => {
+                let socket = log.socket.map(PathBuf::from);
+                LogConfig { name: plain(&name, 60), place: LogPlace::Container { socket, name } }
             }
             _ => {
                 let help = "write one of path = \"…\", unit = \"…\", user_unit = \"…\", container = \"…\"".to_owned();

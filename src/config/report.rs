@@ -93,6 +93,7 @@ const OPEN: &[&str] = &[
     "ignore",
     "user_unit",
     "container",
+    "socket",
     "name",
     "absent_for",
     "rate",

@@ -64,7 +64,7 @@ fn named(place: LogPlace) -> LogConfig {
     match place {
         LogPlace::File(path) => LogConfig::file(path),
         LogPlace::Unit { unit, user } => LogConfig::unit(&unit, user),
-        place @ (LogPlace::Container(_) | LogPlace::Compose { .. }) => {
+        place @ (LogPlace::Container { .. } | LogPlace::Compose { .. }) => {
             LogConfig { name: text::plain(&place.to_string(), 60), place }
         }
     }

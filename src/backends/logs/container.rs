@@ -290,7 +290,87 @@ fn dated(row: &str) -> (String, Timestamp) {
 
 #[cfg(test)]
 mod tests {
-    use super::Rows;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+    use tokio::sync::mpsc;
+
+    use super::{News, PART, Rows, Which, follow};
+
+    /// A daemon that answers each request with what its path is given, and keeps the paths.
+    fn daemon(socket: &std::path::Path, answers: Vec<(&'static str, Vec<u8>)>) -> mpsc::UnboundedReceiver<String> {
+        let listener = UnixListener::bind(socket).unwrap();
+        let (asked, paths) = mpsc::unbounded_channel();
+        drop(tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = vec![0; 4096];
+                let n = stream.read(&mut head).await.unwrap();
+                let head = String::from_utf8_lossy(&head[..n]).into_owned();
+                asked.send(head.lines().next().unwrap_or_default().to_owned()).unwrap();
+                let answer = answers.iter().find(|(path, _)| head.contains(path));
+                let missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}".to_vec();
+                stream.write_all(&answer.map_or(missing, |(_, answer)| answer.clone())).await.unwrap();
+            }
+        }));
+        paths
+    }
+
+    fn json(body: &str) -> Vec<u8> {
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    }
+
+    fn chunked(pieces: &[&[u8]]) -> Vec<u8> {
+        let mut out = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        for piece in pieces {
+            out.extend(format!("{:x}\r\n", piece.len()).into_bytes());
+            out.extend_from_slice(piece);
+            out.extend(b"\r\n");
+        }
+        out.extend(b"0\r\n\r\n");
+        out
+    }
+
+    #[tokio::test]
+    async fn a_compose_services_newest_container_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("docker.sock");
+        let row = frame(2, "2026-11-21T03:34:56.484786583Z ERROR 2026-11-21 03:34:56,1 a b bad\n");
+        let (first, second) = row.split_at(20);
+        let mut paths = daemon(
+            &socket,
+            vec![
+                ("/containers/json?", json(r#"[{"Id":"old","Created":1},{"Id":"new","Created":2}]"#)),
+                ("/containers/new/json", json(r#"{"Config":{"Tty":false}}"#)),
+                ("/containers/new/logs", chunked(&[first, second])),
+            ],
+        );
+        let (news, mut came) = mpsc::channel(16);
+        let which = Which::Service { project: "shop".to_owned(), service: "web".to_owned() };
+        let task = tokio::spawn(follow(socket, which, news));
+        assert_eq!(came.recv().await, Some(News::Going));
+        let Some(News::Row { of, row, at, .. }) = came.recv().await else { panic!("no row") };
+        assert_eq!((of.as_str(), row.as_str()), (PART, "ERROR 2026-11-21 03:34:56,1 a b bad"));
+        assert_eq!(at.as_millis(), 1_795_232_096_484);
+        assert!(matches!(came.recv().await, Some(News::Trouble(why)) if why.contains("ended its log")));
+        task.abort();
+        while let Ok(path) = paths.try_recv() {
+            assert!(path.starts_with("GET /containers/"), "nothing but looking: {path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("docker.sock");
+        let (news, mut came) = mpsc::channel(16);
+        let task = tokio::spawn(follow(socket.clone(), Which::Named("x".to_owned()), news));
+        assert!(matches!(came.recv().await, Some(News::Trouble(why)) if why.contains("Docker does not run here")));
+        task.abort();
+        let _paths = daemon(&socket, Vec::new());
+        let (news, mut came) = mpsc::channel(16);
+        let task = tokio::spawn(follow(socket, Which::Named("x".to_owned()), news));
+        assert_eq!(came.recv().await, Some(News::Trouble("is not there (yet)".to_owned())));
+        task.abort();
+    }
 
     fn frame(stream: u8, text: &str) -> Vec<u8> {
         let length = u32::try_from(text.len()).unwrap().to_be_bytes();

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc::Sender;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::follow::News;
 use super::zone;
@@ -25,6 +25,8 @@ const ENTRY_MAX: usize = 256 * 1024;
 const BEHIND_MS: u64 = 30_000;
 /// After it ended it is started again after so long, twice as long each time it ends at once.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How long its last words are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Never later than this.
 const AGAIN_MOST: Duration = Duration::from_mins(2);
 
@@ -164,6 +166,10 @@ async fn read(of: Of, mut child: Child, cursor: &mut Option<String>, news: &Send
             return End::Closed;
         }
     }
+    // What it said last tells why it ended.
+    if !deaf {
+        timeout(LAST_WORDS, err.read_to_end(&mut said)).await.ok();
+    }
     let status = child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
     let said = plain(&String::from_utf8_lossy(&said), 200);
     End::Ended(refused(of, said.as_bytes()).unwrap_or_else(|| format!("journalctl ended ({status}): {said}")))
@@ -211,8 +217,73 @@ pub(super) fn entry(json: &[u8], cursor: &mut Option<String>) -> Option<News> {
 
 #[cfg(test)]
 mod tests {
-    use super::{News, entry};
+    use std::process::Stdio;
+
+    use tokio::sync::mpsc;
+
+    use super::{Command, End, News, Of, entry, read};
+    use crate::backends::logs::follow::{Came, Follow};
     use crate::domain::log::Severity;
+
+    /// What comes of a program in the place of journalctl.
+    fn program(script: &str) -> super::Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.kill_on_drop(true).spawn().unwrap()
+    }
+
+    #[tokio::test]
+    async fn recorded_entries_become_lines_of_their_units() {
+        let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/journal.jsonl");
+        let entries = std::fs::read_to_string(recorded).unwrap().lines().count();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let parts = [("pretalx-web.service", 0), ("shop-crashloop.service", 1)];
+        let parts = parts.map(|(unit, source)| (unit.to_owned(), source)).to_vec();
+        let mut follow = Follow::new(parts, |news| async move {
+            let mut cursor = None;
+            let end = read(Of::System, program(&format!("cat '{recorded}'")), &mut cursor, &news).await;
+            assert!(tell.send((matches!(end, End::Ended(_)), cursor)).is_ok());
+        });
+        let (ended, cursor) = told.await.unwrap();
+        assert!(ended && cursor.is_some_and(|c| c.starts_with("s=")));
+        let later = super::zone::now().plus_secs(60);
+        let lines: Vec<_> = follow
+            .came(later, 10_000)
+            .into_iter()
+            .filter_map(|came| match came {
+                Came::Entry(source, entry) => Some((source, entry)),
+                Came::Why(..) | Came::Skipped(..) => None,
+            })
+            .collect();
+        assert_eq!(lines.len(), entries);
+        assert!(lines.iter().all(|(_, entry)| entry.dated));
+        let failed = lines.iter().find(|(_, entry)| entry.text.starts_with("Failed to start")).unwrap();
+        assert_eq!((failed.0, failed.1.level, failed.1.at.as_millis()), (1, Severity::Error, 1_795_231_776_643));
+        // gunicorn's own words within the journal's: its level, the journal's time.
+        let booting = lines.iter().find(|(_, entry)| entry.text.starts_with("Booting worker")).unwrap();
+        assert_eq!((booting.0, booting.1.level, booting.1.at.as_millis()), (0, Severity::Info, 1_795_231_724_709));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_with_what_would_open_it() {
+        let script = "echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1";
+        let (news, _kept) = mpsc::channel(8);
+        let End::Ended(why) = read(Of::System, program(script), &mut None, &news).await else { panic!("not ended") };
+        assert!(why.contains("usermod -aG systemd-journal USER"), "{why}");
+        let End::Ended(why) = read(Of::System, program("echo broken >&2; exit 3"), &mut None, &news).await else {
+            panic!("not ended")
+        };
+        assert!(why.contains("exit status: 3") && why.contains("broken"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn an_entry_without_an_end_takes_no_memory() {
+        let (news, mut came) = mpsc::channel(8);
+        let script = "head -c 50000000 /dev/zero; echo; echo '{\"__REALTIME_TIMESTAMP\":\"1\",\"MESSAGE\":\"after\"}'";
+        assert!(matches!(read(Of::Kernel, program(script), &mut None, &news).await, End::Ended(_)));
+        assert_eq!(came.recv().await, Some(News::Going));
+        assert!(matches!(came.recv().await, Some(News::Row { row, .. }) if row == "after"));
+    }
 
     #[test]
     fn entries_as_journalctl_prints_them() {
