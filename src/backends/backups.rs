@@ -115,7 +115,7 @@ impl BackupsProbe {
             Ok(answer) => {
                 self.round = None;
                 let (surveyor, round) =
-                    answer.map_err(|_| "the look at the backups ended without an answer".to_owned())?;
+                    answer.map_err(|error| format!("the look at the backups ended without an answer: {error}"))?;
                 self.surveyor = Some(surveyor);
                 Ok(Some(round))
             }

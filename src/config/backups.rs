@@ -157,6 +157,8 @@ pub struct BackupJob {
     pub log: Option<PathBuf>,
     /// Directories it writes to.
     pub targets: Vec<PathBuf>,
+    /// What it saves, by the tools it names: a dump, or files.
+    pub subject: Option<Subject>,
     /// Databases it names; empty: it can't be told.
     pub databases: Vec<String>,
 }

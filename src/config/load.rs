@@ -107,6 +107,7 @@ pub fn load(request: &Request, around: &Surroundings) -> Result<Config, ConfigEr
         let jobs = crate::discovery::backups::Jobs::find(around);
         for site in &mut config.sites {
             site.backups = crate::discovery::backups::places(around, site, &jobs);
+            config.trail.extend(crate::discovery::backups::trail(site));
         }
     }
     let state_dir = request

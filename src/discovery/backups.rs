@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Surroundings;
-use crate::config::SiteConfig;
 use crate::config::backups::{BackupJob, BackupPlace, BackupsConfig, Repository, Trust};
+use crate::config::{Found, SiteConfig, Trace};
 use crate::domain::backup::kind::Subject;
+use crate::domain::text::plain;
 
 /// Where backups usually lie.
 const USUAL: [&str; 14] = [
@@ -38,7 +39,7 @@ const MOST_PARENTS: usize = 3;
 /// A job as it was found, with the repositories its command names.
 #[derive(Debug, Default)]
 pub(super) struct Job {
-    job: BackupJob,
+    told: BackupJob,
     repositories: Vec<Repository>,
     kept_days: Option<u32>,
 }
@@ -67,14 +68,15 @@ pub fn places(around: &Surroundings, site: &SiteConfig, jobs: &Jobs) -> BackupsC
     let mut seen: BTreeSet<PathBuf> = out.places.iter().map(|place| place.path.clone()).collect();
     for found in &jobs.found {
         // A job that names other databases only is not this site's.
-        let others = !found.job.databases.is_empty() && database.is_none_or(|d| !found.job.databases.contains(&d.name));
+        let others =
+            !found.told.databases.is_empty() && database.is_none_or(|d| !found.told.databases.contains(&d.name));
         if others {
             continue;
         }
-        out.jobs.push(found.job.clone());
-        for target in &found.job.targets {
+        out.jobs.push(found.told.clone());
+        for target in &found.told.targets {
             if seen.insert(target.clone()) {
-                out.places.push(place(target, &found.job.name, Trust::Job, found.kept_days));
+                out.places.push(place(target, &found.told.name, Trust::Job, found.kept_days));
             }
         }
         for repository in &found.repositories {
@@ -83,7 +85,7 @@ pub fn places(around: &Surroundings, site: &SiteConfig, jobs: &Jobs) -> BackupsC
                 out.places.push(BackupPlace {
                     subject: Some(repository.tool.subject()),
                     repository: Some(repository.clone()),
-                    ..place(&path, &found.job.name, Trust::Job, None)
+                    ..place(&path, &found.told.name, Trust::Job, None)
                 });
             }
         }
@@ -102,6 +104,25 @@ pub fn places(around: &Surroundings, site: &SiteConfig, jobs: &Jobs) -> BackupsC
                 !narrow && *trust >= place.trust && *path != place.path && place.path.starts_with(path)
             })
     });
+    out
+}
+
+/// What was found, for `doctor`.
+pub fn trail(site: &SiteConfig) -> Vec<Trace> {
+    let what = format!("{} backups", site.id);
+    let trace = |outcome| Trace { what: what.clone(), outcome };
+    let mut out: Vec<Trace> = Vec::new();
+    for place in site.backups.places.iter().filter(|place| place.trust > Trust::Usual) {
+        out.push(trace(Found::Yes(format!("{} ({})", plain(&place.path.to_string_lossy(), 160), place.found_by))));
+    }
+    for job in &site.backups.jobs {
+        out.push(trace(Found::Yes(format!("made by {} ({})", job.name, job.schedule))));
+    }
+    if out.is_empty() {
+        let why = "neither a job nor the configuration names a place; usual places are looked through";
+        out.push(trace(Found::No(why.to_owned())));
+    }
+    out.extend(site.backups.unseen.iter().map(|why| trace(Found::No(why.clone()))));
     out
 }
 

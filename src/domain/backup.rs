@@ -180,6 +180,8 @@ pub struct Stray {
 pub struct Job {
     /// Its name: `cron /etc/cron.d/backup`, `timer pretix-backup.timer`.
     pub name: String,
+    /// What it saves, by the tools it names.
+    pub subject: Option<Subject>,
     /// When it runs, in its own notation.
     pub schedule: String,
     /// The command, without secrets.

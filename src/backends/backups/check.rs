@@ -101,8 +101,11 @@ fn broken(flaw: Flaw, why: impl Into<String>) -> Verdict {
     Verdict { outcome: Outcome::Broken(flaw, why.into()), ..Verdict::default() }
 }
 
-/// A reader with its first bytes looked at.
-fn peeked<R: Read>(mut reader: R) -> io::Result<(Vec<u8>, io::Chain<Cursor<Vec<u8>>, R>)> {
+/// A reader whose first bytes were looked at.
+type Peeked<R> = io::Chain<Cursor<Vec<u8>>, R>;
+
+/// The first bytes of a reader, and all of it.
+fn peeked<R: Read>(mut reader: R) -> io::Result<(Vec<u8>, Peeked<R>)> {
     let mut head = vec![0; HEAD];
     let n = tar::fill(&mut reader, &mut head)?;
     head.truncate(n);
@@ -229,12 +232,10 @@ fn content(reader: impl Read, path: Option<&Path>, tools: &Tools, control: &Cont
         }
         Kind::Tar => {
             let (contents, end) = tar::walk(&mut reader);
-            out.outcome = match tar_end(end) {
-                Outcome::Whole if contents.files == 0 => {
-                    Outcome::Broken(Flaw::Empty, "it is an archive without a single file".to_owned())
-                }
-                other => other,
-            };
+            out.outcome = tar_end(end);
+            if out.outcome == Outcome::Whole && contents.files == 0 {
+                out.outcome = Outcome::Broken(Flaw::Empty, "it is an archive without a single file".to_owned());
+            }
             out.contents = Some(contents);
         }
         Kind::PgSql | Kind::PgAll | Kind::Mysql | Kind::SqliteSql | Kind::Sql => {

@@ -106,7 +106,8 @@ fn one(path: &Path, control: &Control) -> Result<Whole, Outcome> {
     let mut file = Metered::open(path, control).map_err(|e| Outcome::Unproven(super::access::unreadable(path, &e)))?;
     let size = file.state().map_or(0, |(size, _)| size);
     let (mut problem, mut copied) = (None, false);
-    if name.ends_with(".gz") {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    if ending == "gz" {
         let mut inside = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, &mut file));
         match io::copy(&mut inside, &mut io::sink()) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -115,7 +116,7 @@ fn one(path: &Path, control: &Control) -> Result<Whole, Outcome> {
             Err(error) => problem = Some((Flaw::Damaged, format!("its file {name} is damaged: {error}"))),
             Ok(_) => {}
         }
-    } else if name.ends_with(".dat") && name != "toc.dat" && !name.starts_with("blob") {
+    } else if ending == "dat" && name != "toc.dat" && !name.starts_with("blob") {
         let tail = tail(&mut file);
         copied = tail.ends_with(END_OF_DATA);
         // With --inserts there is no such end, and nothing to tell a cut by.

@@ -29,6 +29,8 @@ pub(super) struct Plan {
     pub(super) read_only: bool,
     /// A bare folder that somebody asked about: everything in it is looked at.
     pub(super) bare: bool,
+    /// Whether somebody waits for an answer, however long a tool takes.
+    pub(super) patient: bool,
 }
 
 impl Plan {
@@ -55,6 +57,7 @@ impl Plan {
             practice: site.practice,
             read_only,
             bare: false,
+            patient: false,
         }
     }
 
@@ -95,7 +98,8 @@ impl Plan {
                 }
                 Kind::Mysql => engine == Some(Engine::Mysql),
                 Kind::Sqlite | Kind::SqliteSql => engine == Some(Engine::Sqlite),
-                _ => engine.is_some(),
+                Kind::Sql | Kind::PgBackRest | Kind::Barman | Kind::Unknown => engine.is_some(),
+                Kind::Tar | Kind::Folder | Kind::Restic | Kind::Borg => true,
             };
             if !fits {
                 return false;

@@ -2,11 +2,13 @@
 
 mod parse;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +23,11 @@ use crate::domain::time::Timestamp;
 pub(super) use parse::parse;
 
 /// How long a tool may take to list what it has.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a look at all places waits for it.
+pub(super) const GLANCE: Duration = Duration::from_secs(2);
+/// How long a list holds.
+const HOLDS: Duration = Duration::from_mins(10);
 /// Bytes of its answer that are read.
 const MOST: u64 = 16 << 20;
 
@@ -51,6 +57,53 @@ pub(super) enum Silent {
     Failed(String),
 }
 
+type List = Result<Vec<Kept>, Silent>;
+
+/// The last list of each repository; a repository that is far away is asked on a thread of its own.
+#[derive(Debug, Default)]
+pub(super) struct Lists(BTreeMap<String, Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    at: Option<Instant>,
+    list: Option<List>,
+    under_way: Option<Receiver<List>>,
+}
+
+impl Lists {
+    /// What a repository holds: the last list while it holds, else a new one, waited for as long as `patience`; until
+    /// it comes, the last one.
+    pub(super) fn get(
+        &mut self,
+        name: &str,
+        repository: &Repository,
+        tools: &Tools,
+        read_only: bool,
+        patience: Duration,
+    ) -> List {
+        let asked = self.0.entry(name.to_owned()).or_default();
+        if asked.under_way.is_none() && asked.at.is_none_or(|at| at.elapsed() > HOLDS) {
+            let (tell, told) = channel();
+            let (repository, tools) = (repository.clone(), tools.clone());
+            let work = move || drop(tell.send(list(&repository, &tools, read_only)));
+            match thread::Builder::new().name("midwatch-repository".to_owned()).spawn(work) {
+                Ok(_) => asked.under_way = Some(told),
+                Err(error) => return Err(Silent::Failed(format!("no thread is to be had: {error}"))),
+            }
+        }
+        if let Some(told) = &asked.under_way {
+            match told.recv_timeout(patience) {
+                Ok(list) => (asked.at, asked.list, asked.under_way) = (Some(Instant::now()), Some(list), None),
+                Err(RecvTimeoutError::Disconnected) => asked.under_way = None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        let program = repository.tool.program();
+        let waiting = || Err(Silent::Unseen(format!("{program} has been asked and has not answered yet")));
+        asked.list.clone().unwrap_or_else(waiting)
+    }
+}
+
 /// Whether a repository is on another host, by its own notation.
 pub(super) fn is_elsewhere(repository: &Repository) -> Option<bool> {
     let repo = repository.repo.as_str();
@@ -62,7 +115,7 @@ pub(super) fn is_elsewhere(repository: &Repository) -> Option<bool> {
 }
 
 /// What is in a repository.
-pub(super) fn list(repository: &Repository, tools: &Tools, read_only: bool) -> Result<Vec<Kept>, Silent> {
+fn list(repository: &Repository, tools: &Tools, read_only: bool) -> Result<Vec<Kept>, Silent> {
     let name = repository.tool.program();
     let Some(program) = tools.get(name) else {
         return Err(Silent::Unseen(format!("{name} is not installed here, so its repository can't be listed")));

@@ -39,8 +39,8 @@ pub(super) const RESTING_MS: u64 = 60_000;
 const GIVEN_UP_MS: u64 = 3_600_000;
 /// A running dump is believed to be the one that changed a file within this time.
 const RECENT_MS: u64 = 600_000;
-/// How long a repository's list holds.
-const LIST_HOLDS: Duration = Duration::from_mins(10);
+/// How long the walk through a copied folder holds.
+const WALK_HOLDS: Duration = Duration::from_mins(15);
 /// File systems of other hosts: NFS, CIFS, SMB2, Ceph.
 const ELSEWHERE: [u64; 4] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x00c3_6400];
 
@@ -72,6 +72,7 @@ struct Looked {
     header: Option<Header>,
     contents: Option<Contents>,
     touched: Option<Timestamp>,
+    at: Instant,
 }
 
 /// Goes round again and again; remembers what need not be looked at twice.
@@ -82,7 +83,7 @@ pub(super) struct Surveyor {
     shared: Shared,
     heads: BTreeMap<PathBuf, Looked>,
     sizes: BTreeMap<PathBuf, u64>,
-    lists: BTreeMap<String, (Instant, Result<Vec<Kept>, Silent>)>,
+    lists: repository::Lists,
 }
 
 /// A file of a reading that can be checked.
@@ -123,7 +124,14 @@ struct Around {
 
 impl Surveyor {
     pub(super) fn new(plan: Plan, tools: Tools, shared: Shared) -> Self {
-        Self { plan, tools, shared, heads: BTreeMap::new(), sizes: BTreeMap::new(), lists: BTreeMap::new() }
+        Self {
+            plan,
+            tools,
+            shared,
+            heads: BTreeMap::new(),
+            sizes: BTreeMap::new(),
+            lists: repository::Lists::default(),
+        }
     }
 
     pub(super) const fn plan(&self) -> &Plan {
@@ -177,7 +185,7 @@ impl Surveyor {
         };
         reading.jobs = timers::jobs(&self.plan.config.jobs, &saved);
         reading.unseen.clone_from(&self.plan.config.unseen);
-        let unread = unread(&reading, &files);
+        let unread = unread(&reading, &files, now);
         let files = reading.backups.iter().filter_map(|b| files.remove(&b.path)).collect();
         Round { reading, unread, files }
     }
@@ -210,12 +218,8 @@ impl Surveyor {
             named: true,
             ..Place::default()
         };
-        let held = self.lists.get(&shown).filter(|(at, _)| at.elapsed() < LIST_HOLDS).map(|(_, list)| list.clone());
-        let list = held.unwrap_or_else(|| {
-            let list = repository::list(asked, &self.tools, self.plan.read_only);
-            self.lists.insert(shown.clone(), (Instant::now(), list.clone()));
-            list
-        });
+        let patience = if self.plan.patient { repository::PATIENCE } else { repository::GLANCE };
+        let list = self.lists.get(&shown, asked, &self.tools, self.plan.read_only, patience);
         let kept = match list {
             Ok(kept) => kept,
             Err(Silent::Unseen(why)) => {
@@ -337,12 +341,19 @@ impl Surveyor {
         if let Some(known) = self.heads.get(&candidate.path)
             && known.bytes == bytes
             && known.changed_ns == changed_ns
-            && (candidate.meta.is_file() || candidate.expected == Kind::PgDirectory)
+            && (candidate.expected != Kind::Folder || known.at.elapsed() < WALK_HOLDS)
         {
             return known.clone();
         }
-        let mut out =
-            Looked { bytes, changed_ns, kind: candidate.expected, header: None, contents: None, touched: None };
+        let mut out = Looked {
+            bytes,
+            changed_ns,
+            kind: candidate.expected,
+            header: None,
+            contents: None,
+            touched: None,
+            at: Instant::now(),
+        };
         if candidate.meta.is_dir() {
             if candidate.expected == Kind::Folder {
                 let (contents, touched) = folder::contents(&candidate.path, &Control::default());
@@ -356,11 +367,11 @@ impl Surveyor {
             if kind::packing(&inside).is_none() {
                 out.kind = kind::of_head(&inside);
             }
-            out.header = match out.kind {
-                Kind::PgCustom => header::archive(&inside),
-                Kind::PgSql | Kind::PgAll | Kind::Mysql => Some(header::sql(&inside)),
-                _ => None,
-            };
+            if out.kind == Kind::PgCustom {
+                out.header = header::archive(&inside);
+            } else if matches!(out.kind, Kind::PgSql | Kind::PgAll | Kind::Mysql) {
+                out.header = Some(header::sql(&inside));
+            }
         }
         if self.heads.len() > 4 * MOST {
             self.heads.clear();

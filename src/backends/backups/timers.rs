@@ -39,6 +39,7 @@ pub(super) fn jobs(found: &[BackupJob], saved: &dyn Fn(&Path) -> Option<Timestam
 fn one(job: &BackupJob, saved: &dyn Fn(&Path) -> Option<Timestamp>) -> Job {
     let mut out = Job {
         name: job.name.clone(),
+        subject: job.subject,
         schedule: job.schedule.clone(),
         command: job.command.clone(),
         user: job.user.clone(),

@@ -26,7 +26,7 @@ pub struct Inventory {
 impl Inventory {
     /// That of a site; `state`: where verdicts are remembered.
     pub fn of_site(site: &SiteConfig, state: Option<&Path>, read_only: bool) -> Self {
-        Self::new(Plan::of(site, read_only), state)
+        Self::new(Plan { patient: true, ..Plan::of(site, read_only) }, state)
     }
 
     /// That of a folder (or one file), whatever lies in it.

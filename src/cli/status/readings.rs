@@ -1,6 +1,9 @@
 //! Every number of the model as one flat list: what JSON, Nagios and Prometheus print.
 
 use crate::app::model::{Host, Model, Site};
+use crate::domain::backup::Backup;
+use crate::domain::backup::kind::Subject;
+use crate::domain::backup::standing::standing;
 use crate::domain::id::SourceKind;
 use crate::domain::level::Level;
 use crate::domain::reading::Reading;
@@ -160,6 +163,22 @@ fn site_rows(model: &Model, site: &Site, out: &mut Vec<Row>) {
     sink.number("consumers", "", broker.and_then(|b| b.consumers).map(f64::from));
     for queue in broker.iter().flat_map(|b| &b.queues) {
         sink.number(format!("queue:{}", queue.name), "", Some(queue.waiting as f64));
+    }
+    backup_rows(model, site, out);
+}
+
+/// Of each subject that has to be saved: how old the newest backup is, and the newest that is proven.
+#[expect(clippy::cast_precision_loss, reason = "JSON numbers have 53 bits")]
+fn backup_rows(model: &Model, site: &Site, out: &mut Vec<Row>) {
+    let reading = site.backups.value();
+    let mut sink = sink(model, &site.id.0, SourceKind::Backups, &site.backups, out);
+    for subject in Subject::EACH {
+        let standing = reading.filter(|r| r.needs.of(subject).is_some()).map(|r| standing(r, subject));
+        let age = |backup: Option<&Backup>| backup.map(|b| model.now.millis_since(b.made) as f64 / 1000.0);
+        let Some(standing) = standing else { continue };
+        sink.number(format!("newest_age:{}", subject.word()), "s", age(standing.usable));
+        sink.number(format!("proven_age:{}", subject.word()), "s", age(standing.proven));
+        sink.number(format!("backups:{}", subject.word()), "", Some(standing.count as f64));
     }
 }
 

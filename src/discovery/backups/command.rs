@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::Surroundings;
 use crate::config::backups::{Repository, Tool};
+use crate::domain::backup::kind::Subject;
 
 /// A script longer than this is a program.
 const LONGEST_SCRIPT: u64 = 64 * 1024;
@@ -17,6 +18,18 @@ const TOOLS: [&str; 12] = [
     "restic",
     "borg",
     "borgmatic",
+    "pgbackrest",
+    "barman",
+    "autopostgresqlbackup",
+    "automysqlbackup",
+    "mariabackup",
+];
+/// Those that dump a database.
+const DUMPS: [&str; 9] = [
+    "pg_dump",
+    "pg_dumpall",
+    "mysqldump",
+    "mariadb-dump",
     "pgbackrest",
     "barman",
     "autopostgresqlbackup",
@@ -54,6 +67,8 @@ pub(super) struct Understood {
     pub(super) kept_days: Option<u32>,
     /// The file its words go to.
     pub(super) log: Option<PathBuf>,
+    /// What is saved: a dump of a database, or files.
+    pub(super) subject: Option<Subject>,
     /// Databases that are dumped by name.
     pub(super) databases: Vec<String>,
 }
@@ -66,6 +81,20 @@ pub(super) fn understand(around: &Surroundings, command: &str) -> Option<Underst
         None => command.to_owned(),
     };
     makes_backups(&text).then(|| read(around, &text))
+}
+
+/// What the tools that are named save; one that dumps and copies does both.
+fn subject(text: &str) -> Subject {
+    let named = |tools: &[&str]| {
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        lines.flat_map(words).any(|word| tools.contains(&word.rsplit('/').next().unwrap_or(word)))
+    };
+    let dumps = named(&DUMPS) || text.contains(".backup");
+    match (dumps, named(&["tar", "rsync", "restic", "borg", "borgmatic"])) {
+        (true, true) => Subject::Both,
+        (true, false) => Subject::Database,
+        (false, _) => Subject::Files,
+    }
 }
 
 /// Whether the text names a tool that makes backups.
@@ -97,7 +126,7 @@ fn script(around: &Surroundings, command: &str) -> Option<String> {
         let Ok(meta) = std::fs::metadata(&path) else { continue };
         if meta.is_file() && meta.len() <= LONGEST_SCRIPT {
             let text = std::fs::read(&path).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            if let Some(text) = text.filter(|text| text.starts_with("#!") || word.ends_with(".sh")) {
+            if let Some(text) = text.filter(|text| text.starts_with("#!") || word.strip_suffix(".sh").is_some()) {
                 return Some(text);
             }
         }
@@ -106,7 +135,7 @@ fn script(around: &Surroundings, command: &str) -> Option<String> {
 }
 
 fn read(around: &Surroundings, text: &str) -> Understood {
-    let mut out = Understood::default();
+    let mut out = Understood { subject: Some(subject(text)), ..Understood::default() };
     let mut variables: BTreeMap<String, String> = BTreeMap::new();
     for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
         let tokens = tokens(line);
@@ -125,7 +154,7 @@ fn read(around: &Surroundings, text: &str) -> Understood {
             // sqlite3's own command, within quotes of its own.
             let saved = [".backup ", ".dump ", ".output "].iter().find_map(|word| token.strip_prefix(word));
             let (before, value) = saved.map_or((before, value), |path| ("-o", path.trim().trim_matches(['\'', '"'])));
-            if before == ">>" || (before == ">" && value.ends_with(".log")) {
+            if before == ">>" || (before == ">" && value.strip_suffix(".log").is_some()) {
                 out.log = out.log.take().or_else(|| Some(PathBuf::from(value)).filter(|p| p.is_absolute()));
                 continue;
             }

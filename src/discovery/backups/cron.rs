@@ -114,13 +114,14 @@ fn split_fields(line: &str, n: usize) -> Option<(&str, &str)> {
 fn line(around: &Surroundings, name: &str, schedule: &str, user: Option<&str>, command: &str, out: &mut Jobs) {
     let Some(understood) = understand(around, command) else { return };
     out.found.push(Job {
-        job: BackupJob {
+        told: BackupJob {
             name: plain(name, 120),
             schedule: plain(schedule, 60),
             command: plain(&redact(command), 300),
             user: user.map(|user| plain(user, 40)),
             log: understood.log,
             targets: understood.targets,
+            subject: understood.subject,
             databases: understood.databases,
             ..BackupJob::default()
         },

@@ -67,7 +67,7 @@ fn tables_and_timers_are_found_and_secrets_are_not_kept() {
         ("/usr/lib/systemd/system/dpkg-db-backup.timer", "[Timer]\nOnCalendar=daily\n"),
     ]);
     let jobs = Jobs::find(&around);
-    let told: Vec<(&str, &str)> = jobs.found.iter().map(|j| (j.job.name.as_str(), j.job.schedule.as_str())).collect();
+    let told: Vec<(&str, &str)> = jobs.found.iter().map(|j| (j.told.name.as_str(), j.told.schedule.as_str())).collect();
     assert_eq!(
         told,
         [

@@ -40,7 +40,7 @@ pub(super) fn read(around: &Surroundings, out: &mut Jobs) {
     for (dir, of_user) in dirs.chain(user) {
         for entry in fs::read_dir(around.at(&dir)).into_iter().flatten().flatten().take(MOST) {
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let timer = name.ends_with(".timer") && !NOT_OURS.contains(&name.as_str());
+            let timer = name.strip_suffix(".timer").is_some() && !NOT_OURS.contains(&name.as_str());
             if timer && seen.insert((name.clone(), of_user)) {
                 one(around, &dir, &name, of_user, out);
             }
@@ -70,7 +70,7 @@ fn one(around: &Surroundings, dir: &Path, timer: &str, of_user: bool, out: &mut 
     let Some(understood) = understand(around, &[environment.as_str(), command.as_str()].concat()) else { return };
     let schedule = ["OnCalendar=", "OnUnitActiveSec=", "OnBootSec="].iter().find_map(|key| value(&text, key).next());
     out.found.push(Job {
-        job: BackupJob {
+        told: BackupJob {
             name: format!("timer {}", plain(timer, 100)),
             schedule: plain(schedule.unwrap_or_default(), 60),
             command: plain(&redact(&command), 300),
@@ -80,6 +80,7 @@ fn one(around: &Surroundings, dir: &Path, timer: &str, of_user: bool, out: &mut 
             of_user,
             log: understood.log,
             targets: understood.targets,
+            subject: understood.subject,
             databases: understood.databases,
         },
         repositories: understood.repositories,

@@ -93,11 +93,11 @@ pub fn archive(head: &[u8]) -> Option<Header> {
         let (day, month, year) = (cursor.integer()?, cursor.integer()?, cursor.integer()?);
         cursor.integer()?;
         out.created = Civil::new((year + 1900, month + 1, day), (hour, minute, second));
-        out.database = cursor.text()?;
+        cursor.text(&mut out.database)?;
     }
     if version >= (1, 10) {
-        out.server = cursor.text()?;
-        out.tool = cursor.text()?;
+        cursor.text(&mut out.server)?;
+        cursor.text(&mut out.tool)?;
     }
     out.entries = cursor.integer().and_then(|n| u64::try_from(n).ok());
     Some(out)
@@ -124,12 +124,13 @@ impl Cursor<'_> {
         Some(if negative { -value } else { value })
     }
 
-    /// A length and the bytes; a negative length is none.
-    fn text(&mut self) -> Option<Option<String>> {
-        let Ok(length) = usize::try_from(self.integer()?) else { return Some(None) };
+    /// A length and the bytes, into `out`; a negative length leaves it as it is.
+    fn text(&mut self, out: &mut Option<String>) -> Option<()> {
+        let Ok(length) = usize::try_from(self.integer()?) else { return Some(()) };
         let (bytes, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
-        Some(Some(plain(&String::from_utf8_lossy(bytes), 120)))
+        *out = Some(plain(&String::from_utf8_lossy(bytes), 120));
+        Some(())
     }
 }
 

@@ -25,7 +25,9 @@ pub fn date(name: &str) -> Option<Civil> {
             // 2026-11-21, maybe with 02-47-37 or 0247 after it.
             (4, [month, day, after @ ..]) if month.1 - month.0 <= 2 && day.1 - day.0 <= 2 => {
                 let near = month.0 - run.1 == 1 && day.0 - month.1 == 1;
-                let (Some(y), Some(m), Some(d)) = (number(*run), number(*month), number(*day)) else { continue };
+                let (Some(year), Some(month), Some(date)) = (number(*run), number(*month), number(*day)) else {
+                    continue;
+                };
                 let clock: Vec<i64> = after
                     .iter()
                     .take(3)
@@ -33,12 +35,14 @@ pub fn date(name: &str) -> Option<Civil> {
                     .filter_map(|r| number(*r))
                     .collect();
                 let hms = match clock.as_slice() {
-                    [h, m, s] => (*h, *m, *s),
-                    [h, m] => (*h, *m, 0),
+                    [hour, minute, second] => (*hour, *minute, *second),
+                    [hour, minute] => (*hour, *minute, 0),
                     _ => time(after.first().filter(|n| n.0 - day.1 <= 2).and_then(|n| name.get(n.0..n.1))),
                 };
                 if near {
-                    found = Civil::new((y, m, d), hms).or_else(|| Civil::new((y, m, d), (0, 0, 0))).or(found);
+                    found = Civil::new((year, month, date), hms)
+                        .or_else(|| Civil::new((year, month, date), (0, 0, 0)))
+                        .or(found);
                 }
             }
             _ => {}

@@ -98,13 +98,14 @@ fn none(look: &Look<'_>, subject: Subject, what: &str) -> Claim {
         return look.claim("backup-unseen", Level::Unknown, title, first.clone()).with(closed);
     }
     let cost = if subject == Subject::Files { format!("; {FILES_COST}") } else { String::new() };
+    let jobs = || look.reading.jobs.iter().filter(|job| job.subject.is_none_or(|s| s.covers(subject)));
     let expected: Vec<&str> = places()
         .filter(|place| place.named)
         .map(|place| place.path.as_str())
-        .chain(look.reading.jobs.iter().map(|job| job.name.as_str()))
+        .chain(jobs().map(|job| job.name.as_str()))
         .collect();
     match expected.first() {
-        // For files a job may well be of the database alone.
+        // A place may be meant for the database alone, and a job may copy another application's files.
         Some(first) if subject == Subject::Database || places().any(|p| p.named && p.subject.is_some()) => {
             let title = format!("There is no backup of the {word}, and there should be one");
             let evidence = format!("{what}: {first} has brought none{cost}");
@@ -130,8 +131,8 @@ fn old(look: &Look<'_>, standing: &Standing<'_>) -> Option<Claim> {
     let limit = look.reading.needs.max_age_s(standing.subject);
     let policy = policy(limit);
     let title = format!("The newest backup of the {word} is {} old", look.age(usable));
-    let job =
-        look.reading.jobs.first().map(|job| format!("; made by {} ({})", job.name, job.schedule)).unwrap_or_default();
+    let job = look.reading.jobs.iter().find(|job| job.subject.is_none_or(|s| s.covers(standing.subject)));
+    let job = job.map(|job| format!("; made by {} ({})", job.name, job.schedule)).unwrap_or_default();
     let evidence = format!("{}, {}; policy {policy}{job}", usable.name(), usable.proof.word());
     let since = usable.made.plus_secs(i64::try_from(limit).unwrap_or(i64::MAX));
     let running = standing.running.map(|b| format!("one is being written: {}", b.path));

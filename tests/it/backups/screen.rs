@@ -111,6 +111,7 @@ fn reading() -> BackupsReading {
         ],
         jobs: vec![Job {
             name: "cron /etc/cron.d/pretix-backup".into(),
+            subject: Some(Subject::Database),
             schedule: "0 3 * * *".into(),
             command: "/usr/local/bin/pretix-backup".into(),
             user: Some("postgres".into()),
