@@ -279,7 +279,7 @@ impl Default for PaceConfig {
             redis: Duration::from_secs(5),
             services: Duration::from_secs(5),
             logs: Duration::from_secs(2),
-            backups: Duration::from_secs(60),
+            backups: Duration::from_mins(1),
             changes: Duration::from_secs(30),
             hang: Duration::from_secs(35),
         }

@@ -192,7 +192,7 @@ impl LogProbe {
                 }
                 Answer::Waiting(_) => {}
                 Answer::Lost => {
-                    self.why(source, Some("the thread that read it ended; start midwatch anew to read it".to_owned()))
+                    self.why(source, Some("the thread that read it ended; start midwatch anew to read it".to_owned()));
                 }
             }
         }

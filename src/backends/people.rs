@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(reading.people.len(), 1, "{reading:?}");
         let an = &reading.people[0];
         assert_eq!((an.who.as_str(), an.what.as_str()), ("an", "login on pts/1 from 192.0.2.7"));
-        assert_eq!(an.since.map(|at| at.as_secs()), Some(1_795_220_500));
+        assert_eq!(an.since.map(crate::domain::time::Timestamp::as_secs), Some(1_795_220_500));
         assert!(reading.unseen.is_empty());
     }
 }

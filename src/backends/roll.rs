@@ -1,6 +1,8 @@
 //! Processes of one kind, with their parents, users and beginnings, as the sources of changes, schedule and people need
 //! them; and the small things those share: the time, users' names, the times of files.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::io::Read as _;

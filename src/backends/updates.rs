@@ -55,7 +55,7 @@ impl Observe for UpdatesProbe {
             Ended::Well(text) => listed(&text, &mut reading),
             Ended::Badly(why) => reading.unseen.push(format!("apt does not list what is pending: {why}.")),
             Ended::Late => {
-                reading.unseen.push(format!("apt has not listed what is pending within {} s.", LIMIT.as_secs()))
+                reading.unseen.push(format!("apt has not listed what is pending within {} s.", LIMIT.as_secs()));
             }
             Ended::Absent => reading.unseen.push("There is no apt here: pending updates are not seen.".to_owned()),
             Ended::Failed(why) => reading.unseen.push(format!("apt can't be run ({why}).")),
@@ -134,7 +134,7 @@ fn policy(root: &Path) -> Policy {
         Some(_) if !root.join("usr/bin/unattended-upgrade").exists() => Policy::Nothing,
         Some(_) if origins.iter().all(|origin| origin.contains("security")) => Policy::Security,
         // Debian's own file names the release too, whose updates are those of its point releases.
-        Some(_) if origins.iter().any(|o| o.contains("-updates") || o.contains("*")) => Policy::Everything,
+        Some(_) if origins.iter().any(|o| o.contains("-updates") || o.contains('*')) => Policy::Everything,
         Some(_) => Policy::Security,
     }
 }

@@ -229,12 +229,13 @@ fn regex(written: &Spanned<String>, source: &mut Source) -> Option<Regex> {
 
 fn millis(written: &Spanned<String>, text: &str, source: &mut Source) -> Option<u64> {
     let span = text.trim().parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
-    match span.and_then(|span| u64::try_from(span.as_millis()).ok()).filter(|ms| (1_000..=86_400_000).contains(ms)) {
-        Some(millis) => Some(millis),
-        None => {
-            let help = Some("write it like \"30s\", \"5m\", up to a day".to_owned());
-            source.mistake(written.span(), "is no span of time", help);
-            None
-        }
+    if let Some(millis) =
+        span.and_then(|span| u64::try_from(span.as_millis()).ok()).filter(|ms| (1_000..=86_400_000).contains(ms))
+    {
+        Some(millis)
+    } else {
+        let help = Some("write it like \"30s\", \"5m\", up to a day".to_owned());
+        source.mistake(written.span(), "is no span of time", help);
+        None
     }
 }

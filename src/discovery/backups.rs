@@ -67,8 +67,7 @@ pub fn places(around: &Surroundings, site: &SiteConfig, jobs: &Jobs) -> BackupsC
     let mut seen: BTreeSet<PathBuf> = out.places.iter().map(|place| place.path.clone()).collect();
     for found in &jobs.found {
         // A job that names other databases only is not this site's.
-        let others = !found.job.databases.is_empty()
-            && database.is_none_or(|d| !found.job.databases.iter().any(|name| *name == d.name));
+        let others = !found.job.databases.is_empty() && database.is_none_or(|d| !found.job.databases.contains(&d.name));
         if others {
             continue;
         }

@@ -99,7 +99,8 @@ impl<'a> Look<'a> {
         let last = text::span(self.now.millis_since(tally.last));
         let window = text::span(self.window_ms);
         // Only so many times are remembered one by one.
-        let least = if n as usize >= crate::domain::log::tally::TIMES_MAX { "≥ " } else { "" };
+        let least =
+            if usize::try_from(n).is_ok_and(|n| n >= crate::domain::log::tally::TIMES_MAX) { "≥ " } else { "" };
         let times = if n == 1 { "once".to_owned() } else { format!("{least}{n} times") };
         format!("{times} in {window}, the last {last} ago ({})", self.logs.source(example))
     }

@@ -50,7 +50,7 @@ pub(super) fn rows(reading: &HostReading, clock: &Clock) -> Vec<Vec<Piece>> {
     for lookup in depth.iter().flat_map(|depth| &depth.lookups) {
         match &lookup.result {
             Err(why) => {
-                row("name", Role::Warning, format!("▲ {} does not resolve", lookup.name), [" · ", why].concat())
+                row("name", Role::Warning, format!("▲ {} does not resolve", lookup.name), [" · ", why].concat());
             }
             Ok(_) if lookup.slow > 0 => {
                 let took = format::latency(lookup.took_ms as f64 / 1000.0);
@@ -84,7 +84,7 @@ pub(super) fn rows(reading: &HostReading, clock: &Clock) -> Vec<Vec<Piece>> {
             (Some(true), Some(ms)) => row("clock", Role::Text, format!("{ms} ms off"), [" · ", &clock.by].concat()),
             (Some(true), None) => row("clock", Role::Text, "in step".to_owned(), [" · ", &clock.by].concat()),
             (Some(false), _) => {
-                row("clock", Role::Note, "nothing keeps it in step".to_owned(), [" · ", &clock.by].concat())
+                row("clock", Role::Note, "nothing keeps it in step".to_owned(), [" · ", &clock.by].concat());
             }
             (None, _) => row("clock", Role::Unknown, "? not known".to_owned(), [" · ", &clock.by].concat()),
         }

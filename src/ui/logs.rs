@@ -1,5 +1,7 @@
 //! All logs merged, equal messages together, and one line with what stands around it.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
+
 mod groups;
 mod lines;
 mod opened;

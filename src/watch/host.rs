@@ -18,7 +18,7 @@ use crate::domain::observation::Observation;
 /// The host's CPU shares need two looks; the second follows the first this soon.
 const SECOND_LOOK: Duration = Duration::from_millis(100);
 /// Pending updates change once a day.
-const UPDATES_EVERY: Duration = Duration::from_secs(3600);
+const UPDATES_EVERY: Duration = Duration::from_hours(1);
 
 /// Polls the host for ever.
 pub(super) async fn poll(config: &Config, turn: Turn, poll_now: watch::Receiver<u64>) {

@@ -1,5 +1,7 @@
 //! What keys do on Logs.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
+
 use super::toast;
 use crate::app::model::{Model, Screen};
 use crate::app::view;

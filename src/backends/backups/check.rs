@@ -1,6 +1,8 @@
 //! Reads one backup from its beginning to its end and says what it is worth (FIELD T-04, T-05: a listing, an exit status
 //! and a name prove nothing).
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
+
 use std::ffi::OsStr;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
@@ -304,7 +306,7 @@ fn sqlite_length(reader: &mut dyn Read, head: &[u8], packed: bool) -> Outcome {
     let pages = short(28, 32).unwrap_or(0);
     // The count is of use only where the last writer knew of it.
     let counted = short(24, 28) == short(92, 96) && pages > 0;
-    if counted && length < pages * page || length % page != 0 {
+    if counted && length < pages * page || !length.is_multiple_of(page) {
         let (is, should) = (crate::domain::text::bytes(length), crate::domain::text::bytes(pages * page));
         return Outcome::Broken(Flaw::Truncated, format!("it has {is} of {should}"));
     }

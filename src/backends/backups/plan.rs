@@ -1,6 +1,8 @@
 //! What a site has to save and where its backups may lie: the part of the configuration that is taken along to other
 //! threads.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
+
 use std::path::PathBuf;
 
 use crate::config::backups::{BackupsConfig, Trust};

@@ -18,7 +18,7 @@ use super::meter::Control;
 use crate::domain::text::plain;
 
 /// A program that takes nothing and says nothing for so long hangs.
-const STALLED: Duration = Duration::from_secs(600);
+const STALLED: Duration = Duration::from_mins(10);
 /// How often a running program is looked after.
 const LOOK: Duration = Duration::from_millis(100);
 /// Bytes of its errors that are kept.

@@ -21,7 +21,7 @@ use crate::domain::time::Timestamp;
 pub(super) use parse::parse;
 
 /// How long a tool may take to list what it has.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Bytes of its answer that are read.
 const MOST: u64 = 16 << 20;
 

@@ -1,5 +1,7 @@
 //! Goes round the places once: from files, repositories and jobs to a reading, with what is known of each backup.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
+
 use std::collections::BTreeMap;
 
 use std::fs::Metadata;
@@ -38,7 +40,7 @@ const GIVEN_UP_MS: u64 = 3_600_000;
 /// A running dump is believed to be the one that changed a file within this time.
 const RECENT_MS: u64 = 600_000;
 /// How long a repository's list holds.
-const LIST_HOLDS: Duration = Duration::from_secs(600);
+const LIST_HOLDS: Duration = Duration::from_mins(10);
 /// File systems of other hosts: NFS, CIFS, SMB2, Ceph.
 const ELSEWHERE: [u64; 4] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x00c3_6400];
 

@@ -1,6 +1,8 @@
 //! Files whose change can break a site: configuration, units, crontabs, certificates. Their times, and what is seen to
 //! come, go and change between two looks.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -154,7 +156,7 @@ fn collect(root: &Path, beside: &[(PathBuf, ChangeKind)], unseen: &mut Vec<Strin
                         Ok(meta) if meta.is_dir() && left > 0 => next.push((path, left - 1)),
                         Ok(meta) if meta.is_dir() => {}
                         Ok(_) => {
-                            take(path.clone(), if name.ends_with(".timer") { ChangeKind::Schedule } else { *kind })
+                            take(path.clone(), if name.ends_with(".timer") { ChangeKind::Schedule } else { *kind });
                         }
                         Err(_) => {}
                     }
@@ -304,7 +306,7 @@ mod tests {
             .write(true)
             .open(&old)
             .unwrap()
-            .set_modified(SystemTime::now() - Duration::from_secs(90 * 86_400))
+            .set_modified(SystemTime::now() - Duration::from_hours(2160))
             .unwrap();
         let unit = write("etc/systemd/system/pretix-web.service", "[Service]");
         for n in 0..4 {

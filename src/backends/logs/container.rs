@@ -1,5 +1,7 @@
 //! The log of a container, followed through Docker's API on its socket: two GET requests, nothing else is ever sent.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! The journal of some units, followed by one `journalctl -f`: started again when it ends, from the place it had come to.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
+
 use std::process::Stdio;
 use std::time::Duration;
 

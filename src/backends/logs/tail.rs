@@ -1,5 +1,7 @@
 //! One file, read from its end: the last part first, then what is added, through rotation by rename or by truncation.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
+
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};

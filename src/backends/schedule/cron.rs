@@ -43,7 +43,11 @@ pub(in crate::backends) fn jobs(root: &Path, now: Timestamp, unseen: &mut Vec<St
                     match roll::text(path) {
                         Ok(text) => out.extend(crontab(&text, &["crontab of ", &user].concat(), Some(&user), now)),
                         Err(error) => {
-                            unseen.extend(refusal(&["The crontab of ", &user].concat(), &error, "run midwatch as root"))
+                            unseen.extend(refusal(
+                                &["The crontab of ", &user].concat(),
+                                &error,
+                                "run midwatch as root",
+                            ));
                         }
                     }
                 }

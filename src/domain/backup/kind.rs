@@ -130,7 +130,7 @@ pub enum Packing {
     Bzip2,
     /// lz4.
     Lz4,
-    /// age or OpenPGP: nobody without the key looks inside.
+    /// age or `OpenPGP`: nobody without the key looks inside.
     Encrypted,
 }
 

@@ -31,13 +31,12 @@ impl Stamp {
             let secs = ((days * 24 + self.hour) * 60 + self.minute) * 60 + self.second;
             Timestamp::from_millis(secs * 1000 + self.milli)
         };
-        match self.year {
-            Some(year) => at(year),
-            None => {
-                let this = civil_year(near);
-                let distance = |t: &Timestamp| near.as_millis().abs_diff(t.as_millis());
-                [this - 1, this, this + 1].map(at).into_iter().min_by_key(distance).unwrap_or(near)
-            }
+        if let Some(year) = self.year {
+            at(year)
+        } else {
+            let this = civil_year(near);
+            let distance = |t: &Timestamp| near.as_millis().abs_diff(t.as_millis());
+            [this - 1, this, this + 1].map(at).into_iter().min_by_key(distance).unwrap_or(near)
         }
     }
 }

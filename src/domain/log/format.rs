@@ -68,7 +68,7 @@ fn level_first(line: &str) -> Option<Parsed<'_>> {
 }
 
 /// gunicorn: `[2026-11-21 03:18:03 +0000] [20805] [INFO] message`; Celery: `[2026-11-21 03:47:09,421: INFO/MainProcess]
-/// message`; HAProxy: `[ALERT] (12) : message`.
+/// message`; `HAProxy`: `[ALERT] (12) : message`.
 fn bracketed(line: &str) -> Option<Parsed<'_>> {
     let inner = line.get(1..)?;
     let mut scan = Scan::new(inner);

@@ -37,7 +37,7 @@ impl Severity {
         }
     }
 
-    /// From a word as programs write it: Python, gunicorn, Celery, PostgreSQL, nginx, HAProxy, JSON loggers. Case and
+    /// From a word as programs write it: Python, gunicorn, Celery, PostgreSQL, nginx, `HAProxy`, JSON loggers. Case and
     /// brackets don't matter. PostgreSQL's `LOG` is information, its `FATAL` ends one session and is an error.
     pub fn from_word(word: &str) -> Option<Self> {
         let word = word.trim_matches(|c: char| matches!(c, '[' | ']' | '(' | ')' | ':' | ',' | '<' | '>' | '*' | '"'));

@@ -141,8 +141,8 @@ impl SignKind {
                     found.push(*kind);
                 }
             }
-            if !found.contains(&Kind::SchemaBehind) && names_what_is_not_there(row) {
-                found.push(Kind::SchemaBehind);
+            if !found.contains(&Self::SchemaBehind) && names_what_is_not_there(row) {
+                found.push(Self::SchemaBehind);
             }
         }
         found

@@ -141,7 +141,7 @@ fn the_newest_that_is_broken_names_the_last_good_one_and_what_is_at_risk() {
         r.backups.retain_mut(|b| {
             b.proof = if b.subject == Subject::Database { broken(Flaw::Empty) } else { COMPLETE };
             true
-        })
+        });
     });
     assert_eq!(alone, [("backup-empty", Level::Critical)]);
     // An older one that is broken is no news.

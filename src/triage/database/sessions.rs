@@ -160,7 +160,7 @@ impl Look<'_> {
         };
         let idle = |s: &&Session| s.state.starts_with("idle in transaction");
         let open: Vec<&Session> = self.db.transactions.iter().filter(ours).collect();
-        let (idle, busy): (Vec<&Session>, Vec<&Session>) = open.into_iter().partition(|s| idle(&s));
+        let (idle, busy): (Vec<&Session>, Vec<&Session>) = open.into_iter().partition(|s| idle(s));
         let idle: Vec<&Session> = idle.into_iter().filter(|s| s.since_s >= self.limits.idle_transaction_s).collect();
         if let Some(worst) = idle.iter().max_by(|a, b| a.since_s.total_cmp(&b.since_s)) {
             let level =

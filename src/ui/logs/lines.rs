@@ -120,7 +120,7 @@ fn one(canvas: &mut Canvas<'_>, row: Rect, logs: &LogReading, line: &Line, width
         canvas.put(at, &level.text, level.role);
     }
     let shown = told(line);
-    let shown = if shift == 0 { shown.into() } else { shown.chars().skip(shift.into()).collect::<String>() };
+    let shown = if shift == 0 { shown } else { shown.chars().skip(shift.into()).collect::<String>() };
     canvas.put(rest, &shown, text_role(line.level));
 }
 

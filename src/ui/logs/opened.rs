@@ -73,9 +73,10 @@ fn said(logs: &LogReading, line: &Line, clock: &Clock) -> Vec<Piece> {
 fn brief(line: &Line, clock: &Clock) -> Vec<Piece> {
     let time = format::clock(line.at, &clock.zone);
     let more = if line.more.is_empty() { "" } else { "  ⏎" };
-    let text = match line.level.is_grouped() {
-        true => [severity(line.level).text.as_str(), " ", &line.text, more].concat(),
-        false => [&*line.text, more].concat(),
+    let text = if line.level.is_grouped() {
+        [severity(line.level).text.as_str(), " ", &line.text, more].concat()
+    } else {
+        [&*line.text, more].concat()
     };
     vec![piece(Role::Muted, [&time, " "].concat()), piece(dimmed(line), text)]
 }

@@ -48,9 +48,9 @@ impl Installation {
             installation.write(&format!("{PACKAGES}/pretix/{file}"), "");
         }
         installation.write(&format!("{PACKAGES}/pretix/base/apps.py"), "class C:\n    label = 'pretixbase'\n");
-        installation.install("2026.7.0", Duration::from_secs(3600));
+        installation.install("2026.7.0", Duration::from_hours(1));
         for file in ["pretix.cfg", "data/.secret"] {
-            installation.age(file, Duration::from_secs(3600));
+            installation.age(file, Duration::from_hours(1));
         }
         let database =
             SqliteConnectOptions::new().filename(installation.path("data/db.sqlite3")).create_if_missing(true);
@@ -158,7 +158,7 @@ async fn a_secret_that_changes_or_goes_is_told_until_it_is_put_back() {
     let found = eyes.top(SITE, "secret-missing").await;
     assert_eq!(found.level, Level::Critical);
     on_disk.write("data/.secret", "the first one");
-    on_disk.age("data/.secret", Duration::from_secs(3600));
+    on_disk.age("data/.secret", Duration::from_hours(1));
     eyes.gone(SITE, "secret-missing").await;
     eyes.gone(SITE, "secret-changed").await;
     eyes.end().await;
@@ -213,7 +213,7 @@ async fn pending_migrations_are_told_until_they_are_applied() {
     })
     .await;
     on_disk.write(&format!("{PACKAGES}/pretix/base/migrations/0002_more.py"), "");
-    on_disk.install("2026.8.0", Duration::from_secs(1800));
+    on_disk.install("2026.8.0", Duration::from_mins(30));
     let found = eyes.top(SITE, "migrations-pending").await;
     assert_eq!(found.level, Level::Critical);
     says(&found, "1 migration is pending for 2026.8.0: the new code runs on the old schema");

@@ -361,7 +361,7 @@ fn a_flood_costs_neither_memory_nor_keys() {
     );
     std::fs::write(home.path().join("midwatch.toml"), config).unwrap();
     let mut session = home.open(&[], 120, 40);
-    session.wait_for("its screen", |s| s.begun());
+    session.wait_for("its screen", super::super::support::pty::Session::begun);
     session.keys("7");
     session.wait_for_text("begun");
     let writer = {

@@ -185,7 +185,7 @@ async fn a_note_a_full_disk_does_not_take_is_told_at_once_and_kept_when_there_is
     std::fs::create_dir(&state).unwrap();
     let target = state.display().to_string();
     let run = |program: &str, args: &[&str]| {
-        assert!(std::process::Command::new(program).args(args).status().unwrap().success())
+        assert!(std::process::Command::new(program).args(args).status().unwrap().success());
     };
     run("mount", &["-t", "tmpfs", "-o", "size=600k", "tmpfs", &target]);
     let (_site, port) = Site::on(0).await;

@@ -16,7 +16,7 @@ async fn file(dir: &TempDir) -> RecordFile {
 }
 
 async fn texts(file: &mut RecordFile) -> Vec<String> {
-    file.entries(0, u32::MAX).await.unwrap().iter().map(|e| e.text()).collect()
+    file.entries(0, u32::MAX).await.unwrap().iter().map(midwatch::domain::record::Entry::text).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,7 +38,11 @@ async fn several_processes_append_at_once_and_nothing_is_lost() {
     assert_eq!(entries.len(), 100);
     assert!(entries.windows(2).all(|two| two[0].id < two[1].id));
     for who in 0..4 {
-        let own: Vec<String> = entries.iter().map(|e| e.text()).filter(|t| t.starts_with(&who.to_string())).collect();
+        let own: Vec<String> = entries
+            .iter()
+            .map(midwatch::domain::record::Entry::text)
+            .filter(|t| t.starts_with(&who.to_string()))
+            .collect();
         assert_eq!(own, (0..25).map(|n| format!("{who} says {n}")).collect::<Vec<_>>());
     }
 }

@@ -14,7 +14,7 @@ use midwatch::watch::{self, Watch};
 use tokio::time::{Instant, timeout_at};
 
 /// How long a condition is waited for before the test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A midwatch without a screen.
 pub(crate) struct Eyes {

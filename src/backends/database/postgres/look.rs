@@ -72,7 +72,7 @@ enum Slower {
 const PACE: &[(Slower, Duration)] = &[
     (Slower::Identity, Duration::from_mins(1)),
     (Slower::Wal, Duration::from_secs(30)),
-    (Slower::Mail, Duration::from_secs(60)),
+    (Slower::Mail, Duration::from_mins(1)),
     (Slower::Pulse, Duration::from_secs(30)),
     (Slower::Txid, Duration::from_mins(1)),
     (Slower::Statistics, Duration::from_mins(1)),
