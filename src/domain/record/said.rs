@@ -3,7 +3,7 @@
 use super::{By, Entry, LINE_MAX, What, Who};
 use crate::domain::id::Scope;
 use crate::domain::level::Level;
-use crate::domain::redact::redact;
+use crate::domain::redact::{REDACTED, redact};
 use crate::domain::text::plain;
 use crate::domain::time::Timestamp;
 
@@ -15,7 +15,7 @@ const ACK_MAX_MS: i64 = 7 * 86_400_000;
 /// What a line means that was typed by `who` at `at` about `scope`, with the finding `about` selected. `None`: it is
 /// empty.
 pub fn said(line: &str, who: &Who, scope: Option<Scope>, about: Option<&str>, at: Timestamp) -> Option<Entry> {
-    let line = plain(&redact(line), LINE_MAX);
+    let line = plain(&spoken(&redact(line)), LINE_MAX);
     if line.is_empty() {
         return None;
     }
@@ -26,6 +26,29 @@ pub fn said(line: &str, who: &Who, scope: Option<Scope>, about: Option<&str>, at
     }
     let level = severity_level(&what);
     Some(Entry { id: 0, at, scope, level, by: By::Person(who.clone()), what }.clean())
+}
+
+/// What people call a secret when they write a sentence.
+const SECRETS: &[&str] = &["password", "passwort", "passphrase", "passcode", "pin", "token", "secret", "key"];
+
+/// `the password is hunter2`, which no log would say: the word after it goes if it looks like one that nobody could
+/// guess. (`the token is invalid` stays.)
+fn spoken(line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    let bare = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    let named = |at: usize| words.get(at).is_some_and(|word| SECRETS.contains(&bare(word).as_str()));
+    let links = |at: usize| words.get(at).is_some_and(|word| matches!(bare(word).as_str(), "is" | "was" | "now" | "ist"));
+    let telling = |word: &str| {
+        let inner = word.trim_matches(|c: char| ",.;:!?\"'()".contains(c));
+        inner.len() > 3 && inner.contains(|c: char| !c.is_alphabetic() && !matches!(c, '-' | '\''))
+    };
+    let secret = |at: usize, word: &str| {
+        let before = |back: usize| at.checked_sub(back);
+        let near = before(1).is_some_and(links) && (before(2).is_some_and(named) || before(3).is_some_and(named));
+        near && telling(word)
+    };
+    let kept = |(at, word): (usize, &&str)| if secret(at, word) { REDACTED.to_owned() } else { (*word).to_owned() };
+    words.iter().enumerate().map(kept).collect::<Vec<_>>().join(" ")
 }
 
 /// How bad what is said is: a severity as it says, everything else is a note.
