@@ -59,10 +59,8 @@ impl Journal {
 
 /// The unit of a process, by its control group: `0::/system.slice/pretalx-web.service`.
 pub(super) fn unit(cgroup: &str) -> Option<String> {
-    let path = cgroup
-        .lines()
-        .find_map(|line| line.strip_prefix("0::").or_else(|| line.split_once("name=systemd:").map(|(_, p)| p)))?;
-    let name = path.rsplit('/').find(|part| part.ends_with(".service"))?;
+    // Of the two hierarchies only the one that systemd keeps names it.
+    let name = cgroup.lines().find_map(|line| line.rsplit('/').find(|part| part.ends_with(".service")))?;
     // A user manager's own unit is not the one meant.
     (!name.starts_with("user@")).then(|| name.to_owned())
 }
@@ -76,6 +74,7 @@ mod tests {
         let of = |text: &str| unit(text);
         assert_eq!(of("0::/system.slice/pretalx-web.service\n").as_deref(), Some("pretalx-web.service"));
         assert_eq!(of("8:pids:/x\n1:name=systemd:/system.slice/a.service/sub\n").as_deref(), Some("a.service"));
+        assert_eq!(of("9:name=systemd:/\n0::/box/system.slice/b.service\n").as_deref(), Some("b.service"));
         assert_eq!(of("0::/user.slice/user-1000.slice/session-2.scope\n"), None);
         assert_eq!(of(""), None);
     }
