@@ -168,6 +168,8 @@ const WEB: &[&str] = &[
     "proxy-upstream-errors",
     "metrics-blind",
     "requests-fail",
+    "requests-slow",
+    "gateway-errors",
     "tasks-fail",
     "queue-late",
     "queue-growing",

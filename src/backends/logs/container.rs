@@ -98,7 +98,7 @@ async fn once(socket: &Path, which: &Which, last: &mut Option<Timestamp>, news: 
                 continue;
             }
             *last = Some(at);
-            let row = News::Row { of: PART.to_owned(), row, at, priority: None };
+            let row = News::Row { of: PART.to_owned(), row, at, priority: None, whole: false };
             if news.send(row).await.is_err() {
                 return Ok(());
             }

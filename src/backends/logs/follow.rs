@@ -28,6 +28,8 @@ pub(super) enum News {
         at: Timestamp,
         /// How bad its carrier says it is.
         priority: Option<Severity>,
+        /// Whether it stands for itself, whatever stood before it.
+        whole: bool,
     },
     /// Why nothing can be read, or nothing more.
     Trouble(String),
@@ -76,13 +78,19 @@ impl Follow {
         for _ in 0..most {
             let Ok(news) = self.news.try_recv() else { break };
             match news {
-                News::Row { of, row, at, priority } => {
+                News::Row { of, row, at, priority, whole } => {
                     let Some((source, assembler, last)) = self.parts.get_mut(&of) else { continue };
                     // A clock that is behind the writer's must not push lines into the future.
                     let at = at.min(now);
                     *last = Some(at);
+                    if whole {
+                        out.extend(assembler.flush().map(|entry| Came::Entry(*source, entry)));
+                    }
                     let rows = row.split('\n').filter_map(|row| assembler.row(row, at, at, priority));
                     out.extend(rows.map(|entry| Came::Entry(*source, entry)));
+                    if whole {
+                        out.extend(assembler.flush().map(|entry| Came::Entry(*source, entry)));
+                    }
                 }
                 News::Trouble(why) => {
                     out.extend(self.parts.values().map(|(source, ..)| Came::Why(*source, Some(why.clone()))));

@@ -209,10 +209,11 @@ pub(super) fn entry(json: &[u8], cursor: &mut Option<String>) -> Option<News> {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return None,
     };
     // What systemd itself says of a unit names it in UNIT.
-    let unit = ["UNIT", "USER_UNIT", "_SYSTEMD_USER_UNIT", "_SYSTEMD_UNIT"].into_iter().find_map(text);
+    let told = ["UNIT", "USER_UNIT"].into_iter().find_map(text);
+    let unit = told.or_else(|| ["_SYSTEMD_USER_UNIT", "_SYSTEMD_UNIT"].into_iter().find_map(text));
     let priority = text("PRIORITY").and_then(|p| p.parse().ok()).map(Severity::from_priority);
     let at = Timestamp::from_millis(micros / 1000);
-    Some(News::Row { of: unit.unwrap_or(KERNEL).to_owned(), row, at, priority })
+    Some(News::Row { of: unit.unwrap_or(KERNEL).to_owned(), row, at, priority, whole: told.is_some() })
 }
 
 #[cfg(test)]
@@ -289,7 +290,7 @@ mod tests {
     fn entries_as_journalctl_prints_them() {
         let mut cursor = None;
         let json = br#"{"__REALTIME_TIMESTAMP":"1795231776643738","PRIORITY":"3","MESSAGE":"Failed to start x","_SYSTEMD_UNIT":"init.scope","__CURSOR":"s=1;i=7b9","UNIT":"x.service"}"#;
-        let Some(News::Row { of, row, at, priority }) = entry(json, &mut cursor) else { panic!("no entry") };
+        let Some(News::Row { of, row, at, priority, .. }) = entry(json, &mut cursor) else { panic!("no entry") };
         assert_eq!((of.as_str(), row.as_str(), at.as_millis()), ("x.service", "Failed to start x", 1_795_231_776_643));
         assert_eq!((priority, cursor.as_deref()), (Some(Severity::Error), Some("s=1;i=7b9")));
     }

@@ -37,7 +37,8 @@ fn spoken(line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     let bare = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
     let named = |at: usize| words.get(at).is_some_and(|word| SECRETS.contains(&bare(word).as_str()));
-    let links = |at: usize| words.get(at).is_some_and(|word| matches!(bare(word).as_str(), "is" | "was" | "now" | "ist"));
+    let links =
+        |at: usize| words.get(at).is_some_and(|word| matches!(bare(word).as_str(), "is" | "was" | "now" | "ist"));
     let telling = |word: &str| {
         let inner = word.trim_matches(|c: char| ",.;:!?\"'()".contains(c));
         inner.len() > 3 && inner.contains(|c: char| !c.is_alphabetic() && !matches!(c, '-' | '\''))

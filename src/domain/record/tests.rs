@@ -33,7 +33,8 @@ fn what_is_typed_means_what_it_says() {
 #[test]
 fn a_secret_in_a_sentence_goes_and_a_sentence_about_secrets_stays() {
     let note = |line: &str| typed(line).and_then(|what| if let What::Note { text } = what { Some(text) } else { None });
-    for line in ["the password is hunter2", "new token is now: hunter2, try it", "password=hunter2", "pin was hunter2!"] {
+    for line in ["the password is hunter2", "new token is now: hunter2, try it", "password=hunter2", "pin was hunter2!"]
+    {
         let kept = note(line).unwrap_or_default();
         assert!(kept.contains("[redacted]") && !kept.contains("hunter2"), "{kept}");
     }

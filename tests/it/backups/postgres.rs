@@ -22,7 +22,7 @@ pub(crate) async fn server() -> PostgresServer {
     let mut session = sqlx::PgConnection::connect(&url(&server)).await.unwrap();
     let sql = "create table orders (id serial primary key, code text, note text);\
         insert into orders (code, note) select md5(n::text), md5((n * 7)::text) || md5((n * 11)::text) from generate_series(1, 3000) n;\
-        create table empty (id int);";
+        create table empty (id int); analyze;";
     session.execute(sql).await.unwrap();
     server
 }

@@ -3,7 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -42,6 +43,7 @@ impl Installation {
         let installation = Self { dir: tempfile::tempdir().unwrap() };
         installation.write("pretix.cfg", &format!("[pretix]\ndatadir={}\n", installation.path("data").display()));
         installation.write("data/.secret", "the first one");
+        fs::set_permissions(installation.path("data/.secret"), Permissions::from_mode(0o600)).unwrap();
         installation.write("venv/bin/gunicorn", "");
         installation.write("pretix.wsgi", "");
         for file in ["settings.py", "static.dist/staticfiles.json", "base/migrations/0001_initial.py"] {
@@ -197,7 +199,7 @@ async fn a_configuration_with_debug_is_told_until_it_is_taken_out() {
 async fn pending_migrations_are_told_until_they_are_applied() {
     let on_disk = Installation::new().await;
     let server = PostgresServer::start(&[]);
-    let url = format!("postgresql://postgres@127.0.0.1:{}/postgres", server.port);
+    let url = format!("postgresql://postgres:super-pw@127.0.0.1:{}/postgres", server.port);
     let mut session = sqlx::PgConnection::connect(&url).await.unwrap();
     let table = "create table django_migrations (id serial primary key, app varchar(255), name varchar(255), applied timestamptz)";
     session.execute(table).await.unwrap();

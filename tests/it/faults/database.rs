@@ -6,6 +6,8 @@ mod files;
 mod maria;
 mod upkeep;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use midwatch::domain::level::Level;
@@ -24,8 +26,9 @@ const SITE: &str = "shop";
 fn watch(dir: &TempDir, app: &str, database: &str, on: StandsOn, more: &str) -> Eyes {
     let backups = dir.path().join("backups");
     std::fs::create_dir_all(&backups).unwrap();
-    let dump = "-- PostgreSQL database dump\n\nselect 1;\n\n-- PostgreSQL database dump complete\n";
+    let dump = "--\n-- PostgreSQL database dump\n--\n\nselect 1;\n\n--\n-- PostgreSQL database dump complete\n--\n\n";
     std::fs::write(backups.join("shop.sql"), dump).unwrap();
+    std::fs::set_permissions(backups.join("shop.sql"), Permissions::from_mode(0o600)).unwrap();
     let config = format!(
         "discover = false\n[pace]\ndatabase = \"1s\"\nhealth = \"1s\"\nhost = \"1s\"\n{more}\n[sites.{SITE}]\n\
          app = \"{app}\"\nurl = \"http://127.0.0.1:{}\"\ndatabase = \"{database}\"\n[[sites.{SITE}.backups]]\n\

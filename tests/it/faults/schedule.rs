@@ -52,7 +52,7 @@ async fn runs_that_pile_up_are_told_until_one_is_left() {
     // What tells this job from others is where it runs.
     let word = dir.path().file_name().unwrap().to_str().unwrap().to_owned();
     let first = Run::start(dir.path());
-    let mut eyes = Eyes::open(dir.path(), "discover = false\n[pace]\nchanges = \"500ms\"\n");
+    let mut eyes = Eyes::open(dir.path(), "discover = false\n[pace]\nchanges = \"1s\"\n");
     eyes.until("the run is seen", |m| {
         let runs = m.hosts[0].schedule.fresh().map(|s| s.running.iter().filter(|r| r.group.contains(&word)).count());
         runs == Some(1)
