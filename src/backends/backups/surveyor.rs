@@ -3,29 +3,25 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
 
 use std::collections::BTreeMap;
-
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 
 use super::access::{self, Names, Ways};
-use super::directory::head;
-use super::meter::Control;
+use super::heads::directory_bytes;
+use super::heads::{Head, Heads};
 use super::plan::Plan;
 use super::program::Tools;
 use super::proofs::Proofs;
 use super::repository::{self, Kept, Silent};
-use super::size::{directory_bytes, inside};
 use super::survey::{self, Candidate};
 use super::turn::unread;
 use super::writers::Writers;
-use super::{folder, moment, strays, timers};
+use super::{moment, strays, timers};
 use crate::config::backups::{BackupPlace, Trust};
-use crate::domain::backup::header::{self, Header};
 use crate::domain::backup::kind::{self, Kind, Subject};
 use crate::domain::backup::proof::{Flaw, Proof};
 use crate::domain::backup::{Backup, BackupsReading, Contents, MOST, Place};
@@ -39,8 +35,6 @@ pub(super) const RESTING_MS: u64 = 60_000;
 const GIVEN_UP_MS: u64 = 3_600_000;
 /// A running dump is believed to be the one that changed a file within this time.
 const RECENT_MS: u64 = 600_000;
-/// How long the walk through a copied folder holds.
-const WALK_HOLDS: Duration = Duration::from_mins(15);
 /// File systems of other hosts: NFS, CIFS, SMB2, Ceph.
 const ELSEWHERE: [u64; 4] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x00c3_6400];
 
@@ -63,25 +57,13 @@ pub(super) fn locked(shared: &Shared) -> std::sync::MutexGuard<'_, Known> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a file's first bytes told, and the state it was in then.
-#[derive(Debug, Clone)]
-struct Looked {
-    bytes: u64,
-    changed_ns: i64,
-    kind: Kind,
-    header: Option<Header>,
-    contents: Option<Contents>,
-    touched: Option<Timestamp>,
-    at: Instant,
-}
-
 /// Goes round again and again; remembers what need not be looked at twice.
 #[derive(Debug)]
 pub(super) struct Surveyor {
     plan: Plan,
     tools: Tools,
     shared: Shared,
-    heads: BTreeMap<PathBuf, Looked>,
+    heads: Heads,
     sizes: BTreeMap<PathBuf, u64>,
     lists: repository::Lists,
 }
@@ -128,7 +110,7 @@ impl Surveyor {
             plan,
             tools,
             shared,
-            heads: BTreeMap::new(),
+            heads: Heads::default(),
             sizes: BTreeMap::new(),
             lists: repository::Lists::default(),
         }
@@ -315,7 +297,7 @@ impl Surveyor {
             if !taken.insert((candidate.meta.dev(), candidate.meta.ino())) {
                 continue;
             }
-            let known = self.head(&candidate);
+            let known = self.heads.get(&candidate);
             let path = candidate.path.to_string_lossy().into_owned();
             if !self.plan.owns(&path, known.kind, known.header.as_ref(), place.trust) {
                 continue;
@@ -335,55 +317,10 @@ impl Surveyor {
         (told, out)
     }
 
-    /// What a file's first bytes tell; each state of a file is looked at once.
-    fn head(&mut self, candidate: &Candidate) -> Looked {
-        let (bytes, changed_ns) = (candidate.meta.len(), moment::changed_ns(&candidate.meta));
-        if let Some(known) = self.heads.get(&candidate.path)
-            && known.bytes == bytes
-            && known.changed_ns == changed_ns
-            && (candidate.expected != Kind::Folder || known.at.elapsed() < WALK_HOLDS)
-        {
-            return known.clone();
-        }
-        let mut out = Looked {
-            bytes,
-            changed_ns,
-            kind: candidate.expected,
-            header: None,
-            contents: None,
-            touched: None,
-            at: Instant::now(),
-        };
-        if candidate.meta.is_dir() {
-            if candidate.expected == Kind::Folder {
-                let (contents, touched) = folder::contents(&candidate.path, &Control::default());
-                (out.contents, out.touched) = (Some(contents), touched);
-            } else {
-                out.header = head(&candidate.path.join("toc.dat")).and_then(|head| header::archive(&head));
-            }
-        } else if let Some(first) = head(&candidate.path).filter(|first| !first.is_empty()) {
-            let inside = inside(&candidate.path, &first).unwrap_or(first);
-            // Packed in a way that can't be looked into here: its name says what to expect.
-            if kind::packing(&inside).is_none() {
-                out.kind = kind::of_head(&inside);
-            }
-            if out.kind == Kind::PgCustom {
-                out.header = header::archive(&inside);
-            } else if matches!(out.kind, Kind::PgSql | Kind::PgAll | Kind::Mysql) {
-                out.header = Some(header::sql(&inside));
-            }
-        }
-        if self.heads.len() > 4 * MOST {
-            self.heads.clear();
-        }
-        self.heads.insert(candidate.path.clone(), out.clone());
-        out
-    }
-
     fn backup(
         &mut self,
         candidate: &Candidate,
-        known: Looked,
+        known: Head,
         place: &BackupPlace,
         off_host: Option<bool>,
         index: u32,
