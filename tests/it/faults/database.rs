@@ -100,8 +100,8 @@ async fn a_queue_behind_an_idle_transaction_and_a_change_of_a_table() {
     let mut eyes = standing_on(&dir, &server);
     healthy(&mut eyes).await;
     let mut root = session(&server, "app").await;
-    root.execute("begin; select /* url=control:index */ count(*) from thing where id = 4711").await.unwrap();
     let pid: i32 = root.fetch_one("select pg_backend_pid()").await.unwrap().get(0);
+    root.execute("begin; select /* url=control:index */ count(*) from thing where id = 4711").await.unwrap();
     let alter = busy(&server, "alter table thing add more int").await;
     let reader = busy(&server, "select * from thing").await;
     let found = eyes.top(SITE, "database-lock").await;

@@ -152,10 +152,16 @@ impl PostgresServer {
     pub(crate) fn begin(&mut self) {
         let before = fs::read_to_string(self.path().join("server.log")).unwrap_or_default().len();
         self.launch();
-        eventually("PostgreSQL being ready", || {
+        let start = Instant::now();
+        loop {
             let log = self.log();
-            log.get(before..)?.contains("ready to accept connections").then_some(())
-        });
+            let new = log.get(before..).unwrap_or_default();
+            if new.contains("ready to accept connections") {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "PostgreSQL was not ready; it says: {new}");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
     }
 
     /// Starts it again.

@@ -274,8 +274,9 @@ impl PgSession {
             }
             Slower::KeyTypes => {
                 let types = upkeep::key_types(connection).await?;
+                let bad = types.iter().any(|key| key.last.is_some_and(|last| last > key.limit / 10 * 7));
                 self.upkeep().key_types = types;
-                Ok(false)
+                Ok(bad)
             }
             Slower::Size => {
                 let row = connection.row("select pg_database_size(current_database())").await?;

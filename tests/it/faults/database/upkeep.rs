@@ -1,7 +1,7 @@
 //! What a PostgreSQL needs over days, and what the application keeps in it.
 
 use midwatch::domain::level::Level;
-use sqlx::{Connection, Executor};
+use sqlx::{Connection, Executor, Row};
 
 use super::{SITE, configure, healthy, owned_alike, server, standing_on, url, watch};
 use crate::support::eyes::holds;
@@ -81,6 +81,16 @@ async fn tables_that_were_restored_and_never_analyzed() {
     let restore = "create table orders as select generate_series(1, 20000) as id; \
         alter table orders add primary key (id); alter table orders owner to app";
     admin.execute(restore).await.unwrap();
+    // Statistics are told a moment after what they count.
+    while admin
+        .fetch_one("select coalesce(max(n_live_tup), 0) from pg_stat_user_tables where relname = 'orders'")
+        .await
+        .unwrap()
+        .get::<i64, _>(0)
+        < 20_000
+    {
+        tokio::task::yield_now().await;
+    }
     eyes.end().await;
     let mut eyes = watch(&dir, "web", &url(&server, "app"), StandsOn::default(), "");
     let found = eyes.top(SITE, "never-analyzed").await;
@@ -173,6 +183,8 @@ async fn a_full_disk_below_the_database_as_root() {
     assert!(down.evidence.contains("no space left where its data are"), "{down:?}");
     assert!(server.log().contains("No space left on device"));
     writer.abort();
+    // What is deleted and held open keeps its room.
+    drop(file);
     std::fs::remove_file(&filler).unwrap();
     server.stop();
     server.begin();
