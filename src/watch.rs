@@ -88,7 +88,7 @@ impl Watch {
         let (poll_now_host, of_host) = (poll_now_receiver.clone(), Arc::clone(config));
         tasks.spawn(host.watch(move |turn| {
             let (config, poll_now) = (Arc::clone(&of_host), poll_now_host.clone());
-            async move { host::poll(&config, turn, poll_now).await }
+            async move { Box::pin(host::poll(&config, turn, poll_now)).await }
         }));
         for index in 0..config.sites.len() {
             let Some(site) = config.sites.get(index) else { continue };
@@ -103,7 +103,7 @@ impl Watch {
                             StateDir::Directory(dir) => Some(dir.as_path()),
                             StateDir::Memory(_) => None,
                         };
-                        poll_site(site, &config.pace, turn, poll_now, (state, config.read_only)).await;
+                        Box::pin(poll_site(site, &config.pace, turn, poll_now, (state, config.read_only))).await;
                     }
                 }
             }));
@@ -177,12 +177,11 @@ fn bare(url: &url::Url) -> String {
 fn sources(site: &SiteConfig) -> Vec<SourceKind> {
     let expected = site.app != AppKind::Web;
     let has = |kind: &SourceKind| match kind {
-        SourceKind::Health => true,
+        SourceKind::Health | SourceKind::Services | SourceKind::Logs | SourceKind::Backups => true,
         SourceKind::Direct => site.direct.is_some(),
         SourceKind::Traffic => site.metrics.is_ok() || site.app == AppKind::Pretix,
         SourceKind::Database => site.database.is_ok() || expected,
         SourceKind::Redis => site.redis.is_ok() || site.broker.is_ok(),
-        SourceKind::Services | SourceKind::Logs | SourceKind::Backups => true,
         SourceKind::Access => site.metrics.is_err(),
         SourceKind::App => expected,
         SourceKind::Host | SourceKind::Changes | SourceKind::Schedule | SourceKind::Updates | SourceKind::People => {
@@ -248,24 +247,32 @@ async fn below(
                     pace.database,
                     emit.clone(),
                     poll_now.clone(),
-                    Observation::Database,
+                    |seen| Observation::Database(Box::new(seen)),
                     told,
                 )
                 .await;
             }
-            Err(why) => emit.seen(Observation::Database(Seen::Unseen(why.clone())), 0),
+            Err(why) => emit.seen(Observation::Database(Box::new(Seen::Unseen(why.clone()))), 0),
         }
     };
     let redis = async {
         if let (Err(why), Err(_)) = (&site.redis, &site.broker) {
-            return emit.seen(Observation::Redis(Seen::Unseen(why.clone())), 0);
+            return emit.seen(Observation::Redis(Box::new(Seen::Unseen(why.clone()))), 0);
         }
         let told = |seen: &Seen<crate::domain::redis::RedisReading>| {
             let good = matches!(seen, Seen::Value(_));
             tell.send_if_modified(|signs| std::mem::replace(&mut signs.redis, good) != good);
         };
         let probe = RedisProbe::of(site.redis.as_ref().ok(), site.broker.as_ref().ok(), site.app);
-        site::observe(probe, pace.redis, emit.clone(), poll_now.clone(), Observation::Redis, told).await;
+        site::observe(
+            probe,
+            pace.redis,
+            emit.clone(),
+            poll_now.clone(),
+            |seen| Observation::Redis(Box::new(seen)),
+            told,
+        )
+        .await;
     };
     let again = || (emit.clone(), poll_now.clone());
     let services = {

@@ -1,5 +1,7 @@
 //! `midwatch rules`: the catalogue of rules, made from what the rules themselves declare.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::args::Form;
@@ -42,7 +44,7 @@ fn text() -> String {
         let reads: Vec<&str> = rule.reads.iter().map(|s| s.name()).collect();
         let mut line = |head: &str, body: &str| {
             if !body.is_empty() {
-                out.push_str(&format!("  {head:<10} {body}\n"));
+                let _written = writeln!(out, "  {head:<10} {body}");
             }
         };
         line("means", rule.meaning);
@@ -54,7 +56,7 @@ fn text() -> String {
         let limits: Vec<String> = limits(rule).iter().map(|(name, value)| format!("{name} = {value}")).collect();
         line("limits", &limits.join(", "));
         let body = std::mem::take(&mut out);
-        done.push_str(&format!("{}\n{body}\n", rule.id));
+        let _written = writeln!(done, "{}\n{body}", rule.id);
     }
     done
 }

@@ -230,12 +230,16 @@ pub fn points(what: &Observation) -> Vec<(SeriesKey, f64)> {
             add(names::TASK_ERRORS, traffic.task_rate().and(traffic.task_error_share()));
             add(names::QUEUE, traffic.waiting().map(|n| n as f64));
         }
-        Observation::Database(Seen::Value(db)) => {
-            add(names::SESSIONS, db.sessions.map(f64::from));
-            add(names::LOCKS, db.waiting.map(f64::from));
+        Observation::Database(seen) => {
+            if let Seen::Value(db) = &**seen {
+                add(names::SESSIONS, db.sessions.map(f64::from));
+                add(names::LOCKS, db.waiting.map(f64::from));
+            }
         }
-        Observation::Redis(Seen::Value(redis)) => {
-            if let Some(broker) = &redis.broker {
+        Observation::Redis(seen) => {
+            if let Seen::Value(redis) = &**seen
+                && let Some(broker) = &redis.broker
+            {
                 add(names::QUEUE, Some(broker.waiting() as f64));
                 add(names::WORKERS, broker.consumers.map(f64::from));
                 for queue in broker.queues.iter().take(QUEUES) {
@@ -268,8 +272,6 @@ pub fn points(what: &Observation) -> Vec<(SeriesKey, f64)> {
         Observation::Health(_)
         | Observation::Direct(_)
         | Observation::Traffic(_)
-        | Observation::Database(_)
-        | Observation::Redis(_)
         | Observation::Services(_)
         | Observation::Logs(_)
         | Observation::Backups(_)

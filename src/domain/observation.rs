@@ -31,10 +31,10 @@ pub enum Observation {
     /// The application's metrics, as rates and quantiles.
     Traffic(Seen<Traffic>),
     /// The database.
-    Database(Seen<DatabaseReading>),
+    Database(Box<Seen<DatabaseReading>>),
     /// Redis, queues, workers.
-    Redis(Seen<RedisReading>),
-    /// The host. Boxed: it is by far the largest.
+    Redis(Box<Seen<RedisReading>>),
+    /// The host.
     Host(Box<Seen<HostReading>>),
     /// The services the site consists of.
     Services(Box<Seen<ServicesReading>>),

@@ -81,8 +81,7 @@ fn unread(canvas: &mut Canvas<'_>, area: Rect, site: &Site, logs: &LogReading) -
 /// A severity as glyph and word, and its role.
 fn severity(level: Severity) -> Piece {
     let (glyph, role) = match level {
-        Severity::Critical => ("✖", Role::Critical),
-        Severity::Error => ("✖", Role::Critical),
+        Severity::Critical | Severity::Error => ("✖", Role::Critical),
         Severity::Warning => ("▲", Role::Warning),
         Severity::Notice => ("·", Role::Note),
         Severity::Info | Severity::Debug => (" ", Role::Muted),

@@ -32,7 +32,7 @@ pub async fn survey(config: &Arc<Config>, limit: Duration) -> Model {
     let mut tasks = JoinSet::new();
     let emitter = |scope| Emitter::new(scope, events.clone(), None);
     let (emit, of_host, again) = (emitter(Scope::Host(config.host.clone())), Arc::clone(config), poll_now.clone());
-    tasks.spawn(async move { host::poll(&of_host, Turn { emit, past: Past::default() }, again).await });
+    tasks.spawn(async move { Box::pin(host::poll(&of_host, Turn { emit, past: Past::default() }, again)).await });
     for index in 0..config.sites.len() {
         let Some(site) = config.sites.get(index) else { continue };
         let (emit, config, again) = (emitter(Scope::Site(site.id.clone())), Arc::clone(config), poll_now.clone());

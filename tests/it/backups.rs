@@ -50,10 +50,9 @@ fn whole(path: &Path) -> Verdict {
 
 /// How what must not be whole is broken.
 fn flaw(path: &Path) -> Flaw {
-    match verdict(path).outcome {
-        Outcome::Broken(flaw, _) => flaw,
-        other => panic!("{} is {other:?}", path.display()),
-    }
+    let outcome = verdict(path).outcome;
+    let Outcome::Broken(flaw, _) = outcome else { panic!("{} is {outcome:?}", path.display()) };
+    flaw
 }
 
 /// Cuts a file at many lengths and sees that none of them is called whole. `kept`: so many of its last bytes carry
@@ -66,7 +65,7 @@ fn cut_everywhere(path: &Path, kept: usize) {
     let near = (1..=40).filter_map(|n| last.checked_sub(n));
     let spread = (0..60).map(|n| n * last / 60);
     for length in near.chain(spread) {
-        fs::write(&cut, &bytes[..length]).unwrap();
+        fs::write(&cut, bytes.get(..length).unwrap()).unwrap();
         let outcome = verdict(&cut).outcome;
         assert!(
             // Of a few bytes nobody can tell what they were; whole they are not.
@@ -86,10 +85,10 @@ fn missed(path: &Path, places: impl Iterator<Item = usize>) -> Vec<(usize, Vec<u
     let mut out = Vec::new();
     for at in places {
         let mut changed = bytes.clone();
-        changed[at] ^= 0x10;
+        *changed.get_mut(at).unwrap() ^= 0x10;
         fs::write(&bad, &changed).unwrap();
         if !matches!(verdict(&bad).outcome, Outcome::Broken(..)) {
-            out.push((at, bytes[at - 8..at + 8].to_vec()));
+            out.push((at, bytes.get(at - 8..at + 8).unwrap().to_vec()));
         }
     }
     fs::remove_file(bad).unwrap();

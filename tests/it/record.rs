@@ -1,11 +1,5 @@
 //! The incident record: kept by several processes at once, told once, and written as a report.
 #![cfg(test)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says what it expects by failing"
-)]
 
 mod eyes;
 mod file;

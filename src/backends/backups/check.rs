@@ -1,8 +1,6 @@
 //! Reads one backup from its beginning to its end and says what it is worth (FIELD T-04, T-05: a listing, an exit status
 //! and a name prove nothing).
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
-
 use std::ffi::OsStr;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;

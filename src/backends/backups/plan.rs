@@ -1,8 +1,6 @@
 //! What a site has to save and where its backups may lie: the part of the configuration that is taken along to other
 //! threads.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
-
 use std::path::PathBuf;
 
 use crate::config::backups::{BackupsConfig, Trust};
@@ -14,6 +12,7 @@ use crate::domain::database::Engine;
 
 /// What a site has to save and where that may lie.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 pub(super) struct Plan {
     /// Words that name the site: its name, its database, its application.
     pub(super) words: Vec<String>,

@@ -1,7 +1,5 @@
 //! Goes round the places once: from files, repositories and jobs to a reading, with what is known of each backup.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "all that is not named is told alike")]
-
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;

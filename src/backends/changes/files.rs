@@ -145,8 +145,8 @@ fn collect(root: &Path, beside: &[(PathBuf, ChangeKind)], unseen: &mut Vec<Strin
                 for path in inside {
                     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
                     // What editors leave behind, and what certbot keeps beside a certificate.
-                    let leftover =
-                        name.starts_with('.') || name.ends_with('~') || name.ends_with(".swp") || name == "README";
+                    let is = |extension: &str| path.extension().is_some_and(|e| e == extension);
+                    let leftover = name.starts_with('.') || name.ends_with('~') || is("swp") || name == "README";
                     let key = *kind == ChangeKind::Certificate && !name.starts_with("fullchain");
                     if leftover || key {
                         continue;
@@ -156,7 +156,7 @@ fn collect(root: &Path, beside: &[(PathBuf, ChangeKind)], unseen: &mut Vec<Strin
                         Ok(meta) if meta.is_dir() && left > 0 => next.push((path, left - 1)),
                         Ok(meta) if meta.is_dir() => {}
                         Ok(_) => {
-                            take(path.clone(), if name.ends_with(".timer") { ChangeKind::Schedule } else { *kind });
+                            take(path.clone(), if is("timer") { ChangeKind::Schedule } else { *kind });
                         }
                         Err(_) => {}
                     }

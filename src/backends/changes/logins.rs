@@ -106,6 +106,10 @@ pub(super) fn logins(root: &Path, unseen: &mut Vec<String>) -> Vec<Change> {
     found.into_iter().map(told).collect()
 }
 
+/// A look is no change.
+const LOOKS: [&str; 12] =
+    ["ls", "cat", "less", "tail", "head", "grep", "journalctl", "df", "du", "ps", "ss", "midwatch"];
+
 /// What was done with sudo: `an : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/usr/bin/systemctl restart pretix-web`.
 pub(super) fn commands(root: &Path, now: Timestamp, unseen: &mut Vec<String>) -> Vec<Change> {
     let text = match tail(&root.join("var/log/auth.log")) {
@@ -131,9 +135,6 @@ fn command(line: &str, now: Timestamp) -> Option<Change> {
     let (settings, command) = rest.split_once("COMMAND=")?;
     let user = settings.split(" ; ").find_map(|part| part.trim().strip_prefix("USER=")).unwrap_or("root");
     let words: Vec<&str> = command.split_ascii_whitespace().collect();
-    // A look is no change.
-    const LOOKS: [&str; 12] =
-        ["ls", "cat", "less", "tail", "head", "grep", "journalctl", "df", "du", "ps", "ss", "midwatch"];
     let program = words.first().map(|w| w.rsplit('/').next().unwrap_or(w))?;
     if LOOKS.contains(&program) {
         return None;

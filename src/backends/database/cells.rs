@@ -71,7 +71,7 @@ impl Asked for PgConnection {
 
     async fn rows(&mut self, sql: String) -> Result<Vec<Cells>, sqlx::Error> {
         let cell = |row: &PgRow, column| row.try_get_unchecked::<Option<String>, _>(column);
-        gathered(sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self).await?, cell)
+        gathered(&sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self).await?, cell)
     }
 }
 
@@ -84,7 +84,7 @@ impl Asked for MySqlConnection {
             let bytes = row.try_get_unchecked::<Option<Vec<u8>>, _>(column)?;
             Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
         };
-        gathered(sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self).await?, cell)
+        gathered(&sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self).await?, cell)
     }
 }
 
@@ -93,12 +93,12 @@ impl Asked for SqliteConnection {
 
     async fn rows(&mut self, sql: String) -> Result<Vec<Cells>, sqlx::Error> {
         let cell = |row: &SqliteRow, column| row.try_get_unchecked::<Option<String>, _>(column);
-        gathered(sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self).await?, cell)
+        gathered(&sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self).await?, cell)
     }
 }
 
 fn gathered<R: Row>(
-    rows: Vec<R>,
+    rows: &[R],
     cell: impl Fn(&R, usize) -> Result<Option<String>, sqlx::Error>,
 ) -> Result<Vec<Cells>, sqlx::Error> {
     let cells = |row: &R| (0..row.len()).map(|column| cell(row, column)).collect::<Result<_, _>>().map(Cells);

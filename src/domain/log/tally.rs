@@ -33,9 +33,9 @@ impl Tally {
     /// Seen once more. Times come nearly in order.
     pub fn add(&mut self, at: Timestamp) {
         self.count = self.count.saturating_add(1);
-        if at.millis_since(self.last) > STREAK_GAP_MS {
-            self.streak = at;
-        } else if at < self.streak && self.streak.millis_since(at) <= STREAK_GAP_MS {
+        let begins_anew = at.millis_since(self.last) > STREAK_GAP_MS;
+        let goes_before = at < self.streak && self.streak.millis_since(at) <= STREAK_GAP_MS;
+        if begins_anew || goes_before {
             self.streak = at;
         }
         self.first = self.first.min(at);

@@ -124,27 +124,21 @@ fn logins(text: &str, out: &mut Vec<Range<usize>>) {
         let whole = span(text, start, |c| !ends(c));
         let Some(rest) = text.get(whole) else { continue };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-        let host_end = match authority.rfind('@') {
-            Some(end) => end,
-            // A password may hold a slash that nobody has escaped; a port holds only digits.
-            None => {
-                let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
-                let like_port = port.bytes().all(|b| b.is_ascii_digit()) || port.ends_with(']');
-                match rest.rfind('@') {
-                    Some(end) if !like_port => end,
-                    Some(_) | None => continue,
-                }
-            }
+        // A password may hold a slash that nobody has escaped; a port holds only digits.
+        let slashed = || {
+            let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+            let like_port = port.bytes().all(|b| b.is_ascii_digit()) || port.ends_with(']');
+            rest.rfind('@').filter(|_| !like_port)
         };
+        let Some(host_end) = authority.rfind('@').or_else(slashed) else { continue };
         let Some(login) = rest.get(..host_end) else { continue };
         match login.split_once(':') {
             Some((user, password)) if !password.is_empty() => {
                 let from = start + user.len() + 1;
                 out.push(from..from + password.len());
             }
-            Some(_) => {}
             None if login.len() >= 16 => out.push(start..start + login.len()),
-            None => {}
+            Some(_) | None => {}
         }
     }
 }

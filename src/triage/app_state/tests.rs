@@ -80,6 +80,7 @@ fn installed(secs: i64) -> AppReading {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the reading has it")]
 fn head(name: &str) -> Option<Vec<Migrated>> {
     let (app, name) = ("pretixbase".to_owned(), name.to_owned());
     Some(vec![Migrated { app, names: vec![name], at: Some(ago(5000)), count: 300 }])

@@ -225,7 +225,8 @@ fn transaction_ids_are_told_with_who_holds_them() {
 
 #[test]
 fn a_slot_is_as_bad_as_the_room_it_leaves() {
-    let slot = Slot { name: "dead".to_owned(), retained: Some(2 * GB), per_hour: Some(GB as f64), ..Slot::default() };
+    let slot =
+        Slot { name: "dead".to_owned(), retained: Some(2 * GB), per_hour: Some(1_073_741_824.0), ..Slot::default() };
     let of = |free, slot: &Slot, slot_limit| {
         let room = Some(Room { directory: "/pg".to_owned(), free, total: 100 * GB });
         told(&wal(Wal { slots: vec![slot.clone()], room, slot_limit, ..Wal::default() }))

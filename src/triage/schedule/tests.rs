@@ -146,6 +146,7 @@ fn silent(age: u64, plan: Option<PeriodicPlan>, installed_ago: Option<i64>, upti
 const LONG: u64 = 10_000_000;
 const OLD: Option<i64> = Some(10_000_000);
 
+#[expect(clippy::unnecessary_wraps, reason = "as the reading has it")]
 fn every(interval_s: u64) -> Option<PeriodicPlan> {
     Some(PeriodicPlan {
         by: Some("cron /etc/cron.d/pretix".to_owned()),

@@ -62,7 +62,7 @@ fn sql_is_whole_with_its_mark_and_never_without() {
     assert!(matches!(verdict(&path).outcome, Outcome::Unproven(_)));
     fs::write(&path, [0; 5000]).unwrap();
     assert_eq!(flaw(&path), Flaw::Empty);
-    fs::write(&path, [0; 50_000]).unwrap();
+    fs::write(&path, vec![0; 50_000]).unwrap();
     assert_eq!(flaw(&path), Flaw::Damaged);
 }
 

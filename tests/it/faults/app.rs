@@ -107,7 +107,7 @@ impl Installation {
         );
         let mut eyes = Eyes::open(self.dir.path(), &config);
         eyes.until("the application on disk is seen, and nothing is wrong with it", |m| {
-            let site = &m.sites[0];
+            let site = m.sites.first().unwrap();
             let seen = site.on_disk.fresh().is_some_and(|app| app.version.is_some() && !app.processes.is_empty());
             let well = top(m, SITE).is_none_or(|f| f.level <= Level::Note);
             seen && site.health.fresh().is_some() && site.database.fresh().is_some() && well

@@ -1,6 +1,5 @@
 //! Faults of the database, made on servers of our own (FIELD INC-11, INC-13, INC-15 to INC-24).
 #![cfg(test)]
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 mod files;
 mod maria;

@@ -1,6 +1,6 @@
 //! Faults of the machine, made for real.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing")]
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 use std::fs::{self, File};
 use std::io::Write as _;

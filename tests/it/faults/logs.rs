@@ -3,6 +3,7 @@
 //! say something about now is shortened in the configuration, so that a fault is also seen to go.
 #![cfg(test)]
 
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -54,7 +55,7 @@ impl Logged {
         );
         for log in logs {
             let path = dir.path().join(log);
-            config.push_str(&format!("[[sites.{SITE}.logs]]\npath = \"{}\"\n", path.display()));
+            writeln!(config, "[[sites.{SITE}.logs]]\npath = \"{}\"", path.display()).unwrap();
             drop(OpenOptions::new().create(true).append(true).open(path).unwrap());
         }
         config.push_str(more);
@@ -335,7 +336,7 @@ async fn what_is_cold_begins_when_the_log_says() {
         |ago: i64| (jiff::Zoned::now() - jiff::Span::new().seconds(ago)).strftime("%Y-%m-%d %H:%M:%S %z").to_string();
     let mut rows = format!("[{}] [1] [INFO] Listening\n", at(3_000));
     for ago in [400, 300, 200, 100, 50] {
-        rows.push_str(&format!("[{}] [1] [CRITICAL] WORKER TIMEOUT (pid:{ago})\n", at(ago)));
+        writeln!(rows, "[{}] [1] [CRITICAL] WORKER TIMEOUT (pid:{ago})", at(ago)).unwrap();
     }
     std::fs::write(&path, rows).unwrap();
     // The fault was there before midwatch.

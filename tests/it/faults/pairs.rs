@@ -128,7 +128,8 @@ fn disk<'m>(model: &'m Model, rule: &str, disk: &SmallDisk) -> Option<&'m Findin
 fn fill(disk: &SmallDisk) -> PathBuf {
     let path = disk.path().join("full");
     let mut file = std::fs::File::create(&path).unwrap();
-    while file.write_all(&[0; 65_536]).is_ok() {}
+    let block = vec![0; 65_536];
+    while file.write_all(&block).is_ok() {}
     path
 }
 

@@ -119,7 +119,9 @@ impl Worker {
     }
 
     /// Ends it; its connections are closed when this returns.
-    fn end(self) {}
+    fn end(self) {
+        drop(self);
+    }
 }
 
 impl Drop for Worker {

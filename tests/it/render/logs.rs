@@ -1,4 +1,5 @@
 //! The screen Logs.
+#![cfg(test)]
 
 use midwatch::app::event::Event;
 use midwatch::app::model::{Model, Screen};
@@ -42,7 +43,7 @@ fn screens() {
 
 fn selected(model: &Model) -> &midwatch::domain::log::Line {
     let rows = view::rows(model);
-    let id = &rows[model.table().position(&rows)];
+    let id = rows.get(model.table().position(&rows)).unwrap();
     view::logs::line(model, id).unwrap_or_else(|| unreachable!("a row is a line"))
 }
 

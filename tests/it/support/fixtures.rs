@@ -388,7 +388,6 @@ pub(crate) fn host_reading() -> HostReading {
         process_count: 142,
         uptime_s: 1_053_000,
         unseen: Vec::new(),
-        ..HostReading::default()
     }
 }
 
@@ -768,15 +767,14 @@ pub(crate) fn services() -> Model {
         (service.since, service.started) = (Some(ago(93_000)), Some(ago(93_000)));
         (service.pid, service.children, service.restarts) = (Some(4711), Some(4), Some(0));
         (service.memory, service.at_boot) = (Some(420 << 20), Some(true));
-        service.found = "/etc/systemd/system/pretix-web.service".to_owned();
+        service.found.push_str("/etc/systemd/system/pretix-web.service");
         service
     };
     let mut web =
         service("pretix-web", Role::Web, Manager::Systemd, "pretix-web.service", State::GaveUp, "failed (failed)");
     (web.pid, web.children, web.memory, web.started) = (None, None, None, None);
     (web.since, web.restarts, web.exit) = (Some(ago(400)), Some(5), Some("exit status 3".to_owned()));
-    web.command =
-        "/srv/pretix/venv/bin/gunicorn pretix.wsgi --name pretix --bind 127.0.0.1:8345 --workers 4".to_owned();
+    web.command.push_str("/srv/pretix/venv/bin/gunicorn pretix.wsgi --name pretix --bind 127.0.0.1:8345 --workers 4");
     let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     web.facts = vec![
         fact("unit file", "/etc/systemd/system/pretix-web.service"),

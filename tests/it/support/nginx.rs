@@ -41,10 +41,9 @@ impl Nginx {
         fs::write(dir.path().join("static/app.css"), "body {}\n").unwrap();
         let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
         let tls = if more.contains("ssl_certificate") { " ssl" } else { "" };
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|name| format!("  {name}_temp_path {place}/{name};\n"))
-            .collect();
+            .concat();
         let config = format!(
             "{user}worker_processes 1;\npid {place}/nginx.pid;\nerror_log {place}/error.log;\nevents {{}}\nhttp {{\n{temporary}\
              \x20 log_format timed '$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent '\n\

@@ -84,6 +84,7 @@ const PACE: &[(Slower, Duration)] = &[
 
 /// What this role may see beyond its own.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 pub(super) struct Rights {
     stats: bool,
     pub(super) waldir: bool,

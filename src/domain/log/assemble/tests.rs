@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::{Assembler, Entry, Zone};
@@ -53,7 +55,7 @@ fn a_bare_traceback_without_any_time_is_one_error() {
 fn what_is_below_is_bounded_and_keeps_its_end() {
     let mut text = "ERROR 2026-11-21 03:28:44,123 a b c\nTraceback (most recent call last):\n".to_owned();
     for n in 0..5_000 {
-        text.push_str(&format!("  File \"/a.py\", line {n}, in f\n"));
+        writeln!(text, "  File \"/a.py\", line {n}, in f").unwrap();
     }
     text.push_str("RecursionError: too deep");
     let entries = all(&text);

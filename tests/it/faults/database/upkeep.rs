@@ -161,7 +161,8 @@ async fn a_full_disk_below_the_database_as_root() {
     healthy(&mut eyes).await;
     let filler = data.join("filler");
     let mut file = std::fs::File::create(&filler).unwrap();
-    while std::io::Write::write_all(&mut file, &[0; 65_536]).is_ok() {}
+    let block = vec![0; 65_536];
+    while std::io::Write::write_all(&mut file, &block).is_ok() {}
     // An application that goes on writing: each time the server comes up again, it goes down again.
     let admin = url(&server, "postgres");
     let writer = tokio::spawn(async move {
