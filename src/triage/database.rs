@@ -36,6 +36,7 @@ pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
             look.mail(&mut out);
             look.file(&mut out);
             out.extend(kept::fallback(facts, value, *at));
+            out.extend(kept::another(facts, value, *at));
         }
         Reading::Stale { value, failed_since, why, .. } => out.push(gone(why, *failed_since, Some(value))),
         Reading::Failed { failed_since, why } => out.push(gone(why, *failed_since, None)),

@@ -140,4 +140,13 @@ pub const RULES: &[Rule] = &[
         danger: "Deleting the file loses what was sold since the fallback.",
         ..rule("database-sqlite-fallback", &["INC-40"], &[])
     },
+    Rule {
+        reads: &[SourceKind::Database, SourceKind::App],
+        meaning: "The database server was set up after the application had started: the application now writes into \
+                  another one than it began with, as after a restore or a changed address.",
+        mend: "Compare the server's address and its newest rows with what was meant, before anything else is written. \
+               Where it was meant so, start web and workers anew.",
+        danger: "Every order that is taken meanwhile is in the wrong database; restoring over it loses them.",
+        ..rule("database-another", &["INC-38"], &[])
+    },
 ];

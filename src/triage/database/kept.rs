@@ -9,14 +9,18 @@ use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::triage::{Claim, SiteFacts};
 
-/// Bytes of a `-wal` that say that it is never taken back into the file: SQLite does so at 4 MB by itself [own].
+/// Bytes of a `-wal` that say that it is never taken back into the file: SQLite does so at 4 MB by itself (own).
 const LARGE_WAL: u64 = 256 * 1024 * 1024;
 /// A database of pretix or pretalx without events has less than so many bytes [measured: 2 to 3 MB after migrate].
 const NEARLY_EMPTY: u64 = 5 * 1024 * 1024;
 /// pretix tries again after an hour (FIELD INC-11): who waits for longer waits in vain.
 const RETRY_MS: u64 = 3_600_000;
-/// A few that wait for another try are mistyped addresses [own].
+/// A few that wait for another try are mistyped addresses (own).
 const FEW: u32 = 5;
+/// For so many seconds a server that was made while the application ran is worth a word (own).
+const ANOTHER_S: u64 = 86_400;
+/// What is set up for the first time starts in any order, within so many seconds (own).
+const TOGETHER_S: u64 = 600;
 
 impl Look<'_> {
     /// Mail that waits.
@@ -106,4 +110,28 @@ pub(super) fn fallback(facts: &SiteFacts<'_>, db: &DatabaseReading, at: Timestam
     let title = format!("{app} keeps its data in SQLite, not in a database server");
     let claim = Claim::new("database-sqlite-fallback", level, title, parts.join("; "), SourceKind::Database, at);
     Some(if server.is_some() { claim.suspected() } else { claim })
+}
+
+/// A server that was set up while the application ran, so that it is not the one the application began with.
+pub(super) fn another(facts: &SiteFacts<'_>, db: &DatabaseReading, at: Timestamp) -> Option<Claim> {
+    let system = db.identity.system.as_deref().filter(|_| db.engine == Engine::Postgresql)?;
+    let made = made(system).filter(|made| at.secs_since(*made) < ANOTHER_S && *made <= at)?;
+    let oldest = facts.on_disk.fresh()?.processes.iter().map(|process| process.code_since).min()?;
+    if made.secs_since(oldest) < TOGETHER_S {
+        return None;
+    }
+    let title = format!(
+        "The database is another one: its server was set up {} ago, the application runs for {}",
+        text::span(at.millis_since(made)),
+        text::span(at.millis_since(oldest))
+    );
+    let evidence = format!("system identifier {system}; it has the time of its making in it");
+    Some(Claim::new("database-another", Level::Warning, title, evidence, SourceKind::Database, at).since(made, true))
+}
+
+/// When a cluster of PostgreSQL was made: the upper half of its system identifier are the seconds of that moment
+/// (`BootStrapXLOG` in `xlog.c`).
+fn made(system: &str) -> Option<Timestamp> {
+    let seconds = i64::try_from(system.parse::<u64>().ok()? >> 32).ok()?;
+    Some(Timestamp::from_millis(seconds * 1000))
 }

@@ -1,10 +1,13 @@
 //! The rules of the database on readings made up for them.
 
 use super::*;
+use crate::domain::app_state::{AppProcess, AppReading};
 use crate::domain::database::{
     Archiver, Crowd, Dead, Engine, Holder, KeyKind, KeySpace, KeyTypes, MailQueue, MailState, Replica, Room, Session,
     Slot, SqliteFile, TableState, TxidAge, Upkeep, Wal,
 };
+use crate::domain::history::History;
+use crate::domain::service::Role;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 const GB: u64 = 1024 * 1024 * 1024;
@@ -296,4 +299,59 @@ fn a_file_is_told_by_its_writer() {
 #[test]
 fn numbers_are_read_in_groups() {
     assert_eq!([grouped(7), grouped(1_000), grouped(2_147_483_647)], ["7", "1,000", "2,147,483,647"]);
+}
+
+/// FIELD INC-38, as far as eyes can see it: another server in the place of the one the application began with.
+#[test]
+fn a_server_that_was_set_up_under_a_running_application_is_another_one() {
+    let found = |made_s_ago: i64, code_s_ago: i64, engine: Engine| {
+        let system = (u64::try_from(NOW.as_millis() / 1000 - made_s_ago).unwrap() << 32) | 0x0005_1a2b;
+        let mut db = DatabaseReading::new(engine, "15.18", 0.4);
+        db.identity.system = Some(system.to_string());
+        let process = AppProcess {
+            pid: 7,
+            role: Role::Web,
+            code_since: NOW.plus_secs(-code_s_ago),
+            holders: 2,
+            old_code: 0,
+            old_config: 0,
+            old_secret: 0,
+        };
+        let on_disk = AppReading { processes: vec![process], ..AppReading::default() };
+        let history = History::new();
+        let facts = SiteFacts {
+            name: "shop",
+            health: &Reading::Never,
+            direct: &Reading::Never,
+            traffic: &Reading::Never,
+            database: &Reading::Fresh { value: db, at: NOW, took_ms: 3 },
+            redis: &Reading::Never,
+            access: &Reading::Never,
+            services: &Reading::Never,
+            logs: &Reading::Never,
+            backups: &Reading::Never,
+            on_disk: &Reading::Fresh { value: on_disk, at: NOW, took_ms: 3 },
+            app_name: "pretix 2026.8.0",
+            practice: false,
+            asking: &[],
+            history: &history,
+            heard: None,
+            silent_after_ms: 40_000,
+            now: NOW,
+        };
+        let claims = claims(&facts, &Thresholds::default());
+        claims.into_iter().find(|claim| claim.rule == "database-another")
+    };
+    let told = found(720, 300_000, Engine::Postgresql).unwrap();
+    assert_eq!(told.level, Level::Warning);
+    assert_eq!(
+        told.title,
+        "The database is another one: its server was set up 12m00s ago, the application runs for 3d 11h"
+    );
+    assert_eq!(told.since.map(|since| since.at), Some(NOW.plus_secs(-720)));
+    assert!(found(720, 600, Engine::Postgresql).is_none(), "the application was started after it");
+    assert!(found(720, 900, Engine::Postgresql).is_none(), "both were set up for the first time");
+    assert!(found(100_000, 300_000, Engine::Postgresql).is_none(), "yesterday's news");
+    assert!(found(-60, 300_000, Engine::Postgresql).is_none(), "a clock that is ahead");
+    assert!(found(720, 300_000, Engine::Mysql).is_none());
 }

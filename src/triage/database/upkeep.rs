@@ -6,13 +6,13 @@ use crate::domain::level::Level;
 use crate::domain::text;
 use crate::triage::Claim;
 
-/// Rows that a table without statistics must have to be worth a warning [own].
+/// Rows that a table without statistics must have to be worth a warning (own).
 const MANY_ROWS: u64 = 10_000;
-/// Bytes of log that an idle slot may hold without a word: a consumer that reconnects needs some [own].
+/// Bytes of log that an idle slot may hold without a word: a consumer that reconnects needs some (own).
 const SOME_LOG: u64 = 64 * 1024 * 1024;
 /// The server refuses writes so many transactions before the ids meet (PostgreSQL's documentation).
 const WRAPAROUND: u64 = 2_147_483_647;
-/// Bytes by which a replica may be behind while its time says nothing [own].
+/// Bytes by which a replica may be behind while its time says nothing (own).
 const FAR_BEHIND: u64 = 1024 * 1024 * 1024;
 
 impl Look<'_> {
