@@ -161,6 +161,12 @@ pub fn model(config: &Config) -> Model {
             Some(Found::Yes(why) | Found::No(why) | Found::Broken(why)) => why.clone(),
             None => "discovery is switched off, and the configuration names no site".to_owned(),
         });
+        let hidden = config.trail.iter().find_map(|t| match &t.outcome {
+            Found::Broken(why) if t.what == "processes" => Some(why.clone()),
+            Found::Yes(_) | Found::No(_) | Found::Broken(_) => None,
+        });
+        model.no_entry = hidden.is_some();
+        model.no_site = hidden.or(model.no_site);
     }
     model
 }

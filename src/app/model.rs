@@ -318,6 +318,8 @@ pub struct Model {
     pub read_only: bool,
     /// Why no application was found, when none was.
     pub no_site: Option<String>,
+    /// Whether an application runs here that this user may not look into: then all that is seen being fine says little.
+    pub no_entry: bool,
     /// Observations dropped so far.
     pub dropped: u64,
     /// The last jump of the wall clock: when, and by how many milliseconds.
@@ -366,6 +368,7 @@ impl Model {
             toast: None,
             read_only: false,
             no_site: None,
+            no_entry: false,
             dropped: 0,
             clock_jump: None,
             keymap: Keymap::default(),

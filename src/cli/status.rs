@@ -43,6 +43,7 @@ pub fn summary(model: &Model) -> String {
             1 => format!("{}: {}", worst.site, worst.title),
             n => format!("{}: {} (and {} more)", worst.site, worst.title, n - 1),
         },
+        _ if model.no_entry => "an application runs here that this user may not look into".to_owned(),
         (_, Level::Unknown) => match model.sites.iter().find(|s| s.health.fresh().is_none()) {
             Some(site) => format!("{}: no answer yet", site.id),
             None => "not everything was seen yet".to_owned(),

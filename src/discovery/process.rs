@@ -45,13 +45,15 @@ pub(super) fn applications(around: &Surroundings, trail: &mut Vec<Trace>) -> Vec
     tell_refused(&out, around, trail);
     let hidden: Vec<&Process> = out.iter().filter(|p| p.inside.is_none()).collect();
     if let Some(first) = hidden.first() {
+        let of = |app: AppKind| match hidden.iter().filter(|p| p.app == app).count() {
+            0 => None,
+            1 => Some(format!("1 process of {}", name(app))),
+            n => Some(format!("{n} processes of {}", name(app))),
+        };
+        let which: Vec<String> = [AppKind::Pretix, AppKind::Pretalx, AppKind::Web].into_iter().filter_map(of).collect();
         let why = format!(
-            "{} of another user (the first is pid {}) can't be looked into; as root, or as the application's user, the configuration would be found",
-            crate::domain::text::count(
-                u64::try_from(hidden.len()).unwrap_or(0),
-                &format!("{} process", name(first.app))
-            )
-            .replace("processs", "processes"),
+            "{} (the first is pid {}) can't be looked into by this user; as root, or as the application's user, the configuration would be found",
+            which.join(" and "),
             first.pid
         );
         trail.push(Trace { what: "processes".to_owned(), outcome: Found::Broken(why) });

@@ -174,8 +174,14 @@ pub struct Migrated {
 }
 
 impl Migrated {
-    /// The newest one.
+    /// The newest one: of the greatest number, and of one number the last.
     pub fn head(&self) -> &str {
-        self.names.first().map_or("", String::as_str)
+        self.names.iter().map(String::as_str).max_by_key(|name| (number(name), *name)).unwrap_or_default()
     }
+}
+
+/// The number a migration's name begins with: 8 of `008_remove_scheduled_mails`.
+pub fn number(migration: &str) -> Option<u32> {
+    let end = migration.find(|c: char| !c.is_ascii_digit()).unwrap_or(migration.len());
+    migration.get(..end)?.parse().ok()
 }

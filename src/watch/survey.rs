@@ -12,7 +12,7 @@ use super::scope::Turn;
 use super::site::{self, Signs};
 use super::{EVENTS, below, host, model};
 use crate::app::event::Event;
-use crate::app::model::Model;
+use crate::app::model::{Host, Model};
 use crate::app::record::sources;
 use crate::app::update::update;
 use crate::backends::logs::LogProbe;
@@ -66,5 +66,7 @@ fn answered(model: &Model) -> bool {
         let looked = sources::of_site(s);
         s.sources.iter().all(|kind| NOT_ASKED.contains(kind) || looked.contains_key(kind))
     });
-    sites && model.hosts.iter().all(|h| sources::of_host(h).len() == sources::HOST.len())
+    // What processes hold open comes with the host's second look.
+    let deep = |h: &Host| h.reading.fresh().is_none_or(|host| host.depth.is_some());
+    sites && model.hosts.iter().all(|h| sources::of_host(h).len() == sources::HOST.len() && deep(h))
 }

@@ -198,12 +198,14 @@ pub(super) fn assess(model: &mut Model) {
 }
 
 impl Model {
-    /// Whether everything that could be fine has been seen: no site's healthcheck or host is still unknown.
+    /// Whether everything that could be fine has been seen: no site's healthcheck or host is still unknown, and no
+    /// application runs that this user may not look into.
     pub fn seen_enough(&self) -> bool {
         let unanswered =
             |s: &Site| s.asking_since(SourceKind::Health).is_some_and(|t| self.now.millis_since(t) > 3_000);
         let heard = |at: Option<Timestamp>| at.is_some_and(|at| self.now.millis_since(at) <= self.silent_after_ms);
-        self.sites.iter().all(|s| s.health.fresh().is_some() && heard(s.heard) && !unanswered(s))
+        !self.no_entry
+            && self.sites.iter().all(|s| s.health.fresh().is_some() && heard(s.heard) && !unanswered(s))
             && self.hosts.iter().all(|h| h.reading.fresh().is_some() && heard(h.heard))
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::database::Migrated;
+use crate::domain::database::{Migrated, number};
 
 /// Most names kept of one application, the newest: what is pending is at the end.
 pub const MOST_NAMES: usize = 60;
@@ -16,41 +16,42 @@ pub struct AppMigrations {
     pub names: Vec<String>,
 }
 
-/// The migrations that come with the code and are newer than the newest one applied, as `label.name`, in order.
+/// The migrations that come with the code and are not applied, as `label.name`, in order.
 ///
-/// Migrations are numbered and applied in order, so what has a greater name than the newest one applied is pending, and
-/// what stands for several older ones (a squashed migration) has a smaller name. Applications of which the database
-/// knows no migration at all are left out: they are installed beside, not used.
+/// Of an application with very many only the last ones are known on both sides: there what has a greater number than
+/// the newest one applied is pending, or the same number and another name. What stands for several others (a squashed
+/// migration) is pending only where it is newer than all of them: Django notes it as applied by and by. Applications of
+/// which the database knows no migration at all are left out: they are installed beside, not used.
 pub fn pending(on_disk: &[AppMigrations], applied: &[Migrated]) -> Vec<String> {
     let mut out = Vec::new();
-    for (app, head) in both(on_disk, applied) {
-        let newer = app.names.iter().filter(|name| after(name, head.head()));
-        out.extend(newer.map(|name| [app.label.as_str(), ".", name].concat()));
+    for (app, part) in both(on_disk, applied) {
+        let newest = number(part.head());
+        let whole = usize::try_from(part.count).is_ok_and(|count| count == part.names.len());
+        let is_pending = |name: &&String| {
+            let own = number(name);
+            let in_place = (whole || own == newest) && !name.contains("_squashed_");
+            !part.names.contains(name) && (own > newest || in_place)
+        };
+        let pending = app.names.iter().filter(is_pending);
+        out.extend(pending.map(|name| [app.label.as_str(), ".", name].concat()));
     }
     out
 }
 
-/// The migrations in the database that the code does not know: it is older than the schema. Only the newest of each
-/// application is known.
+/// The parts of which the newest migration in the database is not known to the code, which is older than the schema.
 pub fn unknown<'a>(on_disk: &[AppMigrations], applied: &'a [Migrated]) -> Vec<&'a Migrated> {
-    let newer = both(on_disk, applied).filter(|(app, head)| {
-        app.names.last().is_some_and(|last| after(head.head(), last))
-            && !app.names.iter().any(|name| name == head.head())
+    let newer = both(on_disk, applied).filter(|(app, part)| {
+        let last = app.names.iter().map(|name| (number(name), name.as_str())).max();
+        last.is_some_and(|last| (number(part.head()), part.head()) > last)
     });
-    newer.map(|(_, head)| head).collect()
+    newer.map(|(_, part)| part).collect()
 }
 
 fn both<'a, 'd>(
     on_disk: &'d [AppMigrations],
     applied: &'a [Migrated],
 ) -> impl Iterator<Item = (&'d AppMigrations, &'a Migrated)> {
-    on_disk.iter().filter_map(|app| Some((app, applied.iter().find(|head| head.app == app.label)?)))
-}
-
-/// Whether a migration comes after another one: by number, and of one number by name.
-fn after(name: &str, other: &str) -> bool {
-    let number = |name: &str| name.split('_').next().and_then(|digits| digits.parse::<u32>().ok());
-    (number(name), name) > (number(other), other)
+    on_disk.iter().filter_map(|app| Some((app, applied.iter().find(|part| part.app == app.label)?)))
 }
 
 #[cfg(test)]
@@ -81,6 +82,37 @@ mod tests {
         let names = ["0001_initial", "0002_b", "0002_b_squashed_0003_c", "0003_c", "0004_d"];
         assert_eq!(pending(&[app("x", &names)], &[head("x", "0004_d")]), [] as [String; 0]);
         assert_eq!(pending(&[app("x", &names)], &[head("x", "0003_c")]), ["x.0004_d"]);
+    }
+
+    /// As pretix 2026.8.0 has them: one is numbered 008, and sorts as text behind those that came after it.
+    #[test]
+    fn numbers_are_compared_as_numbers_and_what_is_applied_is_never_pending() {
+        let names = [
+            "0007_bigint",
+            "0009_auto",
+            "0010_auto",
+            "0011_remove",
+            "0011_remove_squashed_0012_remove",
+            "0012_remove",
+            "008_remove",
+        ];
+        let mut applied = Migrated {
+            app: "sendmail".to_owned(),
+            names: names.iter().rev().map(|n| (*n).to_owned()).collect(),
+            count: 7,
+            ..Migrated::default()
+        };
+        assert_eq!(applied.head(), "0012_remove");
+        let none: [String; 0] = [];
+        assert_eq!(pending(&[app("sendmail", &names)], &[applied.clone()]), none);
+        applied.names.retain(|name| !name.contains("_squashed_"));
+        applied.count = 6;
+        assert_eq!(pending(&[app("sendmail", &names)], &[applied.clone()]), none, "all that it stands for is applied");
+        applied.names.retain(|name| name != "0009_auto");
+        applied.count = 5;
+        assert_eq!(pending(&[app("sendmail", &names)], &[applied.clone()]), ["sendmail.0009_auto"], "a gap is told");
+        applied.count = 300;
+        assert_eq!(pending(&[app("sendmail", &names)], &[applied]), none, "what is not known is not told");
     }
 
     #[test]

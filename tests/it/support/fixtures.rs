@@ -115,6 +115,7 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         held: VecDeque::new(),
         toast: None,
         read_only: false,
+        no_entry: false,
         no_site: None,
         dropped: 0,
         clock_jump: None,
