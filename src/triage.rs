@@ -154,6 +154,13 @@ pub struct SiteFacts<'a> {
     pub now: Timestamp,
 }
 
+impl SiteFacts<'_> {
+    /// Whether it is an application that never does without workers.
+    pub fn has_workers(&self) -> bool {
+        ["pretix", "pretalx"].iter().any(|name| self.app_name.starts_with(name))
+    }
+}
+
 /// What is known of a host at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct HostFacts<'a> {

@@ -54,11 +54,12 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
     let height = if roomy { rows.len() } else { usize::from(area.height) };
     let window = Window::around(model.now_table.offset, selected, height, rows.len());
     let mut rest = area;
+    let several = model.sites.len() > 1;
     for (at, (depth, finding)) in rows.iter().enumerate().skip(window.first).take(window.len) {
         let last = rows.get(at + 1).is_none_or(|(next, _)| next < depth);
         let (row, below) = split_top(rest, 1);
         rest = below;
-        line(canvas, row, (*depth, last), finding, clock);
+        line(canvas, row, (*depth, last), finding, clock, several);
         if at == selected && rows.len() > 1 {
             canvas.paint(row, Role::Selected);
         }
@@ -84,14 +85,25 @@ pub(super) fn level(finding: &Finding) -> Piece {
     piece(glyphs::role(finding.level), text)
 }
 
-fn line(canvas: &mut Canvas<'_>, row: Rect, (depth, last): (usize, bool), finding: &Finding, clock: &Clock) {
+fn line(
+    canvas: &mut Canvas<'_>,
+    row: Rect,
+    (depth, last): (usize, bool),
+    finding: &Finding,
+    clock: &Clock,
+    several: bool,
+) {
     let mut left = Vec::new();
     if depth > 0 {
         let branch = if last { "└ " } else { "├ " };
         left.push(piece(Role::Border, ["  ".repeat(depth).as_str(), branch].concat()));
     }
     let role = if depth == 0 { Role::Title } else { Role::Text };
-    left.extend([level(finding), piece(Role::Text, " "), piece(role, finding.title.clone())]);
+    left.extend([level(finding), piece(Role::Text, " ")]);
+    if several && depth == 0 {
+        left.push(piece(Role::Muted, [&finding.site, ": "].concat()));
+    }
+    left.push(piece(role, finding.title.clone()));
     // The title goes before the time of day: what is the matter must not be cut for it.
     let long = since(finding.since, clock, true);
     let fits = width_of(&left) + super::text::width(&long) < usize::from(row.width);

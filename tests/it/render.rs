@@ -6,8 +6,9 @@ mod logs;
 use std::fmt::Write as _;
 
 use jiff::tz::{TimeZone, offset};
-use midwatch::app::model::{Model, Overlay, Screen, Toast};
+use midwatch::app::model::{Model, Overlay, Screen, Site, Toast};
 use midwatch::app::view;
+use midwatch::domain::id::SiteId;
 use midwatch::ui::theme::Theme;
 use midwatch::ui::{self, Glyphs, Look};
 use proptest::prelude::*;
@@ -53,6 +54,15 @@ fn now() {
     for (name, model) in fixtures::all().into_iter().filter(|(name, _)| *name != "hostile") {
         snapshot(&format!("now-{name}"), &model);
     }
+}
+
+#[test]
+fn of_several_sites_each_finding_says_whose_it_is() {
+    let mut model = fixtures::db_down();
+    assert!(!ui::plain(&model, &dark(), 160, 48).contains("pretix: "));
+    let more = Site::new(SiteId("talks".into()), String::new(), "pretalx".into(), String::new(), false);
+    model.sites.push(more);
+    assert!(ui::plain(&model, &dark(), 160, 48).contains("✖ critical pretix: "));
 }
 
 #[test]

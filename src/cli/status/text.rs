@@ -11,12 +11,15 @@ use crate::domain::time::Timestamp;
 use crate::domain::traffic::{Route, Task};
 use crate::triage::{Finding, SinceSource};
 
+/// Lines of a finding's details that are printed; the screens and the JSON have all.
+const DETAILS: usize = 8;
+
 /// The report in lines of plain text.
 pub fn render(view: &View<'_>) -> String {
     let model = view.model;
     let mut lines = vec![format!("{}: {}", view.level.word().to_uppercase(), view.summary)];
     for finding in &view.findings {
-        push(&mut lines, finding, model.now, 1);
+        push(&mut lines, finding, model.now, 1, model.sites.len() > 1);
     }
     if view.name != WHOLE {
         lines.extend(view.rows.iter().map(|row| part(row, model.now)));
@@ -55,21 +58,30 @@ pub fn render(view: &View<'_>) -> String {
     lines.join("\n")
 }
 
-fn push(lines: &mut Vec<String>, f: &Finding, now: Timestamp, depth: usize) {
-    let age = text::span(now.millis_since(f.since.at));
-    let at_least = if f.since.seen { "" } else { "≥ " };
+fn push(lines: &mut Vec<String>, f: &Finding, now: Timestamp, depth: usize, several: bool) {
+    let age = now.millis_since(f.since.at);
+    let held = match (f.since.seen, age) {
+        // Whoever looks for the first time can't know since when.
+        (false, ..1_000) => "seen just now".to_owned(),
+        (false, _) => format!("for ≥ {}", text::span(age)),
+        (true, _) => format!("for {}", text::span(age)),
+    };
     let from = match f.since.from {
         SinceSource::Watched => String::new(),
         SinceSource::Source(_) | SinceSource::History => format!(", {}", f.since.word()),
     };
     let indent = "  ".repeat(depth);
-    lines.push(format!("{indent}{}: {} (for {at_least}{age}{from}) [{}]", f.level.word(), f.title, f.rule));
+    let of = if several && depth == 1 { [&f.site, ": "].concat() } else { String::new() };
+    lines.push(format!("{indent}{}: {of}{} ({held}{from}) [{}]", f.level.word(), f.title, f.rule));
     if !f.evidence.is_empty() {
         lines.push(format!("{indent}  {}", f.evidence));
     }
-    lines.extend(f.details.iter().map(|detail| format!("{indent}    {detail}")));
+    lines.extend(f.details.iter().take(DETAILS).map(|detail| format!("{indent}    {detail}")));
+    if let Some(more) = f.details.len().checked_sub(DETAILS).filter(|more| *more > 0) {
+        lines.push(format!("{indent}    and {more} more"));
+    }
     for symptom in &f.symptoms {
-        push(lines, symptom, now, depth + 1);
+        push(lines, symptom, now, depth + 1, several);
     }
 }
 

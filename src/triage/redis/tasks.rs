@@ -55,6 +55,8 @@ fn workers(broker: &Broker, facts: &SiteFacts<'_>, at: Timestamp) -> Option<Clai
                 let title = format!("No worker for {}: it may be restarting", text::span(ago * 1000));
                 Some(claim("worker-gone", Level::Note, title, evidence, at))
             }
+            // A Redis that may be a cache only: nothing waits in it, and nobody was ever seen to work for it.
+            None if !waits && broker.unacked.unwrap_or(0) == 0 && !facts.has_workers() => None,
             Some(_) | None => {
                 let shop = facts.app_name.starts_with("pretix");
                 let what = if shop { "carts, orders and mail hang" } else { "background work stands still" };

@@ -58,6 +58,10 @@ fn reading(broker: Broker) -> RedisReading {
 }
 
 fn findings_of(redis: RedisReading, traffic: &Reading<Traffic>, history: &History) -> Vec<Finding> {
+    findings_in("pretix", redis, traffic, history)
+}
+
+fn findings_in(app_name: &str, redis: RedisReading, traffic: &Reading<Traffic>, history: &History) -> Vec<Finding> {
     let redis = Reading::Fresh { value: redis, at: T0, took_ms: 3 };
     let facts = SiteFacts {
         access: &Reading::Never,
@@ -65,7 +69,7 @@ fn findings_of(redis: RedisReading, traffic: &Reading<Traffic>, history: &Histor
         logs: &Reading::Never,
         backups: &Reading::Never,
         on_disk: &Reading::Never,
-        app_name: "pretix",
+        app_name,
         practice: false,
         name: "tickets",
         health: &Reading::Never,
@@ -283,4 +287,16 @@ fn connections_that_run_out_are_told() {
     assert_eq!(rules(with(93, 0)), ["warning redis-clients"]);
     assert_eq!(rules(with(93, 2)), ["critical redis-clients"]);
     assert_eq!(findings(with(93, 2))[0].level, Level::Critical);
+}
+
+#[test]
+fn a_redis_that_may_be_a_cache_only_lacks_no_worker() {
+    let found = |app: &str, broker: Broker| {
+        let findings = findings_in(app, reading(broker), &Reading::Never, &History::new());
+        findings.iter().any(|finding| finding.rule == "worker-gone")
+    };
+    let empty = Broker { consumers: Some(0), subscriptions: Some(0), ..Broker::default() };
+    assert!(!found("web application", empty.clone()));
+    assert!(found("pretix 2026.8.0", empty.clone()), "pretix never does without");
+    assert!(found("web application", Broker { unacked: Some(3), ..empty }), "somebody took tasks there");
 }
