@@ -259,6 +259,7 @@ pub const ZOOMS: [i64; 4] = [600, 1800, 3600, 10_800];
 
 /// All state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a state of its own")]
 pub struct Model {
     /// The time of the last event that brought one.
     pub now: Timestamp,
@@ -272,6 +273,8 @@ pub struct Model {
     pub hosts: Vec<Host>,
     /// Which site is shown.
     pub site_index: usize,
+    /// Whether the operator has pressed a key: until then the site of the worst finding is shown.
+    pub touched: bool,
     /// Which screen is shown.
     pub screen: Screen,
     /// What covers it.
@@ -345,6 +348,7 @@ impl Model {
             sites,
             hosts: vec![Host::new(host)],
             site_index: 0,
+            touched: false,
             screen: Screen::Now,
             overlay: Overlay::None,
             findings: Vec::new(),

@@ -19,7 +19,10 @@ const JUMP_TOLD_MS: u64 = 60_000;
 /// Takes in one event. Never fails, never blocks; what must happen outside comes back as effects.
 pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
     match event {
-        Event::Key(chord) => return keys::pressed(model, chord),
+        Event::Key(chord) => {
+            model.touched = true;
+            return keys::pressed(model, chord);
+        }
         Event::Paste(text) => keys::pasted(model, &text),
         Event::Resized(columns, rows) => {
             model.size = (columns, rows);

@@ -78,12 +78,20 @@ pub(super) fn title(screen: Screen) -> &'static str {
 }
 
 fn screens(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
-    let mut tabs = Vec::new();
-    for screen in Screen::ALL {
-        let label = model.keymap.label(Action::Show(screen));
-        let text = [" ", &label, if label.is_empty() { "" } else { " " }, title(screen), " "].concat();
-        tabs.push(piece(if screen == model.screen { Role::TabSelected } else { Role::Tab }, text));
-    }
+    let tabs = |brief: bool| -> Vec<Piece> {
+        let tab = |screen: Screen| {
+            let label = model.keymap.label(Action::Show(screen));
+            let named = screen == model.screen || !brief || label.is_empty();
+            let (gap, title) =
+                (if label.is_empty() || !named { "" } else { " " }, if named { title(screen) } else { "" });
+            let text = [" ", &label, gap, title, " "].concat();
+            piece(if screen == model.screen { Role::TabSelected } else { Role::Tab }, text)
+        };
+        Screen::ALL.into_iter().map(tab).collect()
+    };
+    // Where not all titles have room, the keys have, and the title of what is shown.
+    let whole = tabs(false);
+    let tabs = if width_of(&whole) > usize::from(area.width) { tabs(true) } else { whole };
     let table = model.table();
     let mut right = Vec::new();
     if !table.filter.is_empty() && !matches!(model.overlay, Overlay::Filter { .. }) {

@@ -1,6 +1,11 @@
 //! Events in, model and effects out: no I/O, no clock, no terminal.
 
-#![expect(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a test says what it expects by failing")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    reason = "a test says what it expects by failing"
+)]
 
 use midwatch::app::action::{ACTIONS, Action};
 use midwatch::app::effect::Effect;
@@ -151,6 +156,26 @@ fn unknown_is_never_fine() {
     assert!(m.seen_enough());
     update(&mut m, saw(Observation::Health(Seen::Failed("no".to_owned())), 2));
     assert!(!m.seen_enough());
+}
+
+#[test]
+fn the_broken_site_is_shown_until_somebody_chooses() {
+    let mut m = model();
+    let fine = Site::new(SiteId("a".to_owned()), String::new(), "web".to_owned(), String::new(), false);
+    m.sites.insert(0, fine);
+    m.no_entry = true;
+    assert!(!m.seen_enough(), "an application that may not be looked into is not fine");
+    assert_eq!(m.site_index, 0);
+    for secs in [1, 21, 41, 61] {
+        update(&mut m, saw(check(HealthState::ServerError), secs));
+    }
+    update(&mut m, Event::Tick(at(62)));
+    assert_eq!((m.findings[0].level, m.site_index), (Level::Critical, 1));
+    press(&mut m, "S");
+    assert_eq!(m.site_index, 0);
+    update(&mut m, saw(check(HealthState::ServerError), 66));
+    update(&mut m, Event::Tick(at(67)));
+    assert_eq!(m.site_index, 0, "under somebody's hands nothing moves by itself");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::app::model::{HELD, Model, Site};
 use crate::domain::history::{self, History, Point, SeriesKey};
 use crate::domain::id::{Scope, SourceKind};
+use crate::domain::level::Level;
 use crate::domain::observation::{Observation, Observed};
 use crate::domain::reading::{Reading, Seen};
 use crate::domain::time::Timestamp;
@@ -195,6 +196,18 @@ pub(super) fn assess(model: &mut Model) {
     }
     let hosts: Vec<&str> = model.hosts.iter().map(|h| h.id.0.as_str()).collect();
     model.findings = triage::fold::fold(findings, &hosts);
+    if !model.touched {
+        show_worst(model);
+    }
+}
+
+/// Who opens midwatch at night wants the site that is broken; under somebody's hands nothing moves by itself.
+fn show_worst(model: &mut Model) {
+    let mut worst = model.findings.iter().filter(|finding| finding.level >= Level::Warning);
+    let site = |finding: &triage::Finding| model.sites.iter().position(|site| site.id.0 == finding.site);
+    if let Some(index) = worst.find_map(site) {
+        model.site_index = index;
+    }
 }
 
 impl Model {

@@ -93,6 +93,7 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         sites,
         hosts: vec![Host::new(HostId("web1".into()))],
         site_index: 0,
+        touched: false,
         screen: Screen::Now,
         overlay: Overlay::None,
         findings: Vec::new(),
