@@ -1,11 +1,6 @@
 //! Events in, model and effects out: no I/O, no clock, no terminal.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
-    reason = "a test says what it expects by failing"
-)]
+#![expect(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a test says what it expects by failing")]
 
 use midwatch::app::action::{ACTIONS, Action};
 use midwatch::app::effect::Effect;
