@@ -72,7 +72,13 @@ pub(super) fn of_site<'a>(
     let ours: Vec<&Server> = servers.iter().filter(|server| server.serves(host, backend)).collect();
     let exact: Vec<&Server> =
         ours.iter().copied().filter(|server| port.is_some_and(|p| server.ports.contains(&p))).collect();
-    if exact.is_empty() { ours } else { exact }
+    if !exact.is_empty() {
+        return exact;
+    }
+    // An address is a name that any server here may have: without the port it says nothing.
+    let by_address = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok();
+    let asks = |server: &&Server| backend.is_some_and(|backend| server.backends.iter().any(|b| b == backend));
+    ours.into_iter().filter(|server| !by_address || asks(server)).collect()
 }
 
 /// Where the running nginx has its configuration, each of several; its usual place where none runs.

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use super::Surroundings;
 use super::process::Process;
 use super::trust::bytes;
-use crate::config::{Found, LogConfig, LogPlace, Trace};
+use crate::config::{Found, LogConfig, LogPlace, SiteConfig, Trace};
 use crate::domain::text;
 
 /// More open files of one process are not looked at.
@@ -29,11 +31,58 @@ const USUAL: &[(&str, &str)] = &[
     ("mariadbd", "/var/log/mysql/error.log"),
 ];
 
+/// The ports of the servers that a site uses: of several servers on a host the others' logs are not its own.
+#[derive(Debug, Default)]
+pub(super) struct Ports {
+    database: Option<u16>,
+    redis: Vec<u16>,
+}
+
+impl Ports {
+    /// Those of this site.
+    pub(super) fn of(site: &SiteConfig) -> Self {
+        let redis = site.redis.as_ref().ok().map(|redis| &redis.url);
+        let broker = site.broker.as_ref().ok().map(|broker| &broker.url);
+        let port = |url: &SecretString| url::Url::parse(url.expose_secret()).ok().and_then(|url| url.port());
+        Self {
+            database: site.database.as_ref().ok().and_then(|database| database.port),
+            redis: redis.into_iter().chain(broker).filter_map(port).collect(),
+        }
+    }
+
+    /// Whether the server in this directory of `/proc` is certain to listen elsewhere: PostgreSQL's working directory
+    /// has its port in the fourth line of `postmaster.pid`, Redis shows its own as the end of its title.
+    fn deny(&self, process: &Path, program: &str) -> bool {
+        let text = |path: PathBuf| Some(String::from_utf8_lossy(&bytes(&path, 4_096).ok()?).into_owned());
+        match program {
+            "postgres" => {
+                let lines = text(process.join("cwd/postmaster.pid"));
+                let port = lines.and_then(|lines| lines.lines().nth(3)?.trim().parse::<u16>().ok());
+                self.database.zip(port).is_some_and(|(own, port)| own != port)
+            }
+            "redis-server" | "valkey-server" => {
+                let title = text(process.join("cmdline")).map(|title| title.replace('\0', " "));
+                let port =
+                    title.and_then(|title| title.split_whitespace().nth(1)?.rsplit(':').next()?.parse::<u16>().ok());
+                !self.redis.is_empty() && port.is_some_and(|port| !self.redis.contains(&port))
+            }
+            // One that somebody started with a configuration of his own, as tests do, is no proxy of this site.
+            "nginx" => {
+                let title = text(process.join("cmdline")).map(|title| title.replace('\0', " ")).unwrap_or_default();
+                let own = title.split_once(" -c ").and_then(|(_, rest)| rest.split_whitespace().next());
+                own.is_some_and(|path| path.starts_with("/tmp/") || path.starts_with("/var/tmp/"))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The logs of an application with this data directory and these processes.
 pub(super) fn logs(
     around: &Surroundings,
     data_dir: &Path,
     processes: &[&Process],
+    ports: &Ports,
     trail: &mut Vec<Trace>,
 ) -> Vec<LogConfig> {
     let mut places: Vec<LogPlace> = Vec::new();
@@ -43,7 +92,7 @@ pub(super) fn logs(
         files.extend(written(around, process.pid()));
         places.extend(unit(around, process.pid()));
     }
-    files.extend(beside(around));
+    files.extend(beside(around, ports));
     // The same file by several names is one; what keeps requests is read elsewhere.
     let mut seen = BTreeSet::new();
     files.retain(|file| !is_access(file) && seen.insert(identity(around, file)));
@@ -150,7 +199,7 @@ fn unit(around: &Surroundings, pid: u32) -> Option<LogPlace> {
 }
 
 /// The logs of database, Redis and proxies: where their processes write, or where they usually do.
-fn beside(around: &Surroundings) -> Vec<PathBuf> {
+fn beside(around: &Surroundings, ports: &Ports) -> Vec<PathBuf> {
     let proc = around.at(Path::new("/proc"));
     let pids = std::fs::read_dir(&proc).map(|dir| {
         dir.filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok()).take(PROCESSES).collect::<Vec<_>>()
@@ -166,7 +215,7 @@ fn beside(around: &Surroundings) -> Vec<PathBuf> {
     for (pid, program) in &running {
         // One process of each tells; PostgreSQL has one for each session.
         let inherited = *program == "postgres" && told.contains(program) && parent_is(&proc, *pid, &running);
-        if inherited {
+        if inherited || ports.deny(&proc.join(pid.to_string()), program) {
             continue;
         }
         let files = written(around, *pid);

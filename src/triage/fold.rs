@@ -100,6 +100,9 @@ const CAUSES: &[Edge] = &[
     edge("certificate-not-loaded", &["certificate"]),
 ];
 
+/// Clocks of logs and of looks differ by so many seconds at most, and a fault is seen only by the next look (own).
+const EARLIER_S: i64 = 60;
+
 /// What a host does to the sites on it; looked at last.
 const BELOW: &[Edge] = &[
     edge("oom-kills", &["service-oom"]),
@@ -282,8 +285,9 @@ fn along(edge: &Edge, mut findings: Vec<Finding>, hosts: &[&str]) -> Vec<Finding
     let mut causes: Vec<Finding> = findings.extract_if(.., |f| f.rule == edge.cause).collect();
     for cause in &mut causes {
         let of_host = hosts.contains(&cause.site.as_str());
-        let under =
-            |f: &mut Finding| f.is_any(edge.symptoms) && (of_host || f.site == cause.site) && (edge.when)(cause, f);
+        let under = |f: &mut Finding| {
+            f.is_any(edge.symptoms) && (of_host || f.site == cause.site) && (edge.when)(cause, f) && timely(cause, f)
+        };
         let under = findings.extract_if(.., under).collect();
         take(cause, under);
     }
@@ -307,13 +311,22 @@ fn by_role(mut findings: Vec<Finding>) -> Vec<Finding> {
             // What stands on a server that is down falls with it, also where nobody asks the server itself.
             let server = matches!(*role, "database" | "redis") && cause.level == Level::Critical;
             let falls = |f: &Finding| server && (f.is_any(WEB) || f.is_any(FALLS)) && is_no_server(f, f);
-            let under =
-                findings.extract_if(.., |f| f.site == site && (f.is_any(symptoms) || same(f) || falls(f))).collect();
+            let under = findings
+                .extract_if(.., |f| f.site == site && (f.is_any(symptoms) || same(f) || falls(f)) && timely(&cause, f))
+                .collect();
             take(&mut cause, under);
             findings.push(cause);
         }
     }
     findings
+}
+
+/// What logs say goes on being told for minutes: it follows from a cause only where it did not begin well before it.
+fn timely(cause: &Finding, symptom: &Finding) -> bool {
+    const OF_LOGS: [&str; 3] = ["errors-new", "worker-timeouts", "locks-time-out"];
+    !OF_LOGS.contains(&symptom.rule.as_ref())
+        || !cause.since.seen
+        || symptom.since.at >= cause.since.at.plus_secs(-EARLIER_S)
 }
 
 /// Puts symptoms under a cause, with their own beside them: one level is read at a glance. The cause then is as bad as

@@ -26,14 +26,15 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, id: &str,
     let rest = below(rest, used.saturating_add(1));
     let used = canvas.paragraph(rest, &finding.evidence, Role::Text);
     let rest = below(rest, used.saturating_add(u16::from(used > 0)));
+    // What to do goes before what is only more of the same: on a small terminal the rest may not fit.
+    let rest = advice(canvas, rest, finding);
     let rest = details(canvas, rest, finding);
-    let rest = symptoms(canvas, rest, finding, clock);
-    advice(canvas, rest, finding);
+    symptoms(canvas, rest, finding, clock);
 }
 
 /// The lines of evidence, as many as leave room for what follows; the rest of the area.
 fn details(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) -> Rect {
-    let keep = columns(finding.symptoms.len().min(4)) + 8;
+    let keep = columns(finding.symptoms.len().min(4)) + 2;
     let room = area.height.saturating_sub(keep).max(area.height.min(3));
     let mut rest = area;
     let lines = usize::from(room);
@@ -52,8 +53,8 @@ fn details(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) -> Rect {
 }
 
 /// What the catalogue says of the rule: what it means, what mends it, what makes it worse.
-fn advice(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) {
-    let Some(rule) = rule(&finding.rule) else { return };
+fn advice(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) -> Rect {
+    let Some(rule) = rule(&finding.rule) else { return area };
     let mut rest = area;
     let parts = [("means", rule.meaning), ("mend", rule.mend), ("danger", rule.danger)];
     for (name, text) in parts.into_iter().filter(|(_, text)| !text.is_empty()) {
@@ -63,6 +64,7 @@ fn advice(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) {
         let used = canvas.paragraph(body, text, role);
         rest = below(rest, used);
     }
+    below(rest, 1)
 }
 
 const fn below(area: Rect, rows: u16) -> Rect {
@@ -89,10 +91,10 @@ fn when(finding: &Finding, clock: &Clock) -> String {
     }
 }
 
-/// What follows from it; the rest of the area.
-fn symptoms(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding, clock: &Clock) -> Rect {
+/// What follows from it.
+fn symptoms(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding, clock: &Clock) {
     if finding.symptoms.is_empty() {
-        return area;
+        return;
     }
     canvas.heading(area, &[piece(Role::Title, "what follows from it")], &[]);
     let mut rest = below(area, 1);
@@ -103,7 +105,6 @@ fn symptoms(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding, clock: &Cloc
         let used = canvas.paragraph(split_left(after, 11, 0).1, &symptom.evidence, Role::Muted);
         rest = below(after, used);
     }
-    below(rest, 1)
 }
 
 fn find<'m>(findings: &'m [Finding], id: &str) -> Option<&'m Finding> {

@@ -59,7 +59,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
         let last = rows.get(at + 1).is_none_or(|(next, _)| next < depth);
         let (row, below) = split_top(rest, 1);
         rest = below;
-        line(canvas, row, (*depth, last), finding, clock, several);
+        let acknowledged = model.timeline.acknowledged(&finding.id(), model.now).is_some();
+        line(canvas, row, (*depth, last), finding, clock, (several, acknowledged));
         if at == selected && rows.len() > 1 {
             canvas.paint(row, Role::Selected);
         }
@@ -91,7 +92,7 @@ fn line(
     (depth, last): (usize, bool),
     finding: &Finding,
     clock: &Clock,
-    several: bool,
+    (several, acknowledged): (bool, bool),
 ) {
     let mut left = Vec::new();
     if depth > 0 {
@@ -107,6 +108,7 @@ fn line(
     // The title goes before the time of day: what is the matter must not be cut for it.
     let long = since(finding.since, clock, true);
     let fits = width_of(&left) + super::text::width(&long) < usize::from(row.width);
+    let long = if acknowledged { [&long, " · acked"].concat() } else { long };
     let right = [piece(Role::Muted, if depth == 0 && fits { long } else { since(finding.since, clock, false) })];
     let room = usize::from(row.width).saturating_sub(width_of(&left) + width_of(&right) + 4);
     if depth > 0 && !finding.evidence.is_empty() && room >= 12 {

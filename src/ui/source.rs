@@ -155,6 +155,7 @@ impl<'a> Source<'a> {
             State::Waiting => Some((format!("? waiting for the first answer{asked}"), Role::Unknown)),
             State::Stale(at, since, why) => {
                 let (at, since) = (clock.when(at), clock.when(since));
+                let why = why.trim_end_matches('.');
                 Some((format!("▲ stale since {since} — {why}{asked}. These are the values of {at}."), Role::Stale))
             }
             State::Failed(since, why) => {

@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, BufReader, Cursor, Read};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
@@ -254,6 +255,8 @@ fn content(reader: impl Read, path: Option<&Path>, tools: &Tools, control: &Cont
     out
 }
 
+/// The signals of a program that fails by itself: ILL, ABRT, BUS, FPE, SEGV.
+const CRASHES: [i32; 5] = [4, 6, 7, 8, 11];
 /// tar writes this much at least, also for nothing.
 const EMPTY_ARCHIVE: u64 = 10_240;
 
@@ -376,6 +379,11 @@ fn judged(ended: &program::Ended) -> Outcome {
         }
         Some(_) if said.contains("compression is not supported") || said.contains("not built with") => {
             Outcome::Unproven(format!("pg_restore here can't unpack it: {said}"))
+        }
+        // Whoever ends a program sends TERM or KILL; what it reads makes it crash.
+        Some(status) if status.signal().is_some_and(|n| CRASHES.contains(&n)) => {
+            let signal = status.signal().unwrap_or_default();
+            Outcome::Broken(Flaw::Damaged, format!("pg_restore crashed on it (signal {signal})"))
         }
         Some(status) if status.code().is_none() => Outcome::Unproven("pg_restore was ended by a signal".to_owned()),
         Some(_) if cut.iter().any(|word| said.contains(word)) => {

@@ -136,7 +136,7 @@ impl Read for Metered {
 }
 
 /// Opens a file for reading without ever waiting for it.
-pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+pub(in crate::backends) fn open_regular(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
     let file = File::options().read(true).custom_flags(nonblock).open(path)?;

@@ -113,13 +113,13 @@ impl Keeper {
         let control = control.clone();
         let thread =
             thread::Builder::new().name("midwatch-keeper".to_owned()).stack_size(256 * 1024).spawn(move || {
-                let (mut seen, mut since) = (control.progress().0, Instant::now());
+                let (mut seen, mut since) = (progress(&control, pid), Instant::now());
                 loop {
                     match told.recv_timeout(LOOK) {
                         Ok(()) | Err(RecvTimeoutError::Disconnected) => return false,
                         Err(RecvTimeoutError::Timeout) => {}
                     }
-                    let now = control.progress().0;
+                    let now = progress(&control, pid);
                     if now != seen {
                         (seen, since) = (now, Instant::now());
                     }
@@ -139,6 +139,13 @@ impl Keeper {
         self.done.try_send(()).ok();
         self.thread.join().unwrap_or(false)
     }
+}
+
+/// What was read by us, and by the program itself where it opens the file: it may take hours.
+fn progress(control: &Control, pid: Option<Pid>) -> u64 {
+    let own = pid.and_then(|pid| fs::read_to_string(format!("/proc/{}/io", pid.as_raw_nonzero())).ok());
+    let own = own.and_then(|text| text.lines().find_map(|l| l.strip_prefix("rchar: ")?.trim().parse::<u64>().ok()));
+    control.progress().0.wrapping_add(own.unwrap_or(0))
 }
 
 /// Gives a program all that `reader` holds on its standard input and throws its output away.

@@ -174,7 +174,7 @@ impl Proofs {
 /// What is in the file, unless it is too large, damaged, or a newer midwatch's.
 fn load(path: &Path) -> Option<Document> {
     let mut text = Vec::new();
-    File::open(path).ok()?.take(LARGEST).read_to_end(&mut text).ok()?;
+    super::meter::open_regular(path).ok()?.take(LARGEST).read_to_end(&mut text).ok()?;
     serde_json::from_slice::<Document>(&text).ok().filter(|d| d.schema_version <= SCHEMA)
 }
 
@@ -186,15 +186,29 @@ fn mode(dir: &Path) -> u32 {
 
 fn lock(path: &Path) -> io::Result<File> {
     let mode = path.parent().map_or(0o600, mode);
-    let file = File::options().read(true).write(true).create(true).truncate(false).mode(mode).open(path)?;
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(mode).custom_flags(untricked());
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("the lock of the proofs is no regular file"));
+    }
     flock(&file, FlockOperation::LockExclusive)?;
     Ok(file)
+}
+
+/// Neither through a link nor into a pipe: others may write into a shared state directory.
+fn untricked() -> i32 {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    i32::try_from(flags.bits()).unwrap_or(0)
 }
 
 fn write(dir: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
     let beside = dir.join(format!(".proofs.{}.tmp", std::process::id()));
     let done = (|| {
-        let mut file = File::options().write(true).create(true).truncate(true).mode(mode(dir)).open(&beside)?;
+        // One that a killed midwatch of the same number left behind.
+        fs::remove_file(&beside).ok();
+        let mut options = File::options();
+        let mut file = options.write(true).create_new(true).mode(mode(dir)).custom_flags(untricked()).open(&beside)?;
         // The mask may have taken the group's bits.
         file.set_permissions(fs::Permissions::from_mode(mode(dir)))?;
         file.write_all(text)?;

@@ -26,6 +26,8 @@ pub(super) use parse::parse;
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a look at all places waits for it.
 pub(super) const GLANCE: Duration = Duration::from_secs(2);
+/// How long the end of its output is waited for when it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long a list holds.
 const HOLDS: Duration = Duration::from_mins(10);
 /// Bytes of its answer that are read.
@@ -145,11 +147,13 @@ fn request(repository: &Repository) -> Request {
             (args, Vec::new())
         }
         Tool::Borg => {
-            let mut args = words(&["--bypass-lock", "list", "--json"]);
+            // Never past its lock: without an index of the last commit borg writes one, and two must not do so at once.
+            // A repository this user has not met before is left alone.
+            let mut args = words(&["--lock-wait", "1", "list", "--json"]);
             args.push(repo);
             let mut env: Vec<(&'static str, OsString)> = vec![
                 ("BORG_RELOCATED_REPO_ACCESS_IS_OK", "no".into()),
-                ("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "yes".into()),
+                ("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "no".into()),
             ];
             // An environment is read by its own user and root alone, as the file is.
             let secret = repository.password_file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
@@ -181,21 +185,23 @@ fn ask(program: &Path, args: &[OsString], env: &[(&'static str, OsString)]) -> R
     let mut child = spawned.map_err(|error| Silent::Failed(format!("{name} can't be run: {error}")))?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let (mut out, mut errors) = (child.stdout.take(), child.stderr.take());
-    let reading = thread::spawn(move || {
+    let (tell, reading) = channel();
+    thread::spawn(move || {
         let mut text = Vec::new();
         if let Some(out) = &mut out {
             out.take(MOST).read_to_end(&mut text).ok();
+            tell.send(text).ok();
             std::io::copy(out, &mut std::io::sink()).ok();
         }
-        text
     });
-    let listening = thread::spawn(move || {
+    let (tell, listening) = channel();
+    thread::spawn(move || {
         let mut text = Vec::new();
         if let Some(errors) = &mut errors {
             errors.take(4096).read_to_end(&mut text).ok();
+            tell.send(String::from_utf8_lossy(&text).into_owned()).ok();
             std::io::copy(errors, &mut std::io::sink()).ok();
         }
-        String::from_utf8_lossy(&text).into_owned()
     });
     let begun = Instant::now();
     let status = loop {
@@ -211,17 +217,23 @@ fn ask(program: &Path, args: &[OsString], env: &[(&'static str, OsString)]) -> R
             }
         }
     };
-    let (text, said) = (reading.join().unwrap_or_default(), listening.join().unwrap_or_default());
+    // A child of its own (ssh that stays connected) may keep the pipes open for long.
+    let text = reading.recv_timeout(LAST_WORDS).unwrap_or_default();
+    let said = listening.recv_timeout(LAST_WORDS).unwrap_or_default();
     match status {
         None => Err(Silent::Failed(format!("{name} gave no answer within {} s", PATIENCE.as_secs()))),
         Some(status) if status.success() => Ok(String::from_utf8_lossy(&text).into_owned()),
         Some(_) => {
             let line = said.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it says nothing");
             let line = plain(&crate::domain::redact::redact(line), 160);
-            let denied = ["permission denied", "password", "passphrase", "Permission denied"];
+            let denied = ["permission denied", "password", "passphrase", "Permission denied", "previously unknown"];
             if denied.iter().any(|word| said.contains(word)) {
                 let hint = "set password_file for this repository in midwatch.toml, or run midwatch as the user who makes the backups";
                 return Err(Silent::Unseen(format!("{name}: {line}; {hint}")));
+            }
+            // Whoever holds its lock writes into it.
+            if said.contains("the lock") {
+                return Err(Silent::Unseen(format!("{name} is at work there: {line}")));
             }
             Err(Silent::Failed(format!("{name}: {line}")))
         }

@@ -1,10 +1,10 @@
 //! Who logged in and when the machine was started (wtmp), and what was done as root (sudo's lines in the log).
 
-use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use super::packages::tail;
+use crate::backends::backups::meter::open_regular;
 use crate::backends::command_line;
 use crate::backends::roll::refusal;
 use crate::backends::stamps;
@@ -49,7 +49,7 @@ pub(in crate::backends) struct Record {
 
 /// The last records of a file of utmp's kind.
 pub(in crate::backends) fn records(path: &Path) -> std::io::Result<Vec<Record>> {
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     let meta = file.metadata()?;
     if !meta.is_file() {
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "is no plain file"));

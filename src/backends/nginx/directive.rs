@@ -2,9 +2,10 @@
 //!
 //! Invariants: files, depth and size are bounded; any text ends in a tree.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+
+use crate::backends::backups::meter::open_regular;
 
 /// Files of one configuration.
 const FILES: usize = 300;
@@ -42,7 +43,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Directive>, String> {
 
 fn text(path: &Path) -> std::io::Result<String> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(BYTES).read_to_end(&mut bytes)?;
+    open_regular(path)?.take(BYTES).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -177,7 +177,10 @@ impl Look<'_> {
             out.push(claim.since(ago(self.at, worst.since_s), true).with(idle.iter().map(|s| line(s))));
         }
         let long: Vec<&Session> =
-            busy.into_iter().filter(|s| s.transaction_s >= self.limits.long_transaction_s).collect();
+            // Who waits for a lock does nothing for long: that is told with the lock.
+            busy.into_iter()
+                .filter(|s| s.transaction_s >= self.limits.long_transaction_s && !s.wait.starts_with("Lock"))
+                .collect();
         if let Some(worst) = long.iter().max_by(|a, b| a.transaction_s.total_cmp(&b.transaction_s)) {
             let level =
                 if worst.transaction_s >= self.limits.long_transaction_s * FAR { Level::Warning } else { Level::Note };

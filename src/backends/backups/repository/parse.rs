@@ -151,7 +151,7 @@ fn barman(text: &str) -> Option<Vec<Kept>> {
         let at = b.get("end_time_timestamp").and_then(|v| v.as_i64().or_else(|| v.as_str()?.parse().ok()));
         // One that failed has no end; its name is its beginning.
         let begun = || crate::domain::backup::name::date(name).and_then(|date| moment::at(date, &TimeZone::system()));
-        let made = at.map(|secs| Timestamp::from_millis(secs * 1000)).or_else(begun)?;
+        let made = at.map(|secs| Timestamp::from_millis(secs.saturating_mul(1000))).or_else(begun)?;
         let status = b.get("status").and_then(serde_json::Value::as_str).unwrap_or("DONE");
         let proof = match status {
             "FAILED" => Proof::Broken { flaw: Flaw::Failed, why: "Barman says that it failed".to_owned(), at: made },

@@ -27,7 +27,7 @@ with key as (
     and d.deptype in ('a', 'i') and d.refobjsubid > 0
   join pg_class t on t.oid = d.refobjid
   join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
-  where q.seqincrement > 0 and not q.seqcycle)
+  where q.seqincrement > 0 and not q.seqcycle and not pg_is_other_temp_schema(s.relnamespace))
 select col, seq, last, least(seqmax, col_max), seq_type, col_type, seqmax < col_max from key
 where last > 0 order by last::float8 / least(seqmax, col_max) desc, col limit 8";
 
@@ -38,7 +38,8 @@ select c.conrelid::regclass::text || '.' || quote_ident(f.attname), f.atttypid::
        (select case when has_sequence_privilege(s.oid, 'SELECT,USAGE') then pg_sequence_last_value(s.oid) end
         from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S'
         where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
-          and d.refobjid = c.confrelid and d.refobjsubid = c.confkey[1] limit 1) as last,
+          and d.refobjid = c.confrelid and d.refobjsubid = c.confkey[1]
+          and not pg_is_other_temp_schema(s.relnamespace) limit 1) as last,
        case f.atttypid when 'int2'::regtype then 32767 else 2147483647 end
 from pg_constraint c
 join pg_attribute f on f.attrelid = c.conrelid and f.attnum = c.conkey[1]
