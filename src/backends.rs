@@ -3,11 +3,26 @@
 //!
 //! Invariant: nothing here changes anything outside midwatch's own state directory; sources are asked, never told.
 
+pub mod access;
+pub mod app_state;
+pub mod backups;
+pub mod changes;
+mod command_line;
 pub mod database;
+mod errand;
 pub mod host;
 pub mod http;
-pub mod redis;
-pub mod store;
-
+pub mod logs;
+mod nginx;
+pub mod people;
 mod place;
+mod processes;
+mod program;
+pub mod redis;
+mod roll;
+pub mod schedule;
+pub mod services;
 mod session;
+mod stamps;
+pub mod store;
+pub mod updates;

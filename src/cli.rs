@@ -1,9 +1,13 @@
 //! The command line: what can be typed, and what each command writes.
 
 pub mod args;
+pub mod backups;
+pub mod check;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod report;
+pub mod rules;
 pub mod run;
 pub mod screens;
 pub mod status;

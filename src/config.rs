@@ -2,11 +2,14 @@
 //!
 //! [`mod@file`] is the raw shape of the file, [`load`] turns it (with what [`crate::discovery`] found) into a [`Config`].
 
+pub mod backups;
 pub mod file;
 pub mod load;
+pub mod logs;
 pub mod paths;
 pub mod report;
 
+mod service;
 mod site;
 
 use std::collections::BTreeMap;
@@ -19,6 +22,12 @@ use url::Url;
 
 use crate::domain::database::Engine;
 use crate::domain::id::{HostId, SiteId};
+use crate::domain::log::Trigger;
+
+pub use self::logs::{LogConfig, LogPlace};
+
+pub use self::service::{Listener, ServiceConfig, ServicePlace, SupervisorPlace, UserManager};
+pub use self::site::decoded;
 
 /// Everything midwatch was told or found out, checked.
 #[derive(Debug)]
@@ -83,10 +92,54 @@ pub struct SiteConfig {
     pub broker: Result<BrokerConfig, String>,
     /// The application's data directory.
     pub data_dir: Option<PathBuf>,
+    /// Where its logs are.
+    pub logs: Vec<LogConfig>,
+    /// What the operator wants to be told of when it is in them, or isn't.
+    pub triggers: Vec<Trigger>,
+    /// Access logs that were named; others are found by themselves.
+    pub access_logs: Vec<PathBuf>,
+    /// The file its certificate is loaded from, where it was named; else the proxy's configuration is asked.
+    pub certificate_file: Option<PathBuf>,
+    /// The host the application sends its mail through.
+    pub mail_host: Option<String>,
+    /// Where its backups lie, how old they may be, what makes them.
+    pub backups: backups::BackupsConfig,
     /// The application's configuration file this came from.
     pub source: Option<PathBuf>,
+    /// Its services, and those it stands on.
+    pub services: Vec<ServiceConfig>,
     /// A practice site: labelled so on every screen.
     pub practice: bool,
+}
+
+impl SiteConfig {
+    /// A site of which only the address is known.
+    pub fn bare(id: SiteId, app: AppKind, url: Url) -> Self {
+        let unset = |what: &str| format!("{what} is not configured for this site");
+        Self {
+            title: id.0.clone(),
+            id,
+            app,
+            version: None,
+            url,
+            direct: None,
+            health_path: "/healthcheck/".to_owned(),
+            metrics: Err(unset("a metrics page")),
+            database: Err(unset("a database")),
+            redis: Err(unset("Redis")),
+            broker: Err(unset("a broker")),
+            data_dir: None,
+            logs: Vec::new(),
+            triggers: Vec::new(),
+            access_logs: Vec::new(),
+            certificate_file: None,
+            mail_host: None,
+            backups: backups::BackupsConfig::default(),
+            source: None,
+            services: Vec::new(),
+            practice: false,
+        }
+    }
 }
 
 // A URL may carry a login, so what is shown here is without it.
@@ -105,6 +158,13 @@ impl fmt::Debug for SiteConfig {
             .field("redis", &self.redis)
             .field("broker", &self.broker)
             .field("data_dir", &self.data_dir)
+            .field("logs", &self.logs)
+            .field("triggers", &self.triggers)
+            .field("services", &self.services)
+            .field("access_logs", &self.access_logs)
+            .field("certificate_file", &self.certificate_file)
+            .field("mail_host", &self.mail_host)
+            .field("backups", &self.backups)
             .field("source", &self.source)
             .field("practice", &self.practice)
             .finish()
@@ -197,6 +257,14 @@ pub struct PaceConfig {
     pub database: Duration,
     /// Redis; default 5 s.
     pub redis: Duration,
+    /// Services; default 5 s.
+    pub services: Duration,
+    /// Logs and access logs; default 2 s.
+    pub logs: Duration,
+    /// Backups, and the application on disk; default 60 s.
+    pub backups: Duration,
+    /// Changes, schedule and people; default 30 s.
+    pub changes: Duration,
     /// How long an unanswered request is waited for; default 35 s (gunicorn gives up at 30).
     pub hang: Duration,
 }
@@ -209,6 +277,10 @@ impl Default for PaceConfig {
             host: Duration::from_secs(2),
             database: Duration::from_secs(5),
             redis: Duration::from_secs(5),
+            services: Duration::from_secs(5),
+            logs: Duration::from_secs(2),
+            backups: Duration::from_mins(1),
+            changes: Duration::from_secs(30),
             hang: Duration::from_secs(35),
         }
     }

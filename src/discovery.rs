@@ -5,9 +5,17 @@
 //! gets into a trace.
 
 mod application;
+pub mod backups;
+mod compose;
+mod logs;
 mod process;
+mod running;
+mod services;
 mod settings;
+pub mod socket;
+mod supervised;
 mod trust;
+mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -119,6 +127,9 @@ pub fn discover(around: &Surroundings, app_config: Option<&Path>) -> Discovery {
             take(around, candidate, &processes, &mut out);
         }
     }
+    let machine = services::Machine::look(around, &processes, &mut out.trail);
+    machine.add_stacks(&mut out.sites, &mut out.trail);
+    services::attach(&machine, &mut out.sites, &mut out.trail);
     if out.sites.is_empty() {
         let found = Found::No(format!(
             "neither at {}, nor named by a running process; name one with --app-config, or describe the site in midwatch.toml",
@@ -129,11 +140,46 @@ pub fn discover(around: &Surroundings, app_config: Option<&Path>) -> Discovery {
     out
 }
 
+/// The login for a supervisord that listens there, from its configuration at a usual place.
+pub(crate) fn supervisor_login(
+    around: &Surroundings,
+    listens: &crate::config::Listener,
+) -> Option<(String, secrecy::SecretString)> {
+    let known = supervised::supervised(around, &running::running(around), &mut Vec::new());
+    known.into_iter().find(|s| s.at.listens == *listens)?.at.login
+}
+
+/// A process that runs an application with a certain configuration. It knows that one's environment, so it has no `Debug`.
+pub(crate) struct Runner(Process);
+
+impl Runner {
+    /// Its id.
+    pub(crate) const fn pid(&self) -> u32 {
+        self.0.pid()
+    }
+
+    /// Its environment, as far as it is the application's own.
+    pub(crate) fn env(&self) -> BTreeMap<String, String> {
+        self.0.own_env()
+    }
+}
+
+/// The processes that run an application with one of these configuration files, and how many of that application can't
+/// be looked into.
+pub(crate) fn runners(around: &Surroundings, app: AppKind, files: &[PathBuf]) -> (Vec<Runner>, usize) {
+    let all = process::applications(around, &mut Vec::new()).into_iter().filter(|p| p.is_of(app));
+    let (known, hidden): (Vec<Process>, Vec<Process>) = all.partition(Process::is_known);
+    (known.into_iter().filter(|p| p.reads(around, files)).map(Runner).collect(), hidden.len())
+}
+
 /// The one application with this configuration file, whatever else there is.
 pub fn application(around: &Surroundings, app_config: &Path, app: Option<AppKind>) -> Discovery {
     let mut out = Discovery::default();
     let processes = process::applications(around, &mut out.trail);
     take(around, named(around, app_config, app, "app_config"), &processes, &mut out);
+    // What the first look told of the machine need not be told again.
+    let machine = services::Machine::look(around, &processes, &mut Vec::new());
+    services::attach(&machine, &mut out.sites, &mut out.trail);
     out
 }
 
@@ -153,7 +199,13 @@ fn take(around: &Surroundings, mut candidate: Candidate, processes: &[Process], 
             let passed_over = settings.passed_over().map(Found::Broken);
             out.trail.extend(passed_over.map(|outcome| Trace { what: name.to_owned(), outcome }));
             let taken = out.sites.iter().map(|s| s.id.0.clone()).collect();
-            out.sites.extend(describe(&candidate, &settings, &taken, &mut out.trail));
+            let mut site = describe(&candidate, &settings, &taken, &mut out.trail);
+            if let Some(site) = &mut site {
+                let own: Vec<&Process> = processes.iter().filter(|p| p.reads(around, &files)).collect();
+                let data_dir = site.data_dir.clone().unwrap_or_default();
+                site.logs = logs::logs(around, &data_dir, &own, &logs::Ports::of(site), &mut out.trail);
+            }
+            out.sites.extend(site);
         }
         Err(error) => out.trail.push(Trace { what: name.to_owned(), outcome: Found::Broken(error.to_string()) }),
     }

@@ -3,9 +3,19 @@
 //!
 //! Invariants: a rule claims no more than was seen; unknown is never green; a rule id never changes its meaning.
 
+pub mod access;
+pub mod app_state;
+pub mod backup;
+pub mod database;
 pub mod fold;
 pub mod host;
-pub mod stack;
+pub mod logs;
+pub mod redis;
+pub mod rule;
+pub mod schedule;
+pub mod service;
+mod since;
+mod thresholds;
 pub mod traffic;
 pub mod web;
 
@@ -13,17 +23,30 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::access::AccessReading;
+use crate::domain::app_state::AppReading;
+use crate::domain::backup::BackupsReading;
+use crate::domain::change::ChangesReading;
 use crate::domain::database::DatabaseReading;
 use crate::domain::health::HealthCheck;
-use crate::domain::history::{self, History, SeriesKey};
+use crate::domain::history::History;
 use crate::domain::host::HostReading;
 use crate::domain::id::SourceKind;
 use crate::domain::level::Level;
+use crate::domain::log::LogReading;
+use crate::domain::people::PeopleReading;
 use crate::domain::reading::Reading;
 use crate::domain::redis::RedisReading;
+use crate::domain::schedule::ScheduleReading;
+use crate::domain::service::ServicesReading;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::Traffic;
+use crate::domain::updates::UpdatesReading;
+
+pub use self::rule::{Rule, rule, rules};
+pub use self::since::{Since, SinceSource};
+pub use self::thresholds::Thresholds;
 
 /// Something that is wrong, with its evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +61,12 @@ pub struct Finding {
     pub title: String,
     /// The numbers behind it.
     pub evidence: String,
+    /// More of them, line by line, for who opens it: the last lines of a log, a tree of sessions.
+    #[serde(default)]
+    pub details: Vec<String>,
+    /// Whether it was concluded rather than seen.
+    #[serde(default)]
+    pub suspected: bool,
     /// The source that shows it.
     pub source: SourceKind,
     /// Since when.
@@ -58,15 +87,6 @@ impl Finding {
     pub fn is_any(&self, rules: &[&str]) -> bool {
         rules.contains(&self.rule.as_str())
     }
-}
-
-/// Since when something holds, and how that is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Since {
-    /// The time.
-    pub at: Timestamp,
-    /// Whether the change itself was seen (else it began earlier than `at`, by an unknown time).
-    pub seen: bool,
 }
 
 /// What the rules remember between two looks: since when each rule has held.
@@ -93,82 +113,6 @@ pub struct Mark {
 /// A mark that nobody has confirmed for so long says nothing about now any more, in milliseconds.
 pub const MARK_KEPT_MS: u64 = 90_000;
 
-/// When a number is a warning, when critical. Shares are 0.0 to 1.0.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Thresholds {
-    /// Used share of a file system: warning (node-mixin and awesome-prometheus-alerts agree on about 10 % free).
-    pub disk_warning: f64,
-    /// Used share of a file system: critical (node-mixin: 5 % and 3 % free).
-    pub disk_critical: f64,
-    /// Hours until a file system is full at the present pace: warning (node-mixin: 24 h).
-    pub disk_full_within_hours: f64,
-    /// Used share of inodes: warning.
-    pub inodes_warning: f64,
-    /// Used share of inodes: critical.
-    pub inodes_critical: f64,
-    /// Share of memory that is available: warning below (awesome-prometheus-alerts: 10 %).
-    pub memory_available_warning: f64,
-    /// Share of memory that is available: critical below.
-    pub memory_available_critical: f64,
-    /// Used share of the usable database connections: warning (awesome-prometheus-alerts: 80 %).
-    pub connections_warning: f64,
-    /// Used share of the usable database connections: critical (`check_postgres`: 95 %).
-    pub connections_critical: f64,
-    /// Seconds a transaction may block others: warning (pgEdge: 30 s idle in transaction).
-    pub blocked_s: f64,
-    /// Share of requests answered 5xx: warning.
-    pub request_errors_warning: f64,
-    /// Share of requests answered 5xx: critical.
-    pub request_errors_critical: f64,
-    /// Share of tasks ended in an unforeseen error: warning (pretix post-mortem of 2026-06-27: 25 % went unnoticed).
-    pub task_errors_warning: f64,
-    /// Seconds the oldest task of the money queue (`checkout`) may wait: warning (pretix' own limit: 15 s).
-    pub checkout_wait_warning_s: u64,
-    /// Seconds the oldest task of the money queue may wait: critical (pretix' own limit: 60 s).
-    pub checkout_wait_critical_s: u64,
-    /// Seconds the oldest task of any other queue may wait: warning (pretix' own limit: 5 min).
-    pub queue_wait_warning_s: u64,
-    /// Seconds the oldest task of any other queue may wait: critical (pretix' own limit: 30 min).
-    pub queue_wait_critical_s: u64,
-    /// Days a certificate is still valid: warning (awesome-prometheus-alerts: 20 d).
-    pub certificate_warning_days: u64,
-    /// Days a certificate is still valid: critical (awesome-prometheus-alerts: 3 d).
-    pub certificate_critical_days: u64,
-    /// Milliseconds a healthcheck may take: warning.
-    pub health_slow_ms: f64,
-    /// Used share of Redis' memory limit: warning (awesome-prometheus-alerts: 90 %).
-    pub redis_memory_warning: f64,
-}
-
-impl Default for Thresholds {
-    fn default() -> Self {
-        Self {
-            disk_warning: 0.90,
-            disk_critical: 0.97,
-            disk_full_within_hours: 24.0,
-            inodes_warning: 0.90,
-            inodes_critical: 0.97,
-            memory_available_warning: 0.10,
-            memory_available_critical: 0.04,
-            connections_warning: 0.80,
-            connections_critical: 0.95,
-            blocked_s: 30.0,
-            request_errors_warning: 0.05,
-            request_errors_critical: 0.25,
-            task_errors_warning: 0.05,
-            checkout_wait_warning_s: 15,
-            checkout_wait_critical_s: 60,
-            queue_wait_warning_s: 300,
-            queue_wait_critical_s: 1800,
-            certificate_warning_days: 20,
-            certificate_critical_days: 3,
-            health_slow_ms: 1000.0,
-            redis_memory_warning: 0.90,
-        }
-    }
-}
-
 /// What is known of a site at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct SiteFacts<'a> {
@@ -184,6 +128,20 @@ pub struct SiteFacts<'a> {
     pub database: &'a Reading<DatabaseReading>,
     /// Redis, queues, workers.
     pub redis: &'a Reading<RedisReading>,
+    /// Its access logs.
+    pub access: &'a Reading<AccessReading>,
+    /// The services it consists of.
+    pub services: &'a Reading<ServicesReading>,
+    /// Its logs.
+    pub logs: &'a Reading<LogReading>,
+    /// Its backups.
+    pub backups: &'a Reading<BackupsReading>,
+    /// The application on disk.
+    pub on_disk: &'a Reading<AppReading>,
+    /// Which application: `pretix 2026.8.0`.
+    pub app_name: &'a str,
+    /// A practice site.
+    pub practice: bool,
     /// Questions under way without an answer: which, since when.
     pub asking: &'a [(SourceKind, Timestamp)],
     /// What was.
@@ -196,6 +154,13 @@ pub struct SiteFacts<'a> {
     pub now: Timestamp,
 }
 
+impl SiteFacts<'_> {
+    /// Whether it is an application that never does without workers.
+    pub fn has_workers(&self) -> bool {
+        ["pretix", "pretalx"].iter().any(|name| self.app_name.starts_with(name))
+    }
+}
+
 /// What is known of a host at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct HostFacts<'a> {
@@ -203,6 +168,16 @@ pub struct HostFacts<'a> {
     pub name: &'a str,
     /// The last reading.
     pub reading: &'a Reading<HostReading>,
+    /// What changed.
+    pub changes: &'a Reading<ChangesReading>,
+    /// What runs by the clock.
+    pub schedule: &'a Reading<ScheduleReading>,
+    /// Units that failed and are no site's.
+    pub units: &'a Reading<ServicesReading>,
+    /// Pending updates.
+    pub updates: &'a Reading<UpdatesReading>,
+    /// Who else is here.
+    pub people: &'a Reading<PeopleReading>,
     /// When anything was last heard of it, from whoever polls.
     pub heard: Option<Timestamp>,
     /// How long nothing may be heard, in milliseconds.
@@ -224,6 +199,10 @@ pub struct Claim {
     pub title: String,
     /// The numbers behind it.
     pub evidence: String,
+    /// More of them, line by line, for who opens it; redacted, at most [`DETAILS`] are kept.
+    pub details: Vec<String>,
+    /// Whether it was concluded rather than seen; the title then begins with "Suspected: ".
+    pub suspected: bool,
     /// The source that shows it.
     pub source: SourceKind,
     /// When the source showed it: the time of the reading, or since when it fails.
@@ -232,36 +211,106 @@ pub struct Claim {
     pub since: Option<Since>,
 }
 
-/// What is wrong with a site, causes first, worst first.
+/// Most lines of [`Claim::details`].
+pub const DETAILS: usize = 40;
+
+impl Claim {
+    /// A claim about the whole site or host, seen and not concluded.
+    pub fn new(
+        rule: &'static str,
+        level: Level,
+        title: impl Into<String>,
+        evidence: impl Into<String>,
+        source: SourceKind,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            rule,
+            subject: String::new(),
+            level,
+            title: title.into(),
+            evidence: evidence.into(),
+            details: Vec::new(),
+            suspected: false,
+            source,
+            at,
+            since: None,
+        }
+    }
+
+    /// The same about one thing: a mount point, a queue.
+    #[must_use]
+    pub fn of(mut self, subject: impl Into<String>) -> Self {
+        self.subject = subject.into();
+        self
+    }
+
+    /// The same, holding since a time that its source knows.
+    #[must_use]
+    pub fn since(mut self, at: Timestamp, seen: bool) -> Self {
+        self.since = Some(Since::told(at, seen, self.source));
+        self
+    }
+
+    /// The same with lines for who opens it.
+    #[must_use]
+    pub fn with(mut self, details: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(details);
+        self
+    }
+
+    /// The same, concluded and not seen.
+    #[must_use]
+    pub const fn suspected(mut self) -> Self {
+        self.suspected = true;
+        self
+    }
+}
+
+/// What is wrong with a site, not yet folded: [`fold::fold`] does that over all sites and hosts.
 pub fn site(facts: &SiteFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> Vec<Finding> {
     let health = facts.health.at().into_iter().chain(facts.direct.at());
     remember_look(memory, SourceKind::Health, health.min());
     remember_look(memory, SourceKind::Traffic, facts.traffic.at());
     remember_look(memory, SourceKind::Database, facts.database.at().or(facts.database.failed_since()));
     remember_look(memory, SourceKind::Redis, facts.redis.at().or(facts.redis.failed_since()));
+    remember_look(memory, SourceKind::Services, facts.services.at());
+    remember_look(memory, SourceKind::App, facts.on_disk.at());
     if let Some(silence) = silence(facts.heard, facts.silent_after_ms, facts.now, SourceKind::Health) {
-        return findings(vec![silence], facts.name, facts.now, memory, facts.history);
+        return findings(vec![silence], facts.name, facts.now, memory, facts.history, |_| None);
     }
     let mut claims = web::claims(facts, limits);
-    claims.extend(stack::claims(facts, limits));
+    claims.extend(database::claims(facts, limits));
+    claims.extend(redis::claims(facts, limits));
     claims.extend(traffic::claims(facts, limits));
+    claims.extend(access::claims(facts, limits));
+    claims.extend(service::claims(facts, limits));
+    claims.extend(logs::claims(facts, limits));
+    claims.extend(app_state::claims(facts, limits));
+    claims.extend(schedule::site_claims(facts, limits));
+    claims.extend(backup::claims(facts, limits));
     // Shares are taken over the last minute, which remembers an outage for as long after it.
     if claims.iter().any(|c| fold::is_outage(c.rule)) {
         memory.outage = Some(facts.now);
     } else if memory.outage.is_some_and(|at| facts.now.millis_since(at) <= traffic::ECHO_MS) {
         claims.retain(|c| !traffic::SHARES.contains(&c.rule));
     }
-    fold::fold(findings(claims, facts.name, facts.now, memory, facts.history))
+    findings(claims, facts.name, facts.now, memory, facts.history, |claim| since::told(facts, claim))
 }
 
-/// What is wrong with a host, worst first.
+/// What is wrong with a host, not yet folded.
 pub fn host(facts: &HostFacts<'_>, limits: &Thresholds, memory: &mut Memory) -> Vec<Finding> {
     remember_look(memory, SourceKind::Host, facts.reading.at());
+    remember_look(memory, SourceKind::Services, facts.units.at());
+    remember_look(memory, SourceKind::Schedule, facts.schedule.at());
+    remember_look(memory, SourceKind::Updates, facts.updates.at());
     if let Some(silence) = silence(facts.heard, facts.silent_after_ms, facts.now, SourceKind::Host) {
-        return findings(vec![silence], facts.name, facts.now, memory, &History::new());
+        return findings(vec![silence], facts.name, facts.now, memory, &History::new(), |_| None);
     }
-    let claims = host::claims(facts, limits);
-    fold::fold(findings(claims, facts.name, facts.now, memory, &History::new()))
+    let mut claims = host::claims(facts, limits);
+    claims.extend(service::host_claims(facts));
+    claims.extend(schedule::claims(facts, limits));
+    findings(claims, facts.name, facts.now, memory, &History::new(), |_| None)
 }
 
 /// Old readings say nothing about now: whoever polls is stopped, or can't publish. Then nothing is known, least of all
@@ -275,9 +324,11 @@ fn silence(heard: Option<Timestamp>, limit_ms: u64, now: Timestamp, source: Sour
         title: format!("Nothing was read for {}", text::span(now.millis_since(heard))),
         evidence: "the midwatch that polls is stopped, or can't write its state; end it, and another one takes over"
             .to_owned(),
+        details: Vec::new(),
+        suspected: false,
         source,
         at: heard,
-        since: Some(Since { at: heard, seen: true }),
+        since: Some(Since::watched(heard, true)),
     })
 }
 
@@ -289,7 +340,14 @@ fn remember_look(memory: &mut Memory, source: SourceKind, at: Option<Timestamp>)
 }
 
 /// Claims with their since: from the source, from the history on disk, or from when this watching first saw them.
-fn findings(claims: Vec<Claim>, name: &str, now: Timestamp, memory: &mut Memory, history: &History) -> Vec<Finding> {
+fn findings(
+    claims: Vec<Claim>,
+    name: &str,
+    now: Timestamp,
+    memory: &mut Memory,
+    history: &History,
+    told: impl Fn(&Claim) -> Option<Since>,
+) -> Vec<Finding> {
     let mut held = BTreeMap::new();
     let mut out = Vec::new();
     for claim in claims {
@@ -298,17 +356,20 @@ fn findings(claims: Vec<Claim>, name: &str, now: Timestamp, memory: &mut Memory,
         let old = memory.marks.get(&key).copied().filter(|m| now.millis_since(m.last) <= MARK_KEPT_MS);
         // After a gap in which nobody watched, the change itself was not seen.
         let lapsed = old.is_none() && memory.marks.contains_key(&key);
-        let watched = || Since { at: claim.at, seen: !lapsed && first.is_some_and(|first| first < claim.at) };
+        let watched = || Since::watched(claim.at, !lapsed && first.is_some_and(|first| first < claim.at));
         let since = claim.since.or(old.map(|m| m.since)).unwrap_or_else(watched);
-        let since = recalled(&claim, since, history);
+        let since = since::reconstructed(since, &claim, told(&claim), history);
         held.insert(key, Mark { since, last: now });
         let unconfirmed = web::STATES.contains(&claim.rule) && now.millis_since(since.at) < web::CONFIRMED_MS;
+        debug_assert!(rule(claim.rule).is_some(), "{} is not in the catalogue", claim.rule);
         out.push(Finding {
             rule: claim.rule.to_owned(),
             subject: claim.subject,
             level: if unconfirmed { claim.level.min(Level::Warning) } else { claim.level },
-            title: claim.title,
+            title: if claim.suspected { ["Suspected: ", &claim.title].concat() } else { claim.title },
             evidence: claim.evidence,
+            details: claim.details.into_iter().take(DETAILS).collect(),
+            suspected: claim.suspected,
             source: claim.source,
             since,
             symptoms: Vec::new(),
@@ -317,33 +378,6 @@ fn findings(claims: Vec<Claim>, name: &str, now: Timestamp, memory: &mut Memory,
     }
     memory.marks = held;
     out
-}
-
-/// For the healthcheck's rules the history on disk may know an earlier beginning than what this watching has seen.
-fn recalled(claim: &Claim, since: Since, history: &History) -> Since {
-    if since.seen || claim.source != SourceKind::Health || !web::STATES.contains(&claim.rule) {
-        return since;
-    }
-    let Some(series) = history.get(&SeriesKey::new(history::names::HEALTH)) else { return since };
-    let mut earliest = since;
-    let mut next = history::step_of(since.at);
-    for point in series.points().rev() {
-        let at = Timestamp::from_millis(point.step.saturating_mul(history::STEP_S * 1000));
-        if next.saturating_sub(point.step) > 6 {
-            break;
-        }
-        if point.value < 0.5 {
-            if earliest.at != since.at {
-                earliest.seen = true;
-            }
-            break;
-        }
-        next = point.step;
-        if at < earliest.at && since.at.millis_since(at) > 15_000 {
-            earliest = Since { at, seen: false };
-        }
-    }
-    earliest
 }
 
 #[cfg(test)]

@@ -4,8 +4,11 @@
 //! without its age; a level is always a glyph and a word; only visible rows of a table are built. Nothing here reads a
 //! clock, a file or the environment.
 
+mod backups;
 mod canvas;
+mod changes;
 mod clock;
+mod data;
 mod detail;
 mod disks;
 mod finding;
@@ -15,10 +18,15 @@ mod glyphs;
 mod grid;
 mod header;
 mod host;
+mod hostdepth;
 mod hoststrips;
+mod logs;
+mod note;
 mod now;
 mod overlay;
 mod requests;
+mod service;
+mod services;
 mod source;
 mod sources;
 mod strip;
@@ -26,6 +34,7 @@ mod strips;
 mod tasks;
 mod text;
 pub mod theme;
+mod timeline;
 mod verdict;
 mod workers;
 
@@ -118,7 +127,11 @@ fn everything(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
         Screen::Requests => requests::draw(canvas, body, model, &clock),
         Screen::Tasks => tasks::draw(canvas, body, model, &clock),
         Screen::Host => host::draw(canvas, body, model, &clock),
+        Screen::Data => data::draw(canvas, body, model, &clock),
+        Screen::Services => services::draw(canvas, body, model, &clock),
+        Screen::Logs => logs::draw(canvas, body, model, &clock),
+        Screen::Backups => backups::draw(canvas, body, model, &clock),
     }
     header::foot(canvas, foot, model, &notes);
-    overlay::draw(canvas, area, model);
+    overlay::draw(canvas, area, model, &clock);
 }

@@ -1,10 +1,14 @@
 //! Puts the parts together: for each site and host one task that polls and publishes, or reads what another midwatch
 //! polls. The only layer besides [`crate::cli`] that knows backends and runtime at once.
 
+pub mod clerk;
 pub mod emit;
+mod host;
 pub mod scope;
 pub mod site;
+pub mod survey;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +16,22 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use self::clerk::{Desk, Polled};
+use self::emit::Emitter;
 use self::scope::{Post, Turn};
 use self::site::{Signs, WebPlan};
 use crate::app::model::{Model, Site};
+use crate::backends::access::AccessProbe;
+use crate::backends::app_state::AppProbe;
+use crate::backends::backups::BackupsProbe;
 use crate::backends::database::DatabaseProbe;
-use crate::backends::host::HostProbe;
 use crate::backends::http::{Limits, WebProbe};
+use crate::backends::logs::LogProbe;
 use crate::backends::redis::RedisProbe;
+use crate::backends::services::ServicesProbe;
+use crate::backends::store::who::who;
 use crate::config::{AppKind, Config, Found, PaceConfig, SiteConfig, StateDir};
+use crate::discovery::Surroundings;
 use crate::domain::counters::TrafficWindow;
 use crate::domain::id::{Scope, SourceKind};
 use crate::domain::observation::Observation;
@@ -29,10 +41,10 @@ use crate::runtime::driver::Wires;
 
 /// Events that may wait for the event loop; more are dropped and counted.
 const EVENTS: usize = 512;
+/// Notes that may wait to be written into the record.
+const REMARKS: usize = 64;
 /// How long what waits to be written is waited for at the end.
 const END_LIMIT: Duration = Duration::from_millis(1_500);
-/// The host's CPU shares need two looks; the second follows the first this soon.
-const SECOND_LOOK: Duration = Duration::from_millis(100);
 
 /// Everything that watches; dropping it ends all of it.
 #[derive(Debug)]
@@ -48,6 +60,10 @@ impl Watch {
         let (poll_now, poll_now_receiver) = watch::channel(0);
         let (memories, memories_receiver) = watch::channel(std::collections::BTreeMap::new());
         let (ending, ending_receiver) = watch::channel(false);
+        let (away, away_receiver) = watch::channel(false);
+        let (polled, polled_receiver) = Polled::none();
+        let (looks, looks_receiver) = watch::channel(std::collections::BTreeMap::new());
+        let (remarks, remarks_receiver) = mpsc::channel(REMARKS);
         let post = |scope, state: &StateDir| Post {
             scope,
             events: events.clone(),
@@ -55,22 +71,57 @@ impl Watch {
             poll_now: poll_now_receiver.clone(),
             memories: memories_receiver.clone(),
             ending: ending_receiver.clone(),
+            away: away_receiver.clone(),
+            polled: polled.clone(),
         };
         let mut tasks = JoinSet::new();
+        tasks.spawn(clerk::keep(Desk {
+            state: config.state.clone(),
+            who: who(&Surroundings::of_process().env),
+            polled: polled.clone(),
+            looks: looks_receiver,
+            remarks: remarks_receiver,
+            events: events.clone(),
+            ending: ending_receiver.clone(),
+        }));
         let host = post(Scope::Host(config.host.clone()), &config.state);
-        let (poll_now_host, every) = (poll_now_receiver.clone(), config.pace.host);
-        tasks.spawn(host.watch(move |turn| poll_host(turn, every, poll_now_host)));
+        let (poll_now_host, of_host) = (poll_now_receiver.clone(), Arc::clone(config));
+        tasks.spawn(host.watch(move |turn| {
+            let (config, poll_now) = (Arc::clone(&of_host), poll_now_host.clone());
+            async move { Box::pin(host::poll(&config, turn, poll_now)).await }
+        }));
         for index in 0..config.sites.len() {
             let Some(site) = config.sites.get(index) else { continue };
             let post = post(Scope::Site(site.id.clone()), &config.state);
+            let of_logs = Arc::clone(config);
             let (config, poll_now) = (Arc::clone(config), poll_now_receiver.clone());
-            tasks.spawn(post.watch(move |turn| async move {
-                if let Some(site) = config.sites.get(index) {
-                    poll_site(site, &config.pace, turn, poll_now).await;
+            tasks.spawn(post.watch(move |turn| {
+                let (config, poll_now) = (Arc::clone(&config), poll_now.clone());
+                async move {
+                    if let Some(site) = config.sites.get(index) {
+                        let state = match &config.state {
+                            StateDir::Directory(dir) => Some(dir.as_path()),
+                            StateDir::Memory(_) => None,
+                        };
+                        Box::pin(poll_site(site, &config.pace, turn, poll_now, (state, config.read_only))).await;
+                    }
                 }
             }));
+            // Logs cost their writer nothing and are too much for the store: each midwatch reads them for itself.
+            let logs = LogProbe::new(site);
+            let emit = Emitter::new(Scope::Site(site.id.clone()), events.clone(), None);
+            let (every, poll_now) = (of_logs.pace.logs, poll_now_receiver.clone());
+            let mut ending = ending_receiver.clone();
+            tasks.spawn(async move {
+                let wrap = |seen| Observation::Logs(Box::new(seen));
+                tokio::select! {
+                    () = site::observe(logs, every, emit, poll_now, wrap, |_| {}) => {}
+                    _ = ending.wait_for(|ending| *ending) => {}
+                }
+            });
         }
-        (Self { tasks, ending }, Wires { events: receiver, poll_now, memories })
+        let wires = Wires { events: receiver, poll_now, memories, looks, remarks, away, polled: polled_receiver };
+        (Self { tasks, ending }, wires)
     }
 
     /// Lets what waits be written, then ends.
@@ -110,6 +161,12 @@ pub fn model(config: &Config) -> Model {
             Some(Found::Yes(why) | Found::No(why) | Found::Broken(why)) => why.clone(),
             None => "discovery is switched off, and the configuration names no site".to_owned(),
         });
+        let hidden = config.trail.iter().find_map(|t| match &t.outcome {
+            Found::Broken(why) if t.what == "processes" => Some(why.clone()),
+            Found::Yes(_) | Found::No(_) | Found::Broken(_) => None,
+        });
+        model.no_entry = hidden.is_some();
+        model.no_site = hidden.or(model.no_site);
     }
     model
 }
@@ -126,59 +183,29 @@ fn bare(url: &url::Url) -> String {
 fn sources(site: &SiteConfig) -> Vec<SourceKind> {
     let expected = site.app != AppKind::Web;
     let has = |kind: &SourceKind| match kind {
-        SourceKind::Health => true,
+        SourceKind::Health | SourceKind::Services | SourceKind::Logs | SourceKind::Backups => true,
         SourceKind::Direct => site.direct.is_some(),
         SourceKind::Traffic => site.metrics.is_ok() || site.app == AppKind::Pretix,
         SourceKind::Database => site.database.is_ok() || expected,
         SourceKind::Redis => site.redis.is_ok() || site.broker.is_ok(),
-        SourceKind::Host => false,
+        SourceKind::Access => site.metrics.is_err(),
+        SourceKind::App => expected,
+        SourceKind::Host | SourceKind::Changes | SourceKind::Schedule | SourceKind::Updates | SourceKind::People => {
+            false
+        }
     };
     SourceKind::ALL.into_iter().filter(has).collect()
 }
 
-async fn poll_host(turn: Turn, every: Duration, poll_now: watch::Receiver<u64>) {
-    let mut probe = HostProbe::new();
-    let wrap = |seen| Observation::Host(Box::new(seen));
-    // The first look has no shares yet; the second has.
-    site::look(&mut probe, &turn.emit, &wrap, &mut |_| {}).await;
-    tokio::time::sleep(SECOND_LOOK).await;
-    site::observe(probe, every, turn.emit, poll_now, wrap, |_| {}).await;
-}
-
-async fn poll_site(site: &SiteConfig, pace: &PaceConfig, turn: Turn, poll_now: watch::Receiver<u64>) {
+async fn poll_site(
+    site: &SiteConfig,
+    pace: &PaceConfig,
+    turn: Turn,
+    poll_now: watch::Receiver<u64>,
+    place: (Option<&Path>, bool),
+) {
     let Turn { emit, past } = turn;
     let (tell, signs) = watch::channel(Signs::GOOD);
-    let database = async {
-        match &site.database {
-            Ok(config) => {
-                let told = |seen: &Seen<crate::domain::database::DatabaseReading>| {
-                    let good = matches!(seen, Seen::Value(db) if db.waiting.unwrap_or(0) == 0);
-                    tell.send_if_modified(|signs| std::mem::replace(&mut signs.database, good) != good);
-                };
-                site::observe(
-                    DatabaseProbe::new(config),
-                    pace.database,
-                    emit.clone(),
-                    poll_now.clone(),
-                    Observation::Database,
-                    told,
-                )
-                .await;
-            }
-            Err(why) => emit.seen(Observation::Database(Seen::Unseen(why.clone())), 0),
-        }
-    };
-    let redis = async {
-        if let (Err(why), Err(_)) = (&site.redis, &site.broker) {
-            return emit.seen(Observation::Redis(Seen::Unseen(why.clone())), 0);
-        }
-        let told = |seen: &Seen<crate::domain::redis::RedisReading>| {
-            let good = matches!(seen, Seen::Value(_));
-            tell.send_if_modified(|signs| std::mem::replace(&mut signs.redis, good) != good);
-        };
-        let probe = RedisProbe::new(site.redis.as_ref().ok(), site.broker.as_ref().ok());
-        site::observe(probe, pace.redis, emit.clone(), poll_now.clone(), Observation::Redis, told).await;
-    };
     let web = async {
         let now = clock::now();
         let window = match past.counters {
@@ -190,16 +217,91 @@ async fn poll_site(site: &SiteConfig, pace: &PaceConfig, turn: Turn, poll_now: w
             direct: site.direct.is_some(),
             no_metrics: site.metrics.as_ref().err().cloned(),
             seed: u64::from(std::process::id()) ^ now.as_millis().unsigned_abs(),
-            hold_ms: past.pending_until.map_or(0, |until| until.millis_since(now)),
+            pending: past.pending,
         };
         match WebProbe::new(site, Limits::with_hang(pace.hang)) {
             Ok(probe) => site::web(probe, plan, window, emit.clone(), signs, poll_now.clone()).await,
             Err(why) => emit.seen(Observation::Health(Seen::Unseen(why)), 0),
         }
     };
-    tokio::join!(database, redis, web);
+    tokio::join!(web, below(site, pace, &emit, &poll_now, place, &tell));
     // Each of them may have nothing to do; the scope is watched all the same.
     std::future::pending::<()>().await;
+}
+
+/// Polls everything of a site but its web side.
+async fn below(
+    site: &SiteConfig,
+    pace: &PaceConfig,
+    emit: &Emitter,
+    poll_now: &watch::Receiver<u64>,
+    (state, read_only): (Option<&Path>, bool),
+    tell: &watch::Sender<Signs>,
+) {
+    let database = async {
+        match &site.database {
+            Ok(config) => {
+                let told = |seen: &Seen<crate::domain::database::DatabaseReading>| {
+                    let locked = |db: &crate::domain::database::DatabaseReading| {
+                        db.waiting.unwrap_or(0) > 0 || db.file.as_ref().is_some_and(|file| file.locked)
+                    };
+                    let good = matches!(seen, Seen::Value(db) if !locked(db));
+                    tell.send_if_modified(|signs| std::mem::replace(&mut signs.database, good) != good);
+                };
+                site::observe(
+                    DatabaseProbe::new(config),
+                    pace.database,
+                    emit.clone(),
+                    poll_now.clone(),
+                    |seen| Observation::Database(Box::new(seen)),
+                    told,
+                )
+                .await;
+            }
+            Err(why) => emit.seen(Observation::Database(Box::new(Seen::Unseen(why.clone()))), 0),
+        }
+    };
+    let redis = async {
+        if let (Err(why), Err(_)) = (&site.redis, &site.broker) {
+            return emit.seen(Observation::Redis(Box::new(Seen::Unseen(why.clone()))), 0);
+        }
+        let told = |seen: &Seen<crate::domain::redis::RedisReading>| {
+            let good = matches!(seen, Seen::Value(_));
+            tell.send_if_modified(|signs| std::mem::replace(&mut signs.redis, good) != good);
+        };
+        let probe = RedisProbe::of(site.redis.as_ref().ok(), site.broker.as_ref().ok(), site.app);
+        site::observe(
+            probe,
+            pace.redis,
+            emit.clone(),
+            poll_now.clone(),
+            |seen| Observation::Redis(Box::new(seen)),
+            told,
+        )
+        .await;
+    };
+    let again = || (emit.clone(), poll_now.clone());
+    let services = {
+        let (emit, poll_now) = again();
+        let wrap = |seen| Observation::Services(Box::new(seen));
+        site::observe(ServicesProbe::new(site), pace.services, emit, poll_now, wrap, |_| {})
+    };
+    let access = {
+        let (emit, poll_now) = again();
+        let wrap = |seen| Observation::Access(Box::new(seen));
+        site::observe(AccessProbe::new(site), pace.logs * 2, emit, poll_now, wrap, |_| {})
+    };
+    let backups = {
+        let (emit, poll_now) = again();
+        let wrap = |seen| Observation::Backups(Box::new(seen));
+        site::observe(BackupsProbe::new(site, state, read_only), pace.backups, emit, poll_now, wrap, |_| {})
+    };
+    let on_disk = {
+        let (emit, poll_now) = again();
+        let wrap = |seen| Observation::App(Box::new(seen));
+        site::observe(AppProbe::new(site), pace.backups, emit, poll_now, wrap, |_| {})
+    };
+    tokio::join!(database, redis, services, access, backups, on_disk);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "five minutes of milliseconds fit")]

@@ -47,6 +47,22 @@ pub enum Action {
     SortReverse,
     /// Filter rows.
     Filter,
+    /// The next error in the logs.
+    NextError,
+    /// The previous error in the logs.
+    PreviousError,
+    /// The next match of the filter, or the next line like this one.
+    NextMatch,
+    /// The previous one.
+    PreviousMatch,
+    /// Leave out less bad lines of the logs, or none.
+    LogLevel,
+    /// Equal messages together, or every line.
+    LogGroups,
+    /// Show the text of logs further right.
+    TextRight,
+    /// Show the text of logs further left.
+    TextLeft,
     /// Stop or resume refreshing the screen.
     Pause,
     /// Look at every source now.
@@ -59,6 +75,16 @@ pub enum Action {
     Clock,
     /// The next theme.
     NextTheme,
+    /// Write a note into the incident record.
+    Note,
+    /// Acknowledge the selected finding in the incident record.
+    Acknowledge,
+    /// Show the incident record.
+    Timeline,
+    /// Set the incident's severity, 1 to 5.
+    Severity(u8),
+    /// Say that the incident is over.
+    Resolved,
     /// Copy what is selected.
     Copy,
     /// Copy the whole screen as text.
@@ -87,6 +113,10 @@ pub enum Mode {
     Palette,
     /// In the filter line, where characters are typed.
     Filter,
+    /// In a note, where characters are typed.
+    Note,
+    /// In the incident record.
+    Timeline,
 }
 
 /// What the registry says of one action.
@@ -130,6 +160,31 @@ pub const ACTIONS: &[ActionSpec] = &[
     ),
     spec(Action::Show(Screen::Tasks), "tasks", "Tasks", "Queues, workers and background tasks.", &["3"], None),
     spec(Action::Show(Screen::Host), "host", "Host", "CPU, memory, disks, network, processes.", &["4"], None),
+    spec(
+        Action::Show(Screen::Data),
+        "data",
+        "Data",
+        "Database and Redis: sessions, locks, memory, key space.",
+        &["5"],
+        None,
+    ),
+    spec(
+        Action::Show(Screen::Services),
+        "services",
+        "Services",
+        "What runs, since when, and what does not.",
+        &["6"],
+        None,
+    ),
+    spec(Action::Show(Screen::Logs), "logs", "Logs", "All logs merged, equal errors grouped.", &["7"], None),
+    spec(
+        Action::Show(Screen::Backups),
+        "backups",
+        "Backups",
+        "Every backup: age, size, and what it is worth.",
+        &["8"],
+        None,
+    ),
     spec(Action::NextScreen, "next-screen", "next", "The next screen.", &["Tab"], None),
     spec(Action::PreviousScreen, "previous-screen", "previous", "The previous screen.", &["Shift-Tab"], None),
     spec(Action::NextSite, "next-site", "site", "The next site, where several are watched.", &["S"], Some(5)),
@@ -148,6 +203,35 @@ pub const ACTIONS: &[ActionSpec] = &[
     spec(Action::SortPrevious, "sort-previous", "sort back", "Sort by the previous column.", &["<"], None),
     spec(Action::SortReverse, "reverse", "reverse", "Sort the other way round.", &["R", ">"], None),
     spec(Action::Filter, "filter", "filter", "Show only rows with these words.", &["/"], Some(1)),
+    spec(Action::NextError, "next-error", "next error", "The next error in the logs.", &["e"], None),
+    spec(Action::PreviousError, "previous-error", "error before", "The previous error in the logs.", &["E"], None),
+    spec(
+        Action::NextMatch,
+        "next-match",
+        "next match",
+        "In the logs: the next line with the filter's words, or like this one.",
+        &["n"],
+        None,
+    ),
+    spec(Action::PreviousMatch, "previous-match", "match before", "In the logs: the previous such line.", &["N"], None),
+    spec(
+        Action::LogLevel,
+        "log-level",
+        "level",
+        "In the logs: from info, from warning, errors alone, or all.",
+        &["L"],
+        None,
+    ),
+    spec(
+        Action::LogGroups,
+        "log-groups",
+        "groups",
+        "In the logs: equal messages together, or every line.",
+        &["v"],
+        None,
+    ),
+    spec(Action::TextRight, "text-right", "right", "In the logs: further right in long lines.", &["."], None),
+    spec(Action::TextLeft, "text-left", "left", "In the logs: further left.", &[","], None),
     spec(Action::Pause, "pause", "pause", "Hold the screen still; looking goes on.", &["Space"], Some(7)),
     spec(
         Action::PollNow,
@@ -161,6 +245,43 @@ pub const ACTIONS: &[ActionSpec] = &[
     spec(Action::ZoomIn, "zoom-in", "less time", "Show less time in the strips.", &["+", "="], None),
     spec(Action::Clock, "clock", "clock", "UTC or local time first.", &["U"], None),
     spec(Action::NextTheme, "theme", "theme", "The next theme.", &["T"], None),
+    spec(
+        Action::Note,
+        "note",
+        "note",
+        "Write a note into the incident record (`TODO: …` is listed apart); `N` too, but in the logs.",
+        &["a"],
+        None,
+    ),
+    spec(
+        Action::Acknowledge,
+        "acknowledge",
+        "acknowledge",
+        "Acknowledge the selected finding, for an hour or as typed.",
+        &["A"],
+        None,
+    ),
+    spec(
+        Action::Timeline,
+        "timeline",
+        "record",
+        "The incident record: what happened when, and who said what.",
+        &["t"],
+        None,
+    ),
+    spec(
+        Action::Severity(1),
+        "sev-1",
+        "SEV-1",
+        "Set the severity: all of it is down, the public must be told.",
+        &[],
+        None,
+    ),
+    spec(Action::Severity(2), "sev-2", "SEV-2", "Set the severity: many people can't use it.", &[], None),
+    spec(Action::Severity(3), "sev-3", "SEV-3", "Set the severity: something is broken, or will be soon.", &[], None),
+    spec(Action::Severity(4), "sev-4", "SEV-4", "Set the severity: a nuisance.", &[], None),
+    spec(Action::Severity(5), "sev-5", "SEV-5", "Set the severity: nobody but us notices.", &[], None),
+    spec(Action::Resolved, "resolved", "resolved", "Say that the incident is over.", &[], None),
     spec(Action::Copy, "copy", "copy", "Copy what is selected (OSC 52: works over SSH).", &["y"], Some(6)),
     spec(Action::CopyScreen, "copy-screen", "copy screen", "Copy the screen as plain text.", &["Y"], None),
     spec(Action::Help, "help", "help", "This help.", &["?", "F1"], Some(4)),

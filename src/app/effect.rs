@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::id::Scope;
+
 /// Something the runtime shall do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -16,6 +18,19 @@ pub enum Effect {
     PollNow,
     /// Put this text on the operator's clipboard.
     Copy(String),
+    /// Write this into the incident record.
+    Note(Remark),
     /// Put the whole screen as plain text on the operator's clipboard.
     CopyScreen,
+}
+
+/// What the operator says to the incident record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remark {
+    /// As typed; [`crate::domain::record::said`] knows what it means.
+    pub line: String,
+    /// The site or host it is about; `None`: everything.
+    pub scope: Option<Scope>,
+    /// The identity of the finding it is about.
+    pub about: Option<String>,
 }

@@ -6,6 +6,7 @@ use super::key::Chord;
 use crate::domain::history::{Point, SeriesKey};
 use crate::domain::id::Scope;
 use crate::domain::observation::Observed;
+use crate::domain::record::Entry;
 use crate::domain::time::Timestamp;
 use crate::triage::Memory;
 
@@ -29,6 +30,12 @@ pub enum Event {
     Remembered(Scope, Memory),
     /// Who polls a scope, and where its history goes, has changed.
     Storage(Scope, Storage),
+    /// The incident record has these entries besides those that are known.
+    Recorded(Vec<Entry>),
+    /// Why the incident record can't be kept on disk; `None`: it can.
+    RecordTrouble(Option<String>),
+    /// What the operator said is in the record; or why it is in memory only.
+    Noted(Option<String>),
     /// The wall clock moved against the steady one by so many milliseconds.
     ClockJumped(i64),
     /// So many observations were dropped because newer ones of the same source arrived first.
@@ -52,6 +59,8 @@ pub enum Storage {
     Reader {
         /// The other's process id.
         pid: u32,
+        /// Why it can't publish what it sees.
+        trouble: Option<String>,
     },
     /// This process polls and keeps everything in memory only, for this reason.
     Memory(String),

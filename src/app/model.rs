@@ -7,17 +7,29 @@ use serde::{Deserialize, Serialize};
 use super::action::Action;
 use super::event::Storage;
 use super::keymap::Keymap;
+use super::line::Line;
+use super::record::Timeline;
 use super::table::Table;
+use super::view::logs::LogView;
+use crate::domain::access::AccessReading;
+use crate::domain::app_state::AppReading;
+use crate::domain::backup::BackupsReading;
+use crate::domain::change::ChangesReading;
 use crate::domain::database::DatabaseReading;
 use crate::domain::health::HealthCheck;
 use crate::domain::history::History;
 use crate::domain::host::HostReading;
 use crate::domain::id::{HostId, Scope, SiteId, SourceKind};
+use crate::domain::log::LogReading;
 use crate::domain::observation::Observed;
+use crate::domain::people::PeopleReading;
 use crate::domain::reading::Reading;
 use crate::domain::redis::RedisReading;
+use crate::domain::schedule::ScheduleReading;
+use crate::domain::service::ServicesReading;
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::Traffic;
+use crate::domain::updates::UpdatesReading;
 use crate::triage::{Finding, Memory, Thresholds};
 
 /// The screens, in the order of their keys.
@@ -33,11 +45,20 @@ pub enum Screen {
     Tasks,
     /// The machine.
     Host,
+    /// Database and Redis.
+    Data,
+    /// Services.
+    Services,
+    /// Logs.
+    Logs,
+    /// Backups.
+    Backups,
 }
 
 impl Screen {
     /// Every screen, in the order of their keys.
-    pub const ALL: [Self; 4] = [Self::Now, Self::Requests, Self::Tasks, Self::Host];
+    pub const ALL: [Self; 8] =
+        [Self::Now, Self::Requests, Self::Tasks, Self::Host, Self::Data, Self::Services, Self::Logs, Self::Backups];
 }
 
 /// What covers the screen.
@@ -63,6 +84,18 @@ pub enum Overlay {
     Filter {
         /// The filter before, for Esc.
         before: String,
+    },
+    /// A note for the incident record is being typed.
+    Note {
+        /// What was typed.
+        line: Line,
+        /// The identity of the finding it is about.
+        about: Option<String>,
+    },
+    /// The incident record.
+    Timeline {
+        /// Its filter is being typed.
+        typing: bool,
     },
 }
 
@@ -100,6 +133,16 @@ pub struct Site {
     pub database: Reading<DatabaseReading>,
     /// Redis, queues, workers.
     pub redis: Reading<RedisReading>,
+    /// Its access logs.
+    pub access: Reading<AccessReading>,
+    /// The services it consists of.
+    pub services: Reading<ServicesReading>,
+    /// Its logs.
+    pub logs: Reading<LogReading>,
+    /// Its backups.
+    pub backups: Reading<BackupsReading>,
+    /// The application on disk.
+    pub on_disk: Reading<AppReading>,
     /// When anything was last heard of it, from whoever polls.
     pub heard: Option<Timestamp>,
     /// Questions under way without an answer: which, since when.
@@ -127,6 +170,11 @@ impl Site {
             traffic: Reading::Never,
             database: Reading::Never,
             redis: Reading::Never,
+            access: Reading::Never,
+            services: Reading::Never,
+            logs: Reading::Never,
+            backups: Reading::Never,
+            on_disk: Reading::Never,
             heard: None,
             asking: Vec::new(),
             history: History::new(),
@@ -138,6 +186,14 @@ impl Site {
     /// Its scope.
     pub fn scope(&self) -> Scope {
         Scope::Site(self.id.clone())
+    }
+
+    /// Its requests, and from where: the application's metrics, or the access logs where those don't answer.
+    pub fn requests(&self) -> (SourceKind, Option<&Traffic>) {
+        match (self.traffic.fresh(), self.access.value()) {
+            (None, Some(access)) => (SourceKind::Access, Some(&access.traffic)),
+            (Some(_) | None, _) => (SourceKind::Traffic, self.traffic.value()),
+        }
     }
 
     /// Since when a question to this source is under way without an answer.
@@ -155,6 +211,17 @@ pub struct Host {
     pub heard: Option<Timestamp>,
     /// The last reading.
     pub reading: Reading<HostReading>,
+    /// What changed.
+    pub changes: Reading<ChangesReading>,
+    /// What runs by the clock.
+    pub schedule: Reading<ScheduleReading>,
+    /// Units of the machine that failed and are no site's.
+    #[serde(default)]
+    pub units: Reading<ServicesReading>,
+    /// Pending updates.
+    pub updates: Reading<UpdatesReading>,
+    /// Who else is here.
+    pub people: Reading<PeopleReading>,
     /// What was.
     pub history: History,
     /// Who polls.
@@ -164,12 +231,22 @@ pub struct Host {
 }
 
 impl Host {
+    /// Its scope.
+    pub fn scope(&self) -> Scope {
+        Scope::Host(self.id.clone())
+    }
+
     /// A host nothing is known of yet.
     pub fn new(id: HostId) -> Self {
         Self {
             id,
             heard: None,
             reading: Reading::Never,
+            changes: Reading::Never,
+            schedule: Reading::Never,
+            units: Reading::Never,
+            updates: Reading::Never,
+            people: Reading::Never,
             history: History::new(),
             storage: Storage::Starting,
             memory: Memory::default(),
@@ -182,6 +259,7 @@ pub const ZOOMS: [i64; 4] = [600, 1800, 3600, 10_800];
 
 /// All state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a state of its own")]
 pub struct Model {
     /// The time of the last event that brought one.
     pub now: Timestamp,
@@ -195,6 +273,8 @@ pub struct Model {
     pub hosts: Vec<Host>,
     /// Which site is shown.
     pub site_index: usize,
+    /// Whether the operator has pressed a key: until then the site of the worst finding is shown.
+    pub touched: bool,
     /// Which screen is shown.
     pub screen: Screen,
     /// What covers it.
@@ -209,6 +289,20 @@ pub struct Model {
     pub tasks: Table,
     /// Table of processes on Host.
     pub processes: Table,
+    /// Table of sessions on Data.
+    pub data: Table,
+    /// Table of services on Services.
+    pub services: Table,
+    /// Table of lines on Logs.
+    pub logs: Table,
+    /// Table of groups on Logs.
+    pub log_groups: Table,
+    /// How the logs are looked at.
+    pub log_view: LogView,
+    /// Table of backups on Backups.
+    pub backups: Table,
+    /// The incident record.
+    pub timeline: Timeline,
     /// Index into [`ZOOMS`].
     pub zoom: usize,
     /// UTC first rather than local time.
@@ -227,6 +321,8 @@ pub struct Model {
     pub read_only: bool,
     /// Why no application was found, when none was.
     pub no_site: Option<String>,
+    /// Whether an application runs here that this user may not look into: then all that is seen being fine says little.
+    pub no_entry: bool,
     /// Observations dropped so far.
     pub dropped: u64,
     /// The last jump of the wall clock: when, and by how many milliseconds.
@@ -252,6 +348,7 @@ impl Model {
             sites,
             hosts: vec![Host::new(host)],
             site_index: 0,
+            touched: false,
             screen: Screen::Now,
             overlay: Overlay::None,
             findings: Vec::new(),
@@ -259,6 +356,13 @@ impl Model {
             requests: Table::default(),
             tasks: Table::default(),
             processes: Table::default(),
+            data: Table::default(),
+            services: Table::default(),
+            logs: Table { from_end: true, ..Table::default() },
+            log_groups: Table::default(),
+            log_view: LogView::default(),
+            backups: Table::default(),
+            timeline: Timeline::default(),
             zoom: 2,
             utc_first: true,
             theme: 0,
@@ -268,6 +372,7 @@ impl Model {
             toast: None,
             read_only: false,
             no_site: None,
+            no_entry: false,
             dropped: 0,
             clock_jump: None,
             keymap: Keymap::default(),
@@ -293,6 +398,11 @@ impl Model {
             Screen::Requests => &self.requests,
             Screen::Tasks => &self.tasks,
             Screen::Host => &self.processes,
+            Screen::Data => &self.data,
+            Screen::Services => &self.services,
+            Screen::Logs if self.log_view.grouped => &self.log_groups,
+            Screen::Logs => &self.logs,
+            Screen::Backups => &self.backups,
         }
     }
 
@@ -303,6 +413,11 @@ impl Model {
             Screen::Requests => &mut self.requests,
             Screen::Tasks => &mut self.tasks,
             Screen::Host => &mut self.processes,
+            Screen::Data => &mut self.data,
+            Screen::Services => &mut self.services,
+            Screen::Logs if self.log_view.grouped => &mut self.log_groups,
+            Screen::Logs => &mut self.logs,
+            Screen::Backups => &mut self.backups,
         }
     }
 
@@ -319,7 +434,7 @@ impl Model {
             input.split_whitespace().all(|word| text.contains(word))
         };
         let mut matches: Vec<_> = super::action::ACTIONS.iter().filter(hit).collect();
-        matches.sort_by_key(|spec| !spec.name.starts_with(input.trim()));
+        matches.sort_by_key(|spec| (spec.name != input.trim(), !spec.name.starts_with(input.trim())));
         matches.into_iter().map(|spec| spec.action).collect()
     }
 }

@@ -17,6 +17,9 @@ pub struct Table {
     pub filter: String,
     /// Identity of the row that is opened, if one is.
     pub open: Option<String>,
+    /// Nothing selected means the last row, and the last row selected means nothing: new ones are followed.
+    #[serde(default)]
+    pub from_end: bool,
 }
 
 impl Table {
@@ -28,14 +31,18 @@ impl Table {
 
     /// The row selected among `rows` (identities in display order); the first if the selection is gone.
     pub fn position(&self, rows: &[String]) -> usize {
-        self.selected.as_ref().and_then(|id| rows.iter().position(|row| row == id)).unwrap_or(0)
+        match &self.selected {
+            None if self.from_end => rows.len().saturating_sub(1),
+            None => 0,
+            Some(id) => rows.iter().position(|row| row == id).unwrap_or(0),
+        }
     }
 
     /// Moves the selection by `by` rows, stopping at both ends, and keeps it within `height` visible rows.
     pub fn step(&mut self, rows: &[String], by: isize, height: usize) {
         let last = rows.len().saturating_sub(1);
         let to = self.position(rows).saturating_add_signed(by).min(last);
-        self.selected = rows.get(to).cloned();
+        self.selected = rows.get(to).filter(|_| !(self.from_end && to == last)).cloned();
         self.follow(to, height);
     }
 

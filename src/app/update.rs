@@ -1,7 +1,9 @@
 //! How each event changes the model.
 
 mod keys;
+mod logs;
 mod observe;
+mod said;
 
 use super::effect::Effect;
 use super::event::{Event, Storage};
@@ -17,7 +19,10 @@ const JUMP_TOLD_MS: u64 = 60_000;
 /// Takes in one event. Never fails, never blocks; what must happen outside comes back as effects.
 pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
     match event {
-        Event::Key(chord) => return keys::pressed(model, chord),
+        Event::Key(chord) => {
+            model.touched = true;
+            return keys::pressed(model, chord);
+        }
         Event::Paste(text) => keys::pasted(model, &text),
         Event::Resized(columns, rows) => {
             model.size = (columns, rows);
@@ -29,12 +34,24 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
         Event::Recalled(scope, series) => observe::recall(model, &scope, series),
         Event::Remembered(scope, memory) => observe::remember(model, &scope, memory),
         Event::Storage(scope, storage) => stored(model, &scope, storage),
+        Event::Recorded(entries) => model.timeline.take(entries, model.now),
+        Event::RecordTrouble(why) => model.timeline.trouble = why,
+        Event::Noted(None) => toast(model, "noted in the record".to_owned()),
+        Event::Noted(Some(why)) => toast(model, format!("NOT on disk, in memory only: {why}")),
         Event::ClockJumped(millis) => model.clock_jump = Some((model.now, millis)),
         Event::Dropped(count) => model.dropped = model.dropped.saturating_add(count),
         Event::Resumed => return vec![Effect::Redraw],
         Event::Copied(chars) => toast(model, format!("copied {chars} characters")),
     }
     Vec::new()
+}
+
+/// A copy of a model that is held still, as it would be if it were not.
+pub fn released(model: &Model) -> Model {
+    let mut model = model.clone();
+    model.paused = None;
+    observe::release(&mut model);
+    model
 }
 
 fn tick(model: &mut Model, now: Timestamp) {

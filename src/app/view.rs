@@ -1,5 +1,10 @@
 //! The rows of each screen, derived from the model: shared by what moves the selection and what draws it.
 
+pub mod backups;
+pub mod data;
+pub mod logs;
+pub mod services;
+
 use std::cmp::Ordering;
 
 use super::model::{Model, Screen};
@@ -18,6 +23,10 @@ pub const PROCESS_SORTS: &[&str] = &["cpu", "memory", "pid", "command"];
 pub const fn sorts(screen: Screen) -> &'static [&'static str] {
     match screen {
         Screen::Now => &[],
+        Screen::Logs => logs::SORTS,
+        Screen::Data => data::SORTS,
+        Screen::Services => services::SORTS,
+        Screen::Backups => backups::SORTS,
         Screen::Requests => ROUTE_SORTS,
         Screen::Tasks => TASK_SORTS,
         Screen::Host => PROCESS_SORTS,
@@ -32,7 +41,7 @@ pub fn route_id(route: &Route) -> String {
 /// Routes of the shown site, filtered and sorted. Besides words, the filter takes `2xx` … `5xx`: routes with such answers
 /// within the window.
 pub fn routes(model: &Model) -> Vec<&Route> {
-    let Some(traffic) = model.site().and_then(|s| s.traffic.value()) else { return Vec::new() };
+    let Some(traffic) = model.site().and_then(|s| s.requests().1) else { return Vec::new() };
     let table = &model.requests;
     let accept = |r: &&Route| {
         let words = [" 1xx", " 2xx", " 3xx", " 4xx", " 5xx"];
@@ -123,6 +132,10 @@ pub fn rows(model: &Model) -> Vec<String> {
         Screen::Requests => routes(model).into_iter().map(route_id).collect(),
         Screen::Tasks => tasks(model).into_iter().map(|t| t.name.clone()).collect(),
         Screen::Host => processes(model).into_iter().map(|p| p.pid.to_string()).collect(),
+        Screen::Data => data::rows(model),
+        Screen::Services => services::rows(model),
+        Screen::Logs => logs::rows(model),
+        Screen::Backups => backups::rows(model),
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Invariants: at most one session, whatever happens; statements only read; no sentence holds a password.
 
+mod agenda;
+mod cells;
+mod life;
 mod mysql;
 mod postgres;
 mod sqlite;
@@ -21,9 +24,11 @@ const LIMIT: Duration = Duration::from_secs(3);
 const APPLICATION: &str = "midwatch";
 /// Most sessions waiting for a lock that are asked for their blockers, the longest waiting first: each such question
 /// briefly holds the server's lock table.
-const WAITERS: usize = 100;
+const WAITERS: usize = 60;
 /// Most root blockers that are told.
 const BLOCKERS: usize = 20;
+/// A transaction open for so many seconds is told.
+const LONG_S: u32 = 10;
 
 /// Looks at one database.
 pub struct DatabaseProbe {

@@ -5,32 +5,43 @@
 //!
 //! sysinfo is used in this module only.
 
-mod command_line;
+mod clock;
 mod cpu;
+mod depth;
 mod disks;
-mod errand;
 mod files;
+mod listen;
+mod lookups;
 mod mounts;
 mod network;
+mod oom;
+mod openfiles;
 mod pressure;
 mod processes;
 mod sweep;
+mod targets;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sysinfo::System;
 
 pub use self::disks::Statvfs;
+pub use self::targets::Targets;
 
 use self::cpu::{CpuSample, CpuShares};
+use self::depth::Depths;
 use self::disks::Disks;
-use self::errand::{Answer, Errand};
+use self::listen::{Queues, Retransmits};
+use self::lookups::Lookups;
 use self::network::Traffic;
 use self::processes::Processes;
 use self::sweep::{Sweep, sweep};
+use super::errand::{Answer, Errand};
 use crate::domain::host::{HostReading, Network};
+use crate::domain::host_trend::FillTrend;
 use crate::domain::reading::Seen;
+use crate::domain::time::Timestamp;
 use crate::ports::Observe;
 
 /// How long the first look waits for what doesn't come: the screen is still empty.
@@ -49,6 +60,12 @@ pub struct HostProbe {
     rates: Rates,
     disks: Disks,
     processes: Processes,
+    depths: Depths,
+    lookups: Lookups,
+    queues: Queues,
+    retransmits: Retransmits,
+    memory: FillTrend,
+    begun: Instant,
     looked: bool,
 }
 
@@ -72,6 +89,11 @@ impl HostProbe {
         Self::with_statvfs(Arc::new(disks::ask_kernel))
     }
 
+    /// The same, told what the sites are about: deleted files of their data, and how their names resolve.
+    pub fn watching(targets: &Targets) -> Self {
+        Self { depths: Depths::new(targets.clone()), lookups: Lookups::new(&targets.names), ..Self::new() }
+    }
+
     /// The same with another way to the space of a mount: how a hung mount is tried out.
     pub fn with_statvfs(statvfs: Statvfs) -> Self {
         Self {
@@ -80,6 +102,12 @@ impl HostProbe {
             rates: Rates::default(),
             disks: Disks::new(statvfs),
             processes: Processes::default(),
+            depths: Depths::new(Targets::default()),
+            lookups: Lookups::new(&[]),
+            queues: Queues::default(),
+            retransmits: Retransmits::default(),
+            memory: FillTrend::default(),
+            begun: Instant::now(),
             looked: false,
         }
     }
@@ -112,7 +140,7 @@ impl Observe for HostProbe {
         let start = Instant::now();
         let deadline = start + if self.looked { PATIENCE } else { FIRST_PATIENCE };
         self.processes.begin(start);
-        let Sweep { at, cpu, networks, mounts, mut reading } = match self.sweep().await {
+        let Sweep { at, cpu, networks, mounts, sockets, segments, mut reading } = match self.sweep().await {
             Ok(sweep) => sweep,
             Err(why) => return Seen::Failed(why),
         };
@@ -128,9 +156,28 @@ impl Observe for HostProbe {
         reading.processes.clone_from(&list.top);
         reading.process_count = list.count;
         reading.unseen.extend(unseen);
+        self.memory.note(self.begun.elapsed().as_secs(), reading.memory_available);
+        reading.memory_gone_in_s = self.memory.full_in_s(reading.memory_available);
+        reading.retransmitted = self.retransmits.note(segments, at);
+        let seen_at = now();
+        // The first reading is drawn before anything slow is begun.
+        let looked =
+            if self.looked { self.depths.look(at, seen_at, reading.oom_kills, reading.uptime_s).await } else { None };
+        let none = std::collections::BTreeMap::new();
+        reading.listeners = self.queues.told(sockets, looked.map_or(&none, |looked| &looked.owners), at);
+        if let Some(looked) = looked {
+            reading.unseen.extend(looked.unseen.clone());
+            let lookups = self.lookups.look(at, seen_at).await;
+            reading.depth = Some(crate::domain::host::Depth { lookups, ..looked.depth.clone() });
+        }
         self.looked = true;
         Seen::Value(reading)
     }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl Rates {

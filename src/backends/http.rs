@@ -6,6 +6,8 @@
 
 mod certificate;
 mod client;
+mod clock;
+mod disk;
 mod endpoint;
 mod health;
 mod metrics;
@@ -23,6 +25,7 @@ use crate::domain::health::HealthCheck;
 use crate::domain::reading::Seen;
 use crate::ports::Web;
 use client::{Line, Manner};
+use disk::DiskCertificates;
 use endpoint::Endpoint;
 use metrics::Page;
 use tls::Strictness;
@@ -70,6 +73,7 @@ pub struct WebProbe {
     health_line: Option<Line>,
     metrics: Result<Page, String>,
     metrics_line: Option<Line>,
+    on_disk: DiskCertificates,
 }
 
 impl WebProbe {
@@ -88,6 +92,7 @@ impl WebProbe {
             health_line: None,
             metrics,
             metrics_line: None,
+            on_disk: DiskCertificates::of(site),
         })
     }
 
@@ -105,7 +110,10 @@ impl WebProbe {
             Ok(line) => line,
             Err(why) => return health::impossible(endpoint, why),
         };
-        let check = health::ask(&line, endpoint, &self.limits).await;
+        let (mut check, served) = health::ask(&line, endpoint, &self.limits).await;
+        if let (Some(certificate), Some(served)) = (&mut check.tls, served.filter(|_| !endpoint.is_direct())) {
+            certificate.on_disk = self.on_disk.beside(&served).await;
+        }
         // Distrust may get mended on this host too: what it trusts is then read again.
         let trusted = check.tls.as_ref().is_none_or(|certificate| certificate.distrust.is_none());
         self.health_line = trusted.then_some(line);

@@ -1,18 +1,27 @@
 //! Redis as cache and as Celery broker: alive, writable, what waits in the queues, who takes tasks.
 //!
-//! Invariants: one connection per distinct server and database; only `PING`, `INFO`, `LLEN`, `LINDEX`, `HLEN` and
-//! `CLIENT LIST` are sent, beside what opens a connection; a command that an ACL denies leaves its field unknown.
+//! Invariants: one connection per distinct server and database; only commands that read are sent, none of which grows
+//! with the number of keys (`PING`, `INFO`, `TIME`, `SLOWLOG LEN`, `TTL`, `LLEN`, `LINDEX`, `HLEN`, `ZRANGE` of one,
+//! `SCARD`, `SMEMBERS` of small sets, `CLIENT LIST` of few clients, `PUBSUB NUMPAT`), beside what opens a connection; a
+//! command that is denied leaves its field unknown and is named with its grant.
 
 mod address;
+mod broker;
+mod clients;
 mod info;
+mod line;
 mod link;
 mod queues;
+mod recent;
+mod refused;
+mod socket;
 
 use std::time::Duration;
 
-use crate::config::{BrokerConfig, RedisConfig};
+use crate::config::{AppKind, BrokerConfig, RedisConfig};
 use crate::domain::reading::Seen;
-use crate::domain::redis::RedisReading;
+use crate::domain::redis::{RedisReading, RedisServer};
+use crate::domain::text::plain;
 use crate::ports::Observe;
 
 use super::session::KeptSession;
@@ -20,6 +29,8 @@ use address::Address;
 use info::{Complaints, Info};
 use link::{Link, Sighting};
 use queues::{Queues, Tails};
+use recent::Recent;
+use socket::Mounts;
 
 /// How long one look may take.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -41,46 +52,97 @@ struct Parts {
 struct Part {
     session: KeptSession<Link>,
     complaints: Complaints,
+    recent: Recent,
+    mounts: Mounts,
+    place: String,
+    user: String,
 }
 
 impl Part {
-    fn new(address: Address, queues: Option<Queues>) -> Self {
-        Self { session: KeptSession::new(Link::new(address, queues), LIMIT), complaints: Complaints::default() }
+    fn new(address: Address, queues: Option<Queues>, periodic: bool) -> Self {
+        let (place, user) = (address.place(), plain(address.user(), 60));
+        Self {
+            mounts: Mounts::of(&place),
+            place: place.to_string(),
+            user,
+            session: KeptSession::new(Link::new(address, queues, periodic), LIMIT),
+            complaints: Complaints::default(),
+            recent: Recent::default(),
+        }
+    }
+
+    /// What the server says of itself.
+    fn server(&mut self, sighting: &Sighting) -> RedisServer {
+        let mut server = sighting.info.as_ref().map(Info::server).unwrap_or_default();
+        if let Some(info) = &sighting.info {
+            server.evicted = self.recent.counter("evicted_keys", info);
+            server.rejected = self.recent.counter("rejected_connections", info);
+            server.oom_errors = self.recent.counter("errorstat_OOM", info);
+            server.misconf_errors = self.recent.counter("errorstat_MISCONF", info);
+        } else {
+            (server.version, server.role) = (UNKNOWN.to_owned(), UNKNOWN.to_owned());
+        }
+        server.place.clone_from(&self.place);
+        server.slow_entries = sighting.slow_entries;
+        server.clock_ahead_ms = sighting.clock_ahead_ms;
+        server
+    }
+
+    /// What can't be seen here, and what would open it.
+    fn unseen(&self, sighting: &Sighting) -> Vec<String> {
+        let mut unseen = sighting.refused.sentences(&self.user, &["Redis at ", &self.place].concat());
+        unseen.extend(self.mounts.unseen());
+        unseen
     }
 }
 
 impl RedisProbe {
     /// A probe that connects at the first look. Either may be absent; both may be the same server.
     pub fn new(cache: Option<&RedisConfig>, broker: Option<&BrokerConfig>) -> Self {
-        Self { parts: parts(cache, broker), tails: Tails::default() }
+        Self::of(cache, broker, AppKind::Web)
     }
 
-    /// What was sighted, as one reading. Of two servers the cache gives the numbers, and either may refuse writes.
-    fn reading(&mut self, main: Sighting, broker: Option<Sighting>) -> RedisReading {
+    /// The same for an application of this kind: of pretix, the cache also tells when periodic tasks last ran.
+    pub fn of(cache: Option<&RedisConfig>, broker: Option<&BrokerConfig>, app: AppKind) -> Self {
+        Self { parts: parts(cache, broker, app == AppKind::Pretix), tails: Tails::default() }
+    }
+}
+
+impl Parts {
+    /// What was sighted, as one reading. Of two servers either may refuse writes.
+    fn reading(&mut self, main: Sighting, broker: Option<Sighting>, tails: &mut Tails) -> RedisReading {
         let mut reading = RedisReading {
             latency_ms: main.latency_ms,
-            version: main.info.as_ref().map_or_else(|| UNKNOWN.to_owned(), Info::version),
-            role: main.info.as_ref().map_or_else(|| UNKNOWN.to_owned(), Info::role),
-            used_memory: main.info.as_ref().and_then(|info| info.number("used_memory")),
-            max_memory: main.info.as_ref().and_then(|info| info.number("maxmemory")),
-            policy: main.info.as_ref().and_then(|info| info.word("maxmemory_policy")),
-            refuses_writes: None,
-            broker: None,
+            server: self.main.server(&main),
+            refuses_writes: self.main.complaints.judge(main.complaint.as_deref(), main.info.as_ref()),
+            periodic_age_s: main.periodic.map(|(age, _)| age),
+            periodic_at_least: main.periodic.is_some_and(|(_, at_least)| at_least),
+            stale_socket: self.main.mounts.stale(),
+            unseen: self.main.unseen(&main),
+            ..RedisReading::default()
         };
-        if let Ok(parts) = &mut self.parts {
-            reading.refuses_writes = parts.main.complaints.judge(main.complaint.as_deref(), main.info.as_ref());
-            if let (Some(part), Some(sighting)) = (&mut parts.broker, &broker) {
-                let why = part.complaints.judge(sighting.complaint.as_deref(), sighting.info.as_ref());
-                reading.refuses_writes = reading.refuses_writes.or_else(|| why.map(|why| format!("broker: {why}")));
+        if let (Some(part), Some(sighting)) = (&mut self.broker, &broker) {
+            let run = |sighting: &Sighting| sighting.info.as_ref().and_then(Info::run).map(str::to_owned);
+            let same = run(sighting).is_some_and(|theirs| run(&main).is_some_and(|ours| ours == theirs));
+            let why = part.complaints.judge(sighting.complaint.as_deref(), sighting.info.as_ref());
+            reading.refuses_writes = reading.refuses_writes.or_else(|| why.map(|why| format!("broker: {why}")));
+            if !same && part.place != self.main.place {
+                reading.broker_server = Some(part.server(sighting));
+            }
+            reading.stale_socket = reading.stale_socket.or_else(|| part.mounts.stale());
+            for sentence in part.unseen(sighting) {
+                if !reading.unseen.contains(&sentence) {
+                    reading.unseen.push(sentence);
+                }
             }
         }
         let waiting = broker.map_or(main.broker, |broker| broker.broker);
-        reading.broker = waiting.map(|waiting| self.tails.broker(waiting));
+        reading.broker = waiting.map(|waiting| tails.broker(waiting));
         reading
     }
 }
 
-fn parts(cache: Option<&RedisConfig>, broker: Option<&BrokerConfig>) -> Result<Parts, String> {
+fn parts(cache: Option<&RedisConfig>, broker: Option<&BrokerConfig>, pretix: bool) -> Result<Parts, String> {
     let cache = cache.map(|cache| Address::parse(&cache.url, "the Redis cache")).transpose()?;
     let broker = match broker {
         Some(broker) => {
@@ -92,13 +154,13 @@ fn parts(cache: Option<&RedisConfig>, broker: Option<&BrokerConfig>) -> Result<P
     };
     match (cache, broker) {
         (None, None) => Err("No Redis is configured.".to_owned()),
-        (Some(cache), None) => Ok(Parts { main: Part::new(cache, None), broker: None }),
-        (None, Some((address, queues))) => Ok(Parts { main: Part::new(address, Some(queues)), broker: None }),
+        (Some(cache), None) => Ok(Parts { main: Part::new(cache, None, pretix), broker: None }),
+        (None, Some((address, queues))) => Ok(Parts { main: Part::new(address, Some(queues), false), broker: None }),
         (Some(cache), Some((address, queues))) if cache == address => {
-            Ok(Parts { main: Part::new(cache, Some(queues)), broker: None })
+            Ok(Parts { main: Part::new(cache, Some(queues), pretix), broker: None })
         }
         (Some(cache), Some((address, queues))) => {
-            Ok(Parts { main: Part::new(cache, None), broker: Some(Part::new(address, Some(queues))) })
+            Ok(Parts { main: Part::new(cache, None, pretix), broker: Some(Part::new(address, Some(queues), false)) })
         }
     }
 }
@@ -118,8 +180,12 @@ impl Observe for RedisProbe {
                 (Err(why), Ok(_) | Err(_)) | (Ok(_), Err(why)) => Err(why),
             },
         };
+        parts.main.mounts.look();
+        if let Some(broker) = &mut parts.broker {
+            broker.mounts.look();
+        }
         match sightings {
-            Ok((main, broker)) => Seen::Value(self.reading(main, broker)),
+            Ok((main, broker)) => Seen::Value(parts.reading(main, broker, &mut self.tails)),
             Err(sentence) => Seen::Failed(sentence),
         }
     }

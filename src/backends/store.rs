@@ -5,10 +5,13 @@
 
 mod lock;
 mod reader;
+pub mod record;
 mod recorder;
+mod shared;
+pub mod who;
 mod writer;
 
-pub use lock::{PollLock, holder};
+pub use lock::{PollLock, holder, trouble};
 pub use reader::Reader;
 pub use recorder::Recorder;
 pub use writer::{Past, Writer};
@@ -53,9 +56,20 @@ impl StoreError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::File { error, .. } => error.kind() == std::io::ErrorKind::StorageFull,
-            Self::Database { error, .. } => {
-                error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|c| c == "13")
+            // SQLITE_FULL.
+            Self::Database { error, .. } => code(error).is_some_and(|code| code & 0xff == 13),
+            Self::Newer { .. } => false,
+        }
+    }
+
+    /// Whether the right to do it is missing.
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::File { error, .. } => {
+                matches!(error.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
             }
+            // SQLITE_PERM 3, SQLITE_READONLY 8, SQLITE_CANTOPEN 14.
+            Self::Database { error, .. } => code(error).is_some_and(|code| matches!(code & 0xff, 3 | 8 | 14)),
             Self::Newer { .. } => false,
         }
     }
@@ -67,6 +81,11 @@ impl StoreError {
         }
         format!("{self}: history is kept in memory")
     }
+}
+
+/// SQLite's result code; an extended one holds the plain one in its low byte.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code)?.parse().ok()
 }
 
 fn database(dir: &Path, scope: &Scope) -> PathBuf {

@@ -54,12 +54,25 @@ pub enum Command {
     Tui,
     /// Say once, or again and again, how things are; the exit code is 0 ok, 1 warning, 2 critical, 3 unknown.
     Status(StatusArgs),
+    /// Say how one part is: a rule (`disk-full`), a source (`database`) or an area (`disk`, `queues`), with its exit code.
+    Check(CheckArgs),
+    /// Write the incident record as a post-mortem, or as a hand-over to the next one on watch. Asks nobody anything.
+    Report(ReportArgs),
     /// Poll and keep history without a screen, for every midwatch on this host to read (a systemd unit ships with it).
     Record,
     /// Bring up a small real site in a temporary directory and watch it: a place to practise.
     Demo(DemoArgs),
     /// Say what was found, what was not, why, and what root would see more.
     Doctor {
+        /// How to print it.
+        #[arg(short, long, value_enum, default_value_t = Form::Text)]
+        output: Form,
+    },
+    /// List the backups of the sites, or of any folder, and say how far each is proven; the exit code is 0 ok, 1 warning,
+    /// 2 broken or critical, 3 unknown.
+    Backups(BackupsArgs),
+    /// List the rules: what each reads, means, and what mends it.
+    Rules {
         /// How to print it.
         #[arg(short, long, value_enum, default_value_t = Form::Text)]
         output: Form,
@@ -102,6 +115,76 @@ pub struct StatusArgs {
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t = StatusForm::Text)]
     pub output: StatusForm,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CheckArgs {
+    /// A rule's id, a source, or an area; `list` prints them.
+    pub name: String,
+    /// Only of this site or host.
+    #[arg(long, value_name = "NAME")]
+    pub site: Option<String>,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t = StatusForm::Nagios)]
+    pub output: StatusForm,
+}
+
+/// Flags of `report`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ReportArgs {
+    /// From when on: `30m`, `3h`, `2d`, or a time like 2026-11-21T02:50:00Z. Without it: the incident that goes on, or the
+    /// last one.
+    #[arg(long, value_name = "WHEN", conflicts_with = "incident")]
+    pub since: Option<String>,
+    /// This incident; its first characters are enough.
+    #[arg(long, value_name = "ID")]
+    pub incident: Option<String>,
+    /// Only this site, with the host and what people said.
+    #[arg(long, value_name = "NAME")]
+    pub site: Option<String>,
+    /// A hand-over: what stands, what was tried, what is to be done.
+    #[arg(long, conflicts_with_all = ["since", "incident"])]
+    pub handover: bool,
+    /// Every incident on record.
+    #[arg(long, conflicts_with_all = ["since", "incident", "handover"])]
+    pub list: bool,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t = ReportForm::Markdown)]
+    pub output: ReportForm,
+}
+
+/// How the incident record can be printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ReportForm {
+    /// For people, under the headings of a post-mortem.
+    #[default]
+    Markdown,
+    /// One JSON document.
+    Json,
+}
+
+/// Flags of `backups`.
+#[derive(Debug, Clone, Args)]
+pub struct BackupsArgs {
+    /// What to do with them (default: list).
+    #[command(subcommand)]
+    pub command: Option<BackupsCommand>,
+    /// Look at this folder or file, without a site and without configuration.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub path: Option<PathBuf>,
+    /// How to print it.
+    #[arg(short, long, global = true, value_enum, default_value_t = Form::Text)]
+    pub output: Form,
+}
+
+/// What can be done with backups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum BackupsCommand {
+    /// List them with what is known of each, reading none.
+    List,
+    /// Read each from its beginning to its end, then list them.
+    Verify,
 }
 
 /// How a status can be printed.
@@ -168,6 +251,6 @@ pub enum DemoPart {
 impl Command {
     /// Whether a wrong call of it ends with 3 (the Monitoring Plugins' "unknown") rather than 64.
     pub fn is_check(name: &str) -> bool {
-        matches!(name, "status" | "doctor")
+        matches!(name, "status" | "doctor" | "check" | "backups")
     }
 }

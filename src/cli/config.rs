@@ -151,6 +151,10 @@ fn effective(config: &Config) -> String {
         ("host", pace.host),
         ("database", pace.database),
         ("redis", pace.redis),
+        ("services", pace.services),
+        ("logs", pace.logs),
+        ("backups", pace.backups),
+        ("changes", pace.changes),
         ("hang", pace.hang),
     ];
     lines.extend(spans.map(|(name, span)| format!("{name} = \"{}ms\"", span.as_millis())));
@@ -177,6 +181,10 @@ fn effective(config: &Config) -> String {
     for site in &config.sites {
         lines.push(format!("\n[sites.{}]", quoted(&site.id.0)));
         lines.extend(site_lines(site, quoted));
+        for service in &site.services {
+            lines.push(format!("[sites.{}.services.{}]", quoted(&site.id.0), quoted(&service.name)));
+            lines.extend(service.keys().into_iter().map(|(key, value)| format!("{key} = {}", quoted(&value))));
+        }
     }
     lines.push(String::new());
     lines.join("\n")

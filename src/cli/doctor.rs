@@ -1,9 +1,12 @@
 //! `midwatch doctor`: what was found, what was not, why, and what would open it, before the night comes.
 
+mod seen;
+
 use serde::Serialize;
 use termprofile::TermProfile;
 
 use super::screens;
+use crate::app::model::Model;
 use crate::config::{Config, Found, SiteConfig, StateDir, without_login};
 use crate::domain::text;
 use crate::runtime::sandbox::Sandbox;
@@ -14,6 +17,8 @@ use crate::runtime::sandbox::Sandbox;
 enum Mark {
     /// It works.
     Ok,
+    /// A part of it is seen.
+    Part,
     /// It isn't there, and need not be.
     No,
     /// It should work and doesn't.
@@ -33,8 +38,9 @@ struct Line {
     says: String,
 }
 
-/// The report, and 0 if all is well, 1 if something is broken, 3 if there is nothing to watch.
-pub fn doctor(config: &Config, sandbox: &Sandbox, json: bool) -> (String, u8) {
+/// The report, and 0 if all is well, 1 if something is broken, 3 if there is nothing to watch. `model`: what one look of
+/// this process brought.
+pub fn doctor(config: &Config, model: &Model, sandbox: &Sandbox, json: bool) -> (String, u8) {
     let mut lines = own(config, sandbox);
     for trace in &config.trail {
         let (mark, says) = match &trace.outcome {
@@ -47,16 +53,18 @@ pub fn doctor(config: &Config, sandbox: &Sandbox, json: bool) -> (String, u8) {
     for site in &config.sites {
         lines.extend(about(site));
     }
+    let matrix = seen::matrix(model);
+    lines.extend(seen::lines(model));
     let code = match (config.sites.is_empty(), lines.iter().any(|l| l.mark == Mark::Broken)) {
         (true, _) => 3,
         (false, true) => 1,
         (false, false) => 0,
     };
     let text = if json {
-        let report = serde_json::json!({ "schema_version": 1, "exit_code": code, "lines": lines });
+        let report = serde_json::json!({ "schema_version": 1, "exit_code": code, "lines": lines, "sees": matrix });
         format!("{report}\n")
     } else {
-        plain(&lines)
+        plain(&lines) + &seen::table(&matrix)
     };
     (text, code)
 }
@@ -71,6 +79,7 @@ fn plain(lines: &[Line]) -> String {
         }
         let mark = match line.mark {
             Mark::Ok => "ok     ",
+            Mark::Part => "part   ",
             Mark::No => "no     ",
             Mark::Broken => "BROKEN ",
         };

@@ -15,9 +15,9 @@ use crate::config::Config;
 use crate::watch::{self, Watch};
 
 /// A wrong call of a command that checks something: the Monitoring Plugins' "unknown".
-const USAGE_OF_A_CHECK: u8 = 3;
+pub(super) const USAGE_OF_A_CHECK: u8 = 3;
 /// A wrong call of any other command (`EX_USAGE`).
-const USAGE: u8 = 64;
+pub(super) const USAGE: u8 = 64;
 /// A configuration that can't be used (`EX_CONFIG`).
 const BAD_CONFIG: u8 = 78;
 /// midwatch itself failed (`EX_SOFTWARE`).
@@ -63,17 +63,35 @@ fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
             clap_mangen::Man::new(Cli::command()).render(&mut out)?;
             say(&out)
         }
+        Some(Command::Backups(args)) => super::backups::backups(&cli.global, &args),
+        Some(Command::Rules { output }) => say(super::rules::print(output).as_bytes()),
         Some(Command::Config(command)) => configuration(&cli.global, command),
         Some(Command::Demo(args)) => match args.part {
             Some(part) => demo_part(part),
             None => super::demo::demo(&cli.global, args.fault, args.headless),
         },
         Some(Command::Doctor { output }) => with_config(&cli.global, USAGE_OF_A_CHECK, |config, sandbox| {
-            let (text, code) = super::doctor::doctor(&config, &sandbox, output == Form::Json);
+            let config = Arc::new(config);
+            let runtime = runtime()?;
+            let model = runtime.block_on(crate::watch::survey::survey(&config, SURVEY));
+            runtime.shutdown_timeout(SHUTDOWN);
+            let (text, code) = super::doctor::doctor(&config, &model, &sandbox, output == Form::Json);
             say(text.as_bytes())?;
             Ok(code)
         }),
         Some(Command::Status(args)) => status(&cli.global, &args),
+        Some(Command::Check(args)) => with_config(&cli.global, USAGE_OF_A_CHECK, |config, _| {
+            let runtime = runtime()?;
+            let code = runtime.block_on(super::check::run(Arc::new(config), &args));
+            runtime.shutdown_timeout(SHUTDOWN);
+            code
+        }),
+        Some(Command::Report(args)) => with_config(&cli.global, BAD_CONFIG, |config, _| {
+            let runtime = runtime()?;
+            let code = runtime.block_on(super::report::run(&config, &args));
+            runtime.shutdown_timeout(SHUTDOWN);
+            code
+        }),
         Some(Command::Record) => with_config(&cli.global, BAD_CONFIG, |config, _| record(config)),
         Some(Command::Tui) => tui(&cli.global),
         None if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() => tui(&cli.global),
@@ -119,15 +137,26 @@ fn configuration(global: &Global, command: ConfigCommand) -> color_eyre::Result<
     Ok(code)
 }
 
+/// How much less important than the screen the threads are that look at things.
+const LOOKING: i32 = 5;
+
 /// The runtime: two threads, for most of the time is spent waiting.
 pub(super) fn runtime() -> color_eyre::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(8)
+        // On Linux this is a thread's own: who looks goes after who answers keys, and after what is looked at. What they
+        // start inherits it.
+        .on_thread_start(|| {
+            rustix::process::nice(LOOKING).ok();
+        })
         .enable_all()
         .build()
         .wrap_err("the runtime could not be started")
 }
+
+/// How long `doctor` waits for what it looks at.
+const SURVEY: Duration = Duration::from_secs(8);
 
 /// How long threads that still wait for something are waited for at the end.
 const SHUTDOWN: Duration = Duration::from_millis(100);
@@ -199,6 +228,6 @@ pub(super) fn say(bytes: &[u8]) -> color_eyre::Result<u8> {
 }
 
 /// Writes a line to standard error, if that is still there.
-fn say_error(line: &str) {
+pub(super) fn say_error(line: &str) {
     writeln!(std::io::stderr(), "{line}").ok();
 }

@@ -10,6 +10,7 @@ pub mod text;
 use crate::app::model::Model;
 use crate::cli::args::StatusForm;
 use crate::domain::level::Level;
+use crate::triage::Finding;
 
 pub use readings::{Number, Row};
 pub use run::run;
@@ -42,6 +43,7 @@ pub fn summary(model: &Model) -> String {
             1 => format!("{}: {}", worst.site, worst.title),
             n => format!("{}: {} (and {} more)", worst.site, worst.title, n - 1),
         },
+        _ if model.no_entry => "an application runs here that this user may not look into".to_owned(),
         (_, Level::Unknown) => match model.sites.iter().find(|s| s.health.fresh().is_none()) {
             Some(site) => format!("{}: no answer yet", site.id),
             None => "not everything was seen yet".to_owned(),
@@ -51,12 +53,51 @@ pub fn summary(model: &Model) -> String {
     }
 }
 
+/// The name of a view of everything.
+pub const WHOLE: &str = "MIDWATCH";
+
+/// What is printed: everything, or one part of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View<'a> {
+    /// The model it is taken from.
+    pub model: &'a Model,
+    /// What it is about: `MIDWATCH`, `DATABASE`.
+    pub name: String,
+    /// How bad it is.
+    pub level: Level,
+    /// In one line.
+    pub summary: String,
+    /// What is wrong.
+    pub findings: Vec<&'a Finding>,
+    /// Every number.
+    pub rows: Vec<Row>,
+}
+
+impl<'a> View<'a> {
+    /// Of everything.
+    pub fn whole(model: &'a Model) -> Self {
+        Self {
+            model,
+            name: WHOLE.to_owned(),
+            level: level(model),
+            summary: summary(model),
+            findings: model.findings.iter().collect(),
+            rows: readings::rows(model),
+        }
+    }
+
+    /// In one of its forms, ending with a newline.
+    pub fn print(&self, form: StatusForm) -> String {
+        match form {
+            StatusForm::Text => text::render(self),
+            StatusForm::Json => json::render(self),
+            StatusForm::Nagios => nagios::render(self),
+            StatusForm::Prom => prom::render(self),
+        }
+    }
+}
+
 /// The report in one of its forms, ending with a newline.
 pub fn render(model: &Model, form: StatusForm) -> String {
-    match form {
-        StatusForm::Text => text::render(model),
-        StatusForm::Json => json::render(model),
-        StatusForm::Nagios => nagios::render(model),
-        StatusForm::Prom => prom::render(model),
-    }
+    View::whole(model).print(form)
 }

@@ -6,6 +6,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::backups::BackupFile;
+use super::logs::{LogFile, TriggerFile};
+use super::service::ServiceFile;
 use super::{AppKind, ColorChoice};
 use crate::triage::Thresholds;
 
@@ -29,6 +32,10 @@ pub struct ConfigFile {
     /// When a number is a warning, when critical.
     #[serde(default)]
     pub thresholds: Thresholds,
+    /// What to be told of when it is in the logs, or isn't.
+    #[serde(default)]
+    #[schemars(with = "Vec<TriggerFile>")]
+    pub triggers: Vec<Spanned<TriggerFile>>,
     /// How it looks.
     #[serde(default)]
     pub look: LookFile,
@@ -84,6 +91,24 @@ pub struct SiteFile {
     pub broker: Option<SecretFile>,
     /// The broker's queues.
     pub queues: Option<Vec<String>>,
+    /// Its logs, besides those that were found.
+    #[serde(default)]
+    #[schemars(with = "Vec<LogFile>")]
+    pub logs: Vec<Spanned<LogFile>>,
+    /// Its services by name, where they are not found by themselves.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, ServiceFile>")]
+    pub services: BTreeMap<String, Spanned<ServiceFile>>,
+    /// Access logs of this site, in the format of nginx, gunicorn, haproxy or Caddy; the usual ones are found by themselves.
+    pub access_logs: Option<Vec<String>>,
+    /// The file the served certificate is loaded from (PEM), to see when a renewed one was not loaded; nginx' own
+    /// configuration is read without being told.
+    pub certificate_file: Option<String>,
+    /// Its data directory: uploads, secret, generated files.
+    pub data_dir: Option<String>,
+    /// Places where its backups lie: `[[sites.NAME.backups]]`.
+    #[serde(default)]
+    pub backups: Vec<BackupFile>,
     /// A practice site: labelled so on every screen.
     pub practice: Option<bool>,
 }
@@ -141,6 +166,18 @@ pub struct PaceFile {
     /// Redis (default 5s).
     #[schemars(with = "Option<String>")]
     pub redis: Option<Spanned<String>>,
+    /// Services (default 5s).
+    #[schemars(with = "Option<String>")]
+    pub services: Option<Spanned<String>>,
+    /// Logs and access logs (default 2s).
+    #[schemars(with = "Option<String>")]
+    pub logs: Option<Spanned<String>>,
+    /// Backups, and the application on disk (default 60s).
+    #[schemars(with = "Option<String>")]
+    pub backups: Option<Spanned<String>>,
+    /// Changes, schedule and people (default 30s).
+    #[schemars(with = "Option<String>")]
+    pub changes: Option<Spanned<String>>,
     /// How long an unanswered request is waited for (default 35s: gunicorn gives up at 30).
     #[schemars(with = "Option<String>")]
     pub hang: Option<Spanned<String>>,

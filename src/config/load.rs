@@ -103,6 +103,13 @@ pub fn load(request: &Request, around: &Surroundings) -> Result<Config, ConfigEr
             return Err(ConfigError::Mistakes { path: source.path, text, mistakes: source.mistakes });
         }
     }
+    if discovering {
+        let jobs = crate::discovery::backups::Jobs::find(around);
+        for site in &mut config.sites {
+            site.backups = crate::discovery::backups::places(around, site, &jobs);
+            config.trail.extend(crate::discovery::backups::trail(site));
+        }
+    }
     let state_dir = request
         .state_dir
         .clone()
@@ -268,6 +275,21 @@ fn overlay(config: &mut Config, file: ConfigFile, source: &mut Source, around: &
         let entry: SiteFile = entry.into_inner();
         site::overlay(config, &name, entry, span, source, around);
     }
+    for written in file.triggers {
+        let span = written.span();
+        let Some((of, trigger)) = super::logs::trigger(written, source) else { continue };
+        if let Some(of) = of.as_ref().filter(|of| !config.sites.iter().any(|site| site.id.0 == **of)) {
+            source.mistake(
+                span,
+                format!("is about a site {} that there is not", crate::domain::text::plain(of, 60)),
+                None,
+            );
+        }
+        for site in config.sites.iter_mut().filter(|site| of.as_ref().is_none_or(|of| site.id.0 == *of)) {
+            site.triggers.retain(|known| known.name != trigger.name);
+            site.triggers.push(trigger.clone());
+        }
+    }
 }
 
 /// Key by key: what this file doesn't name stays as it is.
@@ -277,10 +299,12 @@ fn thresholds(thresholds: &mut Thresholds, source: &mut Source) {
         .and_then(|mut file| file.remove("thresholds"))
         .and_then(|table| table.try_into().ok());
     let (Some(written), Ok(mut merged)) = (written, toml::Table::try_from(&*thresholds)) else { return };
+    let usual = toml::Table::try_from(Thresholds::default()).unwrap_or_default();
     for (key, value) in written {
         #[expect(clippy::cast_precision_loss, reason = "only compared with 0 and 1")]
         let number = value.as_float().or_else(|| value.as_integer().map(|n| n as f64));
-        let share = !["_s", "_ms", "_hours", "_days"].iter().any(|unit| key.ends_with(unit));
+        // A limit that is a share has one by default.
+        let share = usual.get(&key).and_then(toml::Value::as_float).is_some_and(|usual| (0.0..=1.0).contains(&usual));
         let most = if share { 1.0 } else { f64::MAX };
         if !number.is_some_and(|n| (0.0..=most).contains(&n)) {
             let what = if share { "must be a share from 0.0 to 1.0" } else { "must be 0 or more" };
@@ -316,10 +340,14 @@ fn pace(pace: &mut PaceConfig, file: &PaceFile, source: &mut Source) {
     set(&mut pace.host, &file.host, second);
     set(&mut pace.database, &file.database, second);
     set(&mut pace.redis, &file.redis, second);
+    set(&mut pace.services, &file.services, second);
+    set(&mut pace.logs, &file.logs, second);
+    set(&mut pace.backups, &file.backups, second);
+    set(&mut pace.changes, &file.changes, second);
     set(&mut pace.hang, &file.hang, second * 2);
 }
 
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let span: jiff::SignedDuration = text.parse().ok()?;
     Duration::try_from(span).ok()
 }

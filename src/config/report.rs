@@ -83,9 +83,29 @@ const OPEN: &[&str] = &[
     "metrics_user",
     "queues",
     "practice",
+    "path",
+    "unit",
+    "role",
+    "user",
+    "compose",
+    "supervisor",
+    "socket",
+    "ignore",
+    "user_unit",
+    "container",
+    "socket",
+    "name",
+    "absent_for",
+    "rate",
+    "within",
+    "level",
     "health",
     "metrics",
     "host",
+    "services",
+    "logs",
+    "backups",
+    "changes",
     "hang",
     "theme",
     "color",
@@ -97,7 +117,7 @@ const OPEN: &[&str] = &[
 const HIDDEN: &[&str] = &["metrics_password", "database_password", "database", "redis", "broker"];
 
 /// How the names of thresholds end; their values are numbers.
-const UNITS: &[&str] = &["_warning", "_critical", "_hours", "_s", "_ms", "_days"];
+const UNITS: &[&str] = &["_warning", "_critical", "_hours", "_s", "_ms", "_days", "_count", "_mb"];
 
 /// `text` with everything masked that may be a secret: only section headers, and values behind keys that hold none,
 /// stay as they are. Its length in bytes is kept, so that spans still fit.

@@ -59,29 +59,18 @@ fn bare(id: &SiteId, file: &SiteFile, source: &mut Source, span: Range<usize>) -
     };
     // A wrong one is told when the table is laid over, together with the table's other mistakes.
     let url = Url::parse(written.get_ref()).or_else(|_| Url::parse("http://localhost")).ok()?;
-    let unset = |what: &str| format!("{what} is not configured for this site");
-    Some(SiteConfig {
-        id: id.clone(),
-        title: id.0.clone(),
-        app: file.app.unwrap_or(AppKind::Web),
-        version: None,
-        url,
-        direct: None,
-        health_path: "/healthcheck/".to_owned(),
-        metrics: Err(unset("a metrics page")),
-        database: Err(unset("a database")),
-        redis: Err(unset("Redis")),
-        broker: Err(unset("a broker")),
-        data_dir: None,
-        source: None,
-        practice: false,
-    })
+    Some(SiteConfig::bare(id.clone(), file.app.unwrap_or(AppKind::Web), url))
 }
 
 fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Surroundings, trail: &mut Vec<Trace>) {
     site.title = file.title.map_or_else(|| std::mem::take(&mut site.title), |title| plain(&title, 80));
     site.app = file.app.unwrap_or(site.app);
+    super::service::overlay(&mut site.services, file.services, source, around);
+    site.access_logs.extend(file.access_logs.iter().flatten().map(|path| around.cwd.join(path)));
+    site.certificate_file = file.certificate_file.map(|path| around.cwd.join(path)).or(site.certificate_file.take());
     site.practice = file.practice.unwrap_or(site.practice);
+    site.data_dir = file.data_dir.map(|dir| around.cwd.join(dir)).or_else(|| site.data_dir.take());
+    site.backups.lay(file.backups, source, around);
     site.url = file.url.as_ref().and_then(|u| url(u, source)).unwrap_or_else(|| site.url.clone());
     site.direct = file.direct.as_ref().and_then(|u| url(u, source)).or_else(|| site.direct.take());
     if let Some(path) = file.health_path {
@@ -140,6 +129,10 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     if let Some(url) = file.broker.as_ref().and_then(|b| secret_of(b, "broker")) {
         site.broker = broker_at(url.expose_secret(), site.app);
     }
+    for log in super::logs::logs(file.logs, source) {
+        site.logs.retain(|known| known.place != log.place);
+        site.logs.push(log);
+    }
     if let (Some(queues), Ok(broker)) = (file.queues, &mut site.broker) {
         broker.queues = queues;
     }
@@ -194,7 +187,8 @@ fn database(written: &Spanned<String>, password: Option<SecretString>, source: &
     })
 }
 
-fn decoded(text: &str) -> String {
+/// Text of a URL with its `%XX` read.
+pub fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

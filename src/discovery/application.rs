@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{Candidate, Settings};
+use crate::config::backups::BackupsConfig;
 use crate::config::{
     AppKind, BrokerConfig, DatabaseConfig, Found, MetricsConfig, RedisConfig, SiteConfig, Trace, without_login,
 };
@@ -69,7 +70,18 @@ pub(super) fn describe(
         redis,
         broker,
         data_dir: Some(data_dir),
+        logs: Vec::new(),
+        triggers: Vec::new(),
+        access_logs: Vec::new(),
+        certificate_file: None,
+        mail_host: settings.some("mail", "host"),
+        backups: BackupsConfig {
+            secret_in_config: Some(settings.some("django", "secret").is_some()),
+            code: vec![candidate.cwd.clone()],
+            ..BackupsConfig::default()
+        },
         source: settings.files().last().cloned(),
+        services: Vec::new(),
         practice: false,
     })
 }

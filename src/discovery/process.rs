@@ -45,13 +45,15 @@ pub(super) fn applications(around: &Surroundings, trail: &mut Vec<Trace>) -> Vec
     tell_refused(&out, around, trail);
     let hidden: Vec<&Process> = out.iter().filter(|p| p.inside.is_none()).collect();
     if let Some(first) = hidden.first() {
+        let of = |app: AppKind| match hidden.iter().filter(|p| p.app == app).count() {
+            0 => None,
+            1 => Some(format!("1 process of {}", name(app))),
+            n => Some(format!("{n} processes of {}", name(app))),
+        };
+        let which: Vec<String> = [AppKind::Pretix, AppKind::Pretalx, AppKind::Web].into_iter().filter_map(of).collect();
         let why = format!(
-            "{} of another user (the first is pid {}) can't be looked into; as root, or as the application's user, the configuration would be found",
-            crate::domain::text::count(
-                u64::try_from(hidden.len()).unwrap_or(0),
-                &format!("{} process", name(first.app))
-            )
-            .replace("processs", "processes"),
+            "{} (the first is pid {}) can't be looked into by this user; as root, or as the application's user, the configuration would be found",
+            which.join(" and "),
             first.pid
         );
         trail.push(Trace { what: "processes".to_owned(), outcome: Found::Broken(why) });
@@ -141,6 +143,29 @@ fn application(words: &[String]) -> Option<AppKind> {
 }
 
 impl Process {
+    /// Its id.
+    pub(super) const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Whether it runs this application.
+    pub(super) fn is_of(&self, app: AppKind) -> bool {
+        self.app == app
+    }
+
+    /// Whether it can be looked into.
+    pub(super) const fn is_known(&self) -> bool {
+        self.inside.is_some()
+    }
+
+    /// What of its environment configures the application.
+    pub(super) fn own_env(&self) -> BTreeMap<String, String> {
+        let prefix = format!("{}_", name(self.app).to_uppercase());
+        let env = self.inside.iter().flat_map(|inside| inside.env.iter());
+        let ours = env.filter(|(k, _)| k.strip_prefix("FILE__").unwrap_or(k).starts_with(&prefix));
+        ours.map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+
     /// The configuration files it reads, and whether it was told which; never one that it may not read itself.
     fn files(&self, around: &Surroundings) -> Option<(Vec<PathBuf>, bool)> {
         let inside = self.inside.as_ref()?;
@@ -208,6 +233,16 @@ impl Process {
         }
         candidate.direct = candidate.direct.take().or_else(|| self.bind());
         candidate.version = candidate.version.take().or_else(|| self.version(around));
+    }
+
+    /// The words of its command line.
+    pub(super) fn words(&self) -> &[String] {
+        &self.words
+    }
+
+    /// Its working directory, where that can be seen.
+    pub(super) fn cwd(&self) -> Option<&Path> {
+        self.inside.as_ref().map(|inside| inside.cwd.as_path())
     }
 
     /// The first address gunicorn was told to listen on that can be asked over TCP.

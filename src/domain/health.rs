@@ -59,6 +59,10 @@ pub struct HealthCheck {
     pub url: String,
     /// The certificate, where the URL is https and a handshake came that far.
     pub tls: Option<Certificate>,
+    /// How far the server's clock is ahead of this host's, in milliseconds, by the `Date` of its answer (whole seconds:
+    /// less than 1.5 s counts as 0); `None` where it sent none, or an answer that was kept somewhere.
+    #[serde(default)]
+    pub clock_offset_ms: Option<i64>,
 }
 
 /// The certificate a server presented.
@@ -72,4 +76,18 @@ pub struct Certificate {
     pub issuer: String,
     /// Why this host does not trust it (expired, unknown issuer, other name, …); `None` if it does.
     pub distrust: Option<String>,
+    /// The file this one should have been loaded from, where it holds another one or can't be read.
+    #[serde(default)]
+    pub on_disk: Option<OnDisk>,
+}
+
+/// A certificate's file that does not hold what is served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnDisk {
+    /// Its path.
+    pub path: String,
+    /// Whose configuration names it: `nginx`, `haproxy`, `midwatch.toml`.
+    pub by: String,
+    /// The end of the validity of what it holds, if that is newer than what is served; or why it can't be read.
+    pub newer_until: Result<Option<Timestamp>, String>,
 }

@@ -17,6 +17,9 @@ const LATE_STEPS: i64 = 6;
 /// Points kept per series in memory: three hours.
 pub const POINTS: usize = 1080;
 
+/// Queues of a site that have a series of their own.
+pub const QUEUES: usize = 16;
+
 /// The name of a series: `health`, `requests`, `errors`, `queue`, `disk:/var`, …
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -39,12 +42,20 @@ pub mod names {
     pub const REQUESTS: &str = "requests";
     /// Share of requests answered 5xx.
     pub const ERRORS: &str = "errors";
+    /// Requests per second, as the access log has them.
+    pub const LOGGED: &str = "logged";
+    /// Share of requests answered 5xx, as the access log has them.
+    pub const LOGGED_ERRORS: &str = "logged-errors";
     /// Tasks per second.
     pub const TASKS: &str = "tasks";
     /// Share of tasks that ended in an unforeseen error.
     pub const TASK_ERRORS: &str = "task-errors";
     /// Tasks waiting.
     pub const QUEUE: &str = "queue";
+    /// Followed by a queue's name: tasks waiting in it.
+    pub const QUEUE_OF: &str = "queue:";
+    /// Workers connected to the broker.
+    pub const WORKERS: &str = "workers";
     /// Sessions in the database.
     pub const SESSIONS: &str = "sessions";
     /// Sessions waiting for a lock.
@@ -122,6 +133,16 @@ impl Series {
         self.points = all.split_off(surplus);
     }
 
+    /// Puts points (ascending) where there are none yet: what somebody else wrote down while nobody watched.
+    pub fn fill(&mut self, known: impl IntoIterator<Item = Point>) {
+        let mut all: BTreeMap<i64, f32> =
+            known.into_iter().filter(|p| p.value.is_finite()).map(|p| (p.step, p.value)).collect();
+        // What was watched is right.
+        all.extend(self.points.iter().map(|p| (p.step, p.value)));
+        let surplus = all.len().saturating_sub(POINTS);
+        self.points = all.into_iter().skip(surplus).map(|(step, value)| Point { step, value }).collect();
+    }
+
     /// The points, oldest first.
     pub fn points(&self) -> impl DoubleEndedIterator<Item = &Point> + ExactSizeIterator {
         self.points.iter()
@@ -161,6 +182,33 @@ impl Series {
 /// All series of one scope.
 pub type History = BTreeMap<SeriesKey, Series>;
 
+/// What an observation tells of the time before it: oldest first, for [`Series::fill`].
+pub fn earlier(what: &Observation) -> Vec<(SeriesKey, Vec<Point>)> {
+    match what {
+        Observation::Access(seen) => match &**seen {
+            Seen::Value(access) if !access.past.is_empty() => vec![
+                (SeriesKey::new(names::LOGGED), access.past.requests.clone()),
+                (SeriesKey::new(names::LOGGED_ERRORS), access.past.errors.clone()),
+            ],
+            Seen::Value(_) | Seen::Failed(_) | Seen::Unseen(_) | Seen::Asking => Vec::new(),
+        },
+        Observation::Health(_)
+        | Observation::Direct(_)
+        | Observation::Traffic(_)
+        | Observation::Database(_)
+        | Observation::Redis(_)
+        | Observation::Host(_)
+        | Observation::Services(_)
+        | Observation::Logs(_)
+        | Observation::Backups(_)
+        | Observation::App(_)
+        | Observation::Changes(_)
+        | Observation::Schedule(_)
+        | Observation::Updates(_)
+        | Observation::People(_) => Vec::new(),
+    }
+}
+
 /// The points an observation adds to its scope's history.
 #[expect(clippy::cast_precision_loss, reason = "a strip needs no more than 24 bits")]
 pub fn points(what: &Observation) -> Vec<(SeriesKey, f64)> {
@@ -182,12 +230,22 @@ pub fn points(what: &Observation) -> Vec<(SeriesKey, f64)> {
             add(names::TASK_ERRORS, traffic.task_rate().and(traffic.task_error_share()));
             add(names::QUEUE, traffic.waiting().map(|n| n as f64));
         }
-        Observation::Database(Seen::Value(db)) => {
-            add(names::SESSIONS, db.sessions.map(f64::from));
-            add(names::LOCKS, db.waiting.map(f64::from));
+        Observation::Database(seen) => {
+            if let Seen::Value(db) = &**seen {
+                add(names::SESSIONS, db.sessions.map(f64::from));
+                add(names::LOCKS, db.waiting.map(f64::from));
+            }
         }
-        Observation::Redis(Seen::Value(redis)) => {
-            add(names::QUEUE, redis.broker.as_ref().map(|b| b.waiting() as f64));
+        Observation::Redis(seen) => {
+            if let Seen::Value(redis) = &**seen
+                && let Some(broker) = &redis.broker
+            {
+                add(names::QUEUE, Some(broker.waiting() as f64));
+                add(names::WORKERS, broker.consumers.map(f64::from));
+                for queue in broker.queues.iter().take(QUEUES) {
+                    add(&[names::QUEUE_OF, &queue.name].concat(), Some(queue.waiting as f64));
+                }
+            }
         }
         Observation::Host(seen) => {
             if let Seen::Value(host) = &**seen {
@@ -205,11 +263,23 @@ pub fn points(what: &Observation) -> Vec<(SeriesKey, f64)> {
                 }
             }
         }
+        Observation::Access(seen) => {
+            if let Seen::Value(access) = &**seen {
+                add(names::LOGGED, access.traffic.request_rate());
+                add(names::LOGGED_ERRORS, access.traffic.request_rate().and(access.traffic.error_share()));
+            }
+        }
         Observation::Health(_)
         | Observation::Direct(_)
         | Observation::Traffic(_)
-        | Observation::Database(_)
-        | Observation::Redis(_) => {}
+        | Observation::Services(_)
+        | Observation::Logs(_)
+        | Observation::Backups(_)
+        | Observation::App(_)
+        | Observation::Changes(_)
+        | Observation::Schedule(_)
+        | Observation::Updates(_)
+        | Observation::People(_) => {}
     }
     out
 }

@@ -1,4 +1,9 @@
-//! What is seen of a machine: CPU, memory, disks and their inodes, pressure, network, the top processes.
+//! What is seen of a machine: CPU, memory, disks and their inodes, pressure, network, the top processes; and, seldom, what
+//! takes longer to look at: deleted files that are still open, kills for want of memory, names, the clock.
+
+mod depth;
+
+pub use self::depth::{Clock, DeletedFile, Depth, Lookup, OomKill, OomKills};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +30,18 @@ pub struct HostReading {
     pub oom_kills: Option<u64>,
     /// Pressure stall information, where the kernel has it.
     pub pressure: Option<Pressure>,
+    /// Seconds until no memory is available at the pace of the last hour; `None`: it isn't running out.
+    #[serde(default)]
+    pub memory_gone_in_s: Option<u64>,
+    /// Sockets that listen on TCP, at most [`LISTENERS`].
+    #[serde(default)]
+    pub listeners: Vec<Listener>,
+    /// Share of the TCP segments sent in the last minute that had to be sent again; `None` while too few were sent.
+    #[serde(default)]
+    pub retransmitted: Option<f64>,
+    /// What is looked at seldom; `None` until it was.
+    #[serde(default)]
+    pub depth: Option<Depth>,
     /// Every real file system.
     pub disks: Vec<Disk>,
     /// Every interface but loopback.
@@ -40,6 +57,9 @@ pub struct HostReading {
     pub unseen: Vec<String>,
 }
 
+/// Most listening sockets of a reading.
+pub const LISTENERS: usize = 128;
+
 /// Share of the last 10 s in which at least one task (`some`) waited, 0.0 to 1.0 (`/proc/pressure`).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Pressure {
@@ -49,6 +69,52 @@ pub struct Pressure {
     pub memory: f64,
     /// For a disk.
     pub io: f64,
+    /// The same over the last minute, and how long all tasks waited at once.
+    #[serde(default)]
+    pub minute: Minute,
+}
+
+/// Pressure over the last minute: what lasts. `full`: nothing at all got on meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Minute {
+    /// At least one task waited for a CPU.
+    pub cpu: f64,
+    /// At least one waited for memory.
+    pub memory: f64,
+    /// All waited for memory.
+    pub memory_full: f64,
+    /// At least one waited for a disk.
+    pub io: f64,
+    /// All waited for a disk.
+    pub io_full: f64,
+    /// At least one task waited for a CPU, over the last five minutes.
+    pub cpu_5: f64,
+    /// All waited for a disk, over the last five minutes.
+    pub io_full_5: f64,
+}
+
+/// A socket that listens on TCP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Its address: `127.0.0.1`, `0.0.0.0`, `::`.
+    pub address: String,
+    /// Its port.
+    pub port: u16,
+    /// Connections that wait to be accepted.
+    pub waiting: u32,
+    /// For how many seconds at least one has waited at every look; 0: at this one only, or none.
+    pub waiting_s: u32,
+    /// The process that listens, where it can be seen: `1234 gunicorn`.
+    pub process: Option<String>,
+    /// Whether that process is stopped (SIGSTOP, a debugger).
+    pub stopped: bool,
+}
+
+impl Listener {
+    /// Whether everybody who reaches the host reaches it.
+    pub fn is_open(&self) -> bool {
+        matches!(self.address.as_str(), "0.0.0.0" | "::")
+    }
 }
 
 /// One file system.
@@ -60,6 +126,9 @@ pub struct Disk {
     pub device: String,
     /// Its kind: `ext4`, `xfs`, `nfs4`, …
     pub kind: String,
+    /// Why it is thought to have been made read-only by a fault: it was writable before, or should be.
+    #[serde(default)]
+    pub turned_read_only: Option<String>,
     /// Its space, or why that could not be had (`statvfs` did not answer for N s).
     pub space: Result<DiskSpace, String>,
 }
@@ -79,6 +148,9 @@ pub struct DiskSpace {
     pub read_only: bool,
     /// Seconds until it is full at the pace of the last hour (at least 10 minutes of it seen); `None`: not filling.
     pub full_in_s: Option<u64>,
+    /// Seconds until its inodes are used up at that pace.
+    #[serde(default)]
+    pub inodes_full_in_s: Option<u64>,
 }
 
 impl DiskSpace {

@@ -65,11 +65,45 @@ pub enum SourceKind {
     Redis,
     /// The host.
     Host,
+    /// The services the site consists of.
+    Services,
+    /// Its logs.
+    Logs,
+    /// Its access logs.
+    Access,
+    /// Its backups.
+    Backups,
+    /// The application on disk and in the schema.
+    App,
+    /// What changed on the host.
+    Changes,
+    /// What runs by the clock on the host.
+    Schedule,
+    /// Pending updates of the host.
+    Updates,
+    /// Who else is on the host.
+    People,
 }
 
 impl SourceKind {
     /// Every kind, in the order of display.
-    pub const ALL: [Self; 6] = [Self::Health, Self::Direct, Self::Traffic, Self::Database, Self::Redis, Self::Host];
+    pub const ALL: [Self; 15] = [
+        Self::Health,
+        Self::Direct,
+        Self::Traffic,
+        Self::Access,
+        Self::Database,
+        Self::Redis,
+        Self::Services,
+        Self::Logs,
+        Self::Backups,
+        Self::App,
+        Self::Host,
+        Self::Changes,
+        Self::Schedule,
+        Self::Updates,
+        Self::People,
+    ];
 
     /// The name shown to people and used in JSON.
     pub const fn name(self) -> &'static str {
@@ -80,6 +114,15 @@ impl SourceKind {
             Self::Database => "database",
             Self::Redis => "redis",
             Self::Host => "host",
+            Self::Services => "services",
+            Self::Logs => "logs",
+            Self::Access => "access",
+            Self::Backups => "backups",
+            Self::App => "app",
+            Self::Changes => "changes",
+            Self::Schedule => "schedule",
+            Self::Updates => "updates",
+            Self::People => "people",
         }
     }
 }

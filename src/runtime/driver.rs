@@ -1,6 +1,6 @@
 //! The event loop: receive, update, carry out effects, maybe draw.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,18 +9,20 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::clock::{self, JumpWatch};
 use super::input::Input;
 use super::panic;
 use super::screen::{Report, Screen};
 use super::terminal::{Frame, Terminal};
-use crate::app::effect::Effect;
+use crate::app::effect::{Effect, Remark};
 use crate::app::event::Event;
 use crate::app::model::Model;
-use crate::app::update::update;
+use crate::app::record::looks;
+use crate::app::update::{released, update};
 use crate::domain::id::Scope;
+use crate::domain::record::ledger::Look;
 use crate::triage::Memory;
 
 /// Why the program ends.
@@ -57,6 +59,43 @@ pub struct Wires {
     pub poll_now: watch::Sender<u64>,
     /// What the rules remember, by scope, for who keeps it on disk.
     pub memories: watch::Sender<Memories>,
+    /// What the model says of every scope, for the incident record.
+    pub looks: watch::Sender<Looks>,
+    /// What the operator says to it.
+    pub remarks: mpsc::Sender<Remark>,
+    /// True while the program is stopped, or about to be: it polls nothing then, and others may.
+    pub away: watch::Sender<bool>,
+    /// The scopes this process polls.
+    pub polled: watch::Receiver<BTreeSet<Scope>>,
+}
+
+/// What the model says of every scope, for the incident record.
+pub type Looks = BTreeMap<Scope, Look>;
+
+/// How long pollers may take to stop before the program is.
+const AWAY_LIMIT: Duration = Duration::from_secs(1);
+
+/// What goes on while the screen is held still: the record is kept for everybody, not for this screen.
+#[derive(Debug, Default)]
+struct Behind(Option<Box<Model>>);
+
+impl Behind {
+    /// Takes in what the held model puts off.
+    fn take(&mut self, shown: &Model, event: &Event) {
+        if shown.paused.is_none() {
+            self.0 = None;
+            return;
+        }
+        let model = self.0.get_or_insert_with(|| Box::new(released(shown)));
+        if matches!(event, Event::Key(_) | Event::Paste(_) | Event::Resized(..)) {
+            return;
+        }
+        update(model, event.clone());
+    }
+
+    fn looks(&self, shown: &Model) -> Looks {
+        looks(self.0.as_deref().filter(|_| shown.paused.is_some()).unwrap_or(shown))
+    }
 }
 
 /// What the rules remember, by scope.
@@ -137,6 +176,7 @@ pub async fn screens(
     let mut jumps = JumpWatch::new();
     let mut dirty = true;
     let mut drawn_at = Instant::now().checked_sub(frame_time).unwrap_or_else(Instant::now);
+    let mut behind = Behind::default();
     let end = loop {
         let mut batch = Vec::new();
         let (mut urgent, mut ticked) = (false, false);
@@ -147,7 +187,10 @@ pub async fn screens(
                 None => batch.push(Event::Resumed),
             },
             report = reports.recv() => match report {
-                Some(Report::Resumed) => batch.push(Event::Resumed),
+                Some(Report::Resumed) => {
+                    wires.away.send_replace(false);
+                    batch.push(Event::Resumed);
+                }
                 Some(Report::Gone(error)) => {
                     tracing::info!(%error, "the terminal is gone");
                     break End::HungUp;
@@ -182,10 +225,21 @@ pub async fn screens(
         let mut leaving = false;
         for event in batch {
             dirty = true;
+            behind.take(&model, &event);
             for effect in update(Arc::make_mut(&mut model), event) {
                 match effect {
                     Effect::Quit => leaving = true,
-                    Effect::Suspend => screen.suspend(),
+                    Effect::Suspend => {
+                        // Whoever watches on must not wait for a program that is stopped.
+                        wires.away.send_replace(true);
+                        timeout(AWAY_LIMIT, wires.polled.wait_for(BTreeSet::is_empty)).await.ok();
+                        screen.suspend();
+                    }
+                    Effect::Note(remark) => {
+                        if let Err(error) = wires.remarks.try_send(remark) {
+                            update(Arc::make_mut(&mut model), Event::Noted(Some(format!("not noted: {error}"))));
+                        }
+                    }
                     Effect::Redraw => screen.clear(),
                     Effect::PollNow => wires.poll_now.send_modify(|n| *n = n.wrapping_add(1)),
                     Effect::Copy(text) => copy(&screen, &mut model, text),
@@ -201,6 +255,7 @@ pub async fn screens(
         }
         if ticked {
             remember(&wires.memories, &model);
+            wires.looks.send_replace(behind.looks(&model));
         }
         if dirty && (urgent || drawn_at.elapsed() >= frame_time) {
             screen.show(Arc::clone(&model));
@@ -208,6 +263,7 @@ pub async fn screens(
             dirty = false;
         }
     };
+    wires.looks.send_replace(behind.looks(&model));
     screen.leave(LEAVE_LIMIT).await;
     Ok(end)
 }
@@ -237,7 +293,10 @@ pub async fn headless(
         tokio::select! {
             biased;
             end = signals.next() => match end {
-                Some(end) => return Ok((end, model)),
+                Some(end) => {
+                    wires.looks.send_replace(looks(&model));
+                    return Ok((end, model));
+                }
                 None => continue,
             },
             event = wires.events.recv() => {
@@ -258,8 +317,10 @@ pub async fn headless(
         }
         if ticked {
             remember(&wires.memories, &model);
+            wires.looks.send_replace(looks(&model));
         }
         if !each(&model) {
+            wires.looks.send_replace(looks(&model));
             return Ok((End::Quit, model));
         }
     }

@@ -5,7 +5,7 @@ use crate::domain::database::{Blocker, Engine};
 use crate::domain::health::{Certificate, HealthState};
 use crate::domain::host::{Disk, DiskSpace};
 use crate::domain::reading::Seen;
-use crate::domain::redis::{Broker, WaitingQueue};
+use crate::domain::redis::{Broker, QUIET_S, RedisReading, RedisServer, WaitingQueue};
 use crate::domain::traffic::{Count, Queue, Route, Task, Window};
 
 const T0: Timestamp = Timestamp::from_millis(1_795_230_000_000);
@@ -32,38 +32,52 @@ fn failed<T>(why: &str) -> Reading<T> {
 
 fn answer(state: HealthState, status: Option<u16>) -> HealthCheck {
     let url = "https://tickets.example.org/healthcheck/".to_owned();
-    HealthCheck { state, status, latency_ms: 3.0, detail: state.word().to_owned(), url, tls: None }
+    HealthCheck {
+        state,
+        status,
+        latency_ms: 3.0,
+        detail: state.word().to_owned(),
+        url,
+        tls: None,
+        clock_offset_ms: None,
+    }
 }
 
 fn postgres() -> DatabaseReading {
     DatabaseReading {
-        engine: Engine::Postgresql,
-        version: "15.18".to_owned(),
-        latency_ms: 0.4,
         sessions: Some(8),
         usable_sessions: Some(57),
         waiting: Some(0),
-        read_only: false,
-        blockers: Vec::new(),
+        ..DatabaseReading::new(Engine::Postgresql, "15.18", 0.4)
     }
 }
 
 fn redis(broker: Broker) -> RedisReading {
     RedisReading {
         latency_ms: 0.2,
-        version: "7.0.15".to_owned(),
-        role: "master".to_owned(),
-        used_memory: Some(2_000_000),
-        max_memory: Some(0),
-        policy: Some("noeviction".to_owned()),
-        refuses_writes: None,
+        server: RedisServer {
+            version: "7.0.15".to_owned(),
+            role: "master".to_owned(),
+            used_memory: Some(2_000_000),
+            max_memory: Some(0),
+            policy: Some("noeviction".to_owned()),
+            ..RedisServer::default()
+        },
         broker: Some(broker),
+        ..RedisReading::default()
     }
 }
 
 fn broker(waiting: u64, oldest: Option<u64>, consumers: u32, idle: Option<u64>) -> Broker {
     let queue = WaitingQueue { name: "checkout".to_owned(), waiting, oldest_at_least_s: oldest };
-    Broker { queues: vec![queue], unacked: Some(0), consumers: Some(consumers), consumer_idle_s: idle }
+    Broker {
+        queues: vec![queue],
+        unacked: Some(0),
+        consumers: Some(consumers),
+        consumer_idle_s: idle,
+        quiet: u32::from(idle.is_some_and(|idle| idle > QUIET_S)),
+        ..Broker::default()
+    }
 }
 
 impl World {
@@ -83,6 +97,13 @@ impl World {
 
     fn findings(&mut self) -> Vec<Finding> {
         let facts = SiteFacts {
+            access: &Reading::Never,
+            services: &Reading::Never,
+            logs: &Reading::Never,
+            backups: &Reading::Never,
+            on_disk: &Reading::Never,
+            app_name: "pretix",
+            practice: false,
             name: "tickets",
             health: &self.health,
             direct: &self.direct,
@@ -95,7 +116,7 @@ impl World {
             silent_after_ms: 45_000,
             now: self.now,
         };
-        site(&facts, &Thresholds::default(), &mut self.memory)
+        fold::fold(site(&facts, &Thresholds::default(), &mut self.memory), &[])
     }
 
     /// `rule[symptom,symptom]` of each finding, in order.
@@ -151,6 +172,7 @@ fn a_lock_names_its_root_and_since_when_its_transaction_runs() {
         state: "idle in transaction".to_owned(),
         transaction_s: 60.0,
         blocks: 6,
+        ..Blocker::default()
     };
     w.database = fresh(DatabaseReading { waiting: Some(6), blockers: vec![root], ..postgres() });
     assert_eq!(w.rules(), ["database-lock[web-hangs]"]);
@@ -169,6 +191,7 @@ fn a_cause_is_as_bad_as_the_worst_that_follows_from_it() {
         state: "idle in transaction".to_owned(),
         transaction_s: 6.0,
         blocks: 1,
+        ..Blocker::default()
     };
     w.database = fresh(DatabaseReading { waiting: Some(1), blockers: vec![root], ..postgres() });
     assert_eq!(w.rules(), ["database-lock[web-hangs]"]);
@@ -243,6 +266,7 @@ fn certificates_warn_in_time_and_say_why_they_are_not_trusted() {
             subject: "tickets.example.org".to_owned(),
             issuer: "R11".to_owned(),
             distrust: distrust.map(str::to_owned),
+            on_disk: None,
         };
         fresh(HealthCheck { tls: Some(certificate), ..answer(HealthState::Ok, Some(200)) })
     };
@@ -307,6 +331,13 @@ fn the_errors_of_an_outage_are_not_told_again_when_it_is_over() {
 fn readings_that_nobody_renews_are_not_fine_but_unknown() {
     let w = World::healthy();
     let facts = |heard| SiteFacts {
+        access: &Reading::Never,
+        services: &Reading::Never,
+        logs: &Reading::Never,
+        backups: &Reading::Never,
+        on_disk: &Reading::Never,
+        app_name: "pretix",
+        practice: false,
         name: "tickets",
         health: &w.health,
         direct: &w.direct,
@@ -335,15 +366,33 @@ fn a_number_that_cannot_be_had_is_unknown_not_critical() {
 fn host_with(disks: Vec<Disk>) -> Vec<Finding> {
     let reading =
         fresh(HostReading { memory_total: 8 << 30, memory_available: 4 << 30, disks, ..HostReading::default() });
-    host(
-        &HostFacts { name: "web1", reading: &reading, heard: Some(T0), silent_after_ms: 45_000, now: T0 },
+    let found = host(
+        &HostFacts {
+            name: "web1",
+            reading: &reading,
+            changes: &Reading::Never,
+            schedule: &Reading::Never,
+            units: &Reading::Never,
+            updates: &Reading::Never,
+            people: &Reading::Never,
+            heard: Some(T0),
+            silent_after_ms: 45_000,
+            now: T0,
+        },
         &Thresholds::default(),
         &mut Memory::default(),
-    )
+    );
+    fold::fold(found, &["web1"])
 }
 
 fn disk(space: Result<DiskSpace, String>) -> Disk {
-    Disk { mount: "/var".to_owned(), device: "/dev/vda1".to_owned(), kind: "ext4".to_owned(), space }
+    Disk {
+        mount: "/var".to_owned(),
+        device: "/dev/vda1".to_owned(),
+        kind: "ext4".to_owned(),
+        turned_read_only: None,
+        space,
+    }
 }
 
 const SPACE: DiskSpace = DiskSpace {
@@ -353,6 +402,7 @@ const SPACE: DiskSpace = DiskSpace {
     inodes_available: 900_000,
     read_only: false,
     full_in_s: None,
+    inodes_full_in_s: None,
 };
 
 #[test]
@@ -384,4 +434,17 @@ fn asking_changes_no_reading() {
     let mut reading = fresh(1);
     reading.absorb(Seen::Asking, T0.plus_secs(9), 0);
     assert_eq!(reading, fresh(1));
+}
+
+#[test]
+fn every_edge_of_the_fold_names_rules_of_the_catalogue_and_every_rule_says_what_it_means() {
+    let ids: Vec<&str> = super::rules().map(|r| r.id).collect();
+    for (at, rule) in super::rules().enumerate() {
+        assert!(!ids.iter().take(at).any(|id| *id == rule.id), "{} twice", rule.id);
+        assert!(rule.meaning.ends_with('.') && rule.mend.ends_with('.'), "{}", rule.id);
+        assert!(rule.danger.is_empty() || rule.danger.ends_with('.'), "{}", rule.id);
+        assert!(!rule.reads.is_empty(), "{}", rule.id);
+        let limits = serde_json::to_value(Thresholds::default()).unwrap();
+        assert!(rule.thresholds.iter().all(|t| limits.get(t).is_some()), "{}: {:?}", rule.id, rule.thresholds);
+    }
 }

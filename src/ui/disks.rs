@@ -23,6 +23,11 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
+    /// Until the first of space and inodes is used up.
+    fn full_in_s(&self) -> Option<u64> {
+        [self.space.full_in_s, self.space.inodes_full_in_s].into_iter().flatten().min()
+    }
+
     /// The fuller of space and inodes.
     fn fullness(&self) -> f64 {
         self.space.used_share().max(self.space.inodes_used_share().unwrap_or(0.0))
@@ -64,7 +69,7 @@ fn grid<'a>() -> [Column<Row<'a>>; 8] {
             Some(share) => piece(grade(share, Role::Text), format::share(share)),
             None => piece(Role::Muted, format::NONE),
         }),
-        column("full in", (7, 8), Align::Right, 3, |r| match r.space.full_in_s {
+        column("full in", (7, 8), Align::Right, 3, |r| match r.full_in_s() {
             Some(secs) => {
                 let role = if secs < SOON_S { Role::Warning } else { Role::Text };
                 piece(role, format::span(secs))

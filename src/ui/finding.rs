@@ -2,13 +2,13 @@
 
 use ratatui::layout::Rect;
 
-use super::canvas::{Canvas, piece, split_left, split_top};
+use super::canvas::{Canvas, columns, piece, split_left, split_top};
 use super::clock::Clock;
 use super::findings::{level, since};
 use super::format;
 use super::theme::Role;
 use crate::app::model::Model;
-use crate::triage::Finding;
+use crate::triage::{Finding, SinceSource, rule};
 
 /// Draws the finding with this identity.
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, id: &str, clock: &Clock) {
@@ -26,7 +26,45 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, id: &str,
     let rest = below(rest, used.saturating_add(1));
     let used = canvas.paragraph(rest, &finding.evidence, Role::Text);
     let rest = below(rest, used.saturating_add(u16::from(used > 0)));
+    // What to do goes before what is only more of the same: on a small terminal the rest may not fit.
+    let rest = advice(canvas, rest, finding);
+    let rest = details(canvas, rest, finding);
     symptoms(canvas, rest, finding, clock);
+}
+
+/// The lines of evidence, as many as leave room for what follows; the rest of the area.
+fn details(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) -> Rect {
+    let keep = columns(finding.symptoms.len().min(4)) + 2;
+    let room = area.height.saturating_sub(keep).max(area.height.min(3));
+    let mut rest = area;
+    let lines = usize::from(room);
+    let all = finding.details.len();
+    let shown = if all > lines { lines.saturating_sub(1) } else { all };
+    for line in finding.details.iter().take(shown) {
+        let (row, after) = split_top(rest, 1);
+        canvas.put(row, line, Role::Muted);
+        rest = after;
+    }
+    if all > shown {
+        canvas.put(split_top(rest, 1).0, &format!("… {} more", format::plural(all - shown, "line")), Role::Muted);
+        rest = below(rest, 1);
+    }
+    if all > 0 { below(rest, 1) } else { rest }
+}
+
+/// What the catalogue says of the rule: what it means, what mends it, what makes it worse.
+fn advice(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) -> Rect {
+    let Some(rule) = rule(&finding.rule) else { return area };
+    let mut rest = area;
+    let parts = [("means", rule.meaning), ("mend", rule.mend), ("danger", rule.danger)];
+    for (name, text) in parts.into_iter().filter(|(_, text)| !text.is_empty()) {
+        let (label, body) = split_left(rest, 7, 1);
+        let role = if name == "danger" { Role::Warning } else { Role::Text };
+        canvas.put(label, name, Role::Muted);
+        let used = canvas.paragraph(body, text, role);
+        rest = below(rest, used);
+    }
+    below(rest, 1)
 }
 
 const fn below(area: Rect, rows: u16) -> Rect {
@@ -37,13 +75,23 @@ fn when(finding: &Finding, clock: &Clock) -> String {
     let at = clock.when(finding.since.at);
     let span = format::span(clock.now.secs_since(finding.since.at));
     let zone = clock.zone_name();
-    if finding.since.seen {
-        format!("since {at} {zone}, for {span}")
-    } else {
-        format!("already so when first looked at, {at} {zone}: for at least {span}")
+    match (finding.since.from, finding.since.seen) {
+        (SinceSource::Watched, true) => format!("since {at} {zone}, for {span}"),
+        (SinceSource::Watched, false) => format!("already so when first looked at, {at} {zone}: for at least {span}"),
+        (SinceSource::Source(_), true) => {
+            format!("since {at} {zone}, for {span}, as its {} tells", finding.since.word())
+        }
+        (SinceSource::Source(_), false) => {
+            format!("since {at} {zone} or before, for at least {span}, as its {} tells", finding.since.word())
+        }
+        (SinceSource::History, true) => format!("since {at} {zone}, for {span}, as the history on disk tells"),
+        (SinceSource::History, false) => {
+            format!("since {at} {zone} or before, for at least {span}, as the history on disk tells")
+        }
     }
 }
 
+/// What follows from it.
 fn symptoms(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding, clock: &Clock) {
     if finding.symptoms.is_empty() {
         return;

@@ -10,7 +10,7 @@ use super::grid::Window;
 use super::theme::Role;
 use crate::app::model::Model;
 use crate::app::view;
-use crate::triage::{Finding, Since};
+use crate::triage::{Finding, Since, SinceSource};
 
 /// The rows the findings would like to have.
 pub(super) fn wanted(model: &Model) -> u16 {
@@ -28,10 +28,15 @@ const fn height(depth: usize, finding: &Finding) -> usize {
 /// Since when, in words: `since 02:57:31 · 6m40s`, or what is known where the change itself was not seen.
 pub(super) fn since(since: Since, clock: &Clock, long: bool) -> String {
     let span = format::span(clock.now.secs_since(since.at));
+    // Where it is known from, unless it was watched.
+    let from = match since.from {
+        SinceSource::Watched => String::new(),
+        SinceSource::Source(_) | SinceSource::History => [" ", since.word()].concat(),
+    };
     match (since.seen, long) {
-        (true, true) => format!("since {} · {span}", clock.when(since.at)),
+        (true, true) => format!("since {}{from} · {span}", clock.when(since.at)),
         (true, false) => span,
-        (false, true) => format!("before {} · ≥ {span}", clock.when(since.at)),
+        (false, true) => format!("≥ {}{from} · {span}", clock.when(since.at)),
         (false, false) => ["≥ ", &span].concat(),
     }
 }
@@ -49,11 +54,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
     let height = if roomy { rows.len() } else { usize::from(area.height) };
     let window = Window::around(model.now_table.offset, selected, height, rows.len());
     let mut rest = area;
+    let several = model.sites.len() > 1;
     for (at, (depth, finding)) in rows.iter().enumerate().skip(window.first).take(window.len) {
         let last = rows.get(at + 1).is_none_or(|(next, _)| next < depth);
         let (row, below) = split_top(rest, 1);
         rest = below;
-        line(canvas, row, (*depth, last), finding, clock);
+        let acknowledged = model.timeline.acknowledged(&finding.id(), model.now).is_some();
+        line(canvas, row, (*depth, last), finding, clock, (several, acknowledged));
         if at == selected && rows.len() > 1 {
             canvas.paint(row, Role::Selected);
         }
@@ -79,17 +86,29 @@ pub(super) fn level(finding: &Finding) -> Piece {
     piece(glyphs::role(finding.level), text)
 }
 
-fn line(canvas: &mut Canvas<'_>, row: Rect, (depth, last): (usize, bool), finding: &Finding, clock: &Clock) {
+fn line(
+    canvas: &mut Canvas<'_>,
+    row: Rect,
+    (depth, last): (usize, bool),
+    finding: &Finding,
+    clock: &Clock,
+    (several, acknowledged): (bool, bool),
+) {
     let mut left = Vec::new();
     if depth > 0 {
         let branch = if last { "└ " } else { "├ " };
         left.push(piece(Role::Border, ["  ".repeat(depth).as_str(), branch].concat()));
     }
     let role = if depth == 0 { Role::Title } else { Role::Text };
-    left.extend([level(finding), piece(Role::Text, " "), piece(role, finding.title.clone())]);
+    left.extend([level(finding), piece(Role::Text, " ")]);
+    if several && depth == 0 {
+        left.push(piece(Role::Muted, [&finding.site, ": "].concat()));
+    }
+    left.push(piece(role, finding.title.clone()));
     // The title goes before the time of day: what is the matter must not be cut for it.
     let long = since(finding.since, clock, true);
     let fits = width_of(&left) + super::text::width(&long) < usize::from(row.width);
+    let long = if acknowledged { [&long, " · acked"].concat() } else { long };
     let right = [piece(Role::Muted, if depth == 0 && fits { long } else { since(finding.since, clock, false) })];
     let room = usize::from(row.width).saturating_sub(width_of(&left) + width_of(&right) + 4);
     if depth > 0 && !finding.evidence.is_empty() && room >= 12 {

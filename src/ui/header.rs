@@ -78,12 +78,20 @@ pub(super) fn title(screen: Screen) -> &'static str {
 }
 
 fn screens(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
-    let mut tabs = Vec::new();
-    for screen in Screen::ALL {
-        let label = model.keymap.label(Action::Show(screen));
-        let text = [" ", &label, if label.is_empty() { "" } else { " " }, title(screen), " "].concat();
-        tabs.push(piece(if screen == model.screen { Role::TabSelected } else { Role::Tab }, text));
-    }
+    let tabs = |brief: bool| -> Vec<Piece> {
+        let tab = |screen: Screen| {
+            let label = model.keymap.label(Action::Show(screen));
+            let named = screen == model.screen || !brief || label.is_empty();
+            let (gap, title) =
+                (if label.is_empty() || !named { "" } else { " " }, if named { title(screen) } else { "" });
+            let text = [" ", &label, gap, title, " "].concat();
+            piece(if screen == model.screen { Role::TabSelected } else { Role::Tab }, text)
+        };
+        Screen::ALL.into_iter().map(tab).collect()
+    };
+    // Where not all titles have room, the keys have, and the title of what is shown.
+    let whole = tabs(false);
+    let tabs = if width_of(&whole) > usize::from(area.width) { tabs(true) } else { whole };
     let table = model.table();
     let mut right = Vec::new();
     if !table.filter.is_empty() && !matches!(model.overlay, Overlay::Filter { .. }) {
@@ -122,12 +130,16 @@ pub(super) fn notes(model: &Model, clock: &Clock) -> Vec<String> {
     for storage in storages {
         let note = match storage {
             Storage::Starting | Storage::Poller => continue,
-            Storage::Reader { pid } => format!("read from midwatch {pid}"),
+            Storage::Reader { pid, trouble: None } => format!("read from midwatch {pid}"),
+            Storage::Reader { pid, trouble: Some(why) } => format!("midwatch {pid}, which polls, can't publish: {why}"),
             Storage::Memory(why) => format!("memory only: {why}"),
         };
         if !notes.contains(&note) {
             notes.push(note);
         }
+    }
+    if let Some(why) = model.timeline.trouble.as_ref().filter(|why| !notes.iter().any(|note| note.contains(*why))) {
+        notes.push(format!("incident record: {why}"));
     }
     if let Some(since) = model.paused {
         let held = format::plural(model.held.len(), "look");
@@ -178,7 +190,8 @@ fn keys(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
     let mut shown: Vec<Vec<Piece>> = Vec::new();
     let back = Action::Back.spec().filter(|_| opened || !model.table().filter.is_empty());
     let rows = view::rows(model).len();
-    let sorts = !view::sorts(model.screen).is_empty();
+    let ordered = model.screen == Screen::Logs && !model.log_view.grouped;
+    let sorts = !ordered && !view::sorts(model.screen).is_empty();
     for spec in back.into_iter().chain(specs.into_iter().map(|(_, spec)| spec)) {
         let useless = (spec.action == Action::Open && (opened || rows == 0 || model.screen == Screen::Host))
             || (spec.action == Action::SortNext && (opened || rows < 2 || !sorts))

@@ -9,6 +9,7 @@ use super::disks;
 use super::format;
 use super::glyphs;
 use super::grid::{self, Align, Column, Sorted, Window};
+use super::hostdepth;
 use super::hoststrips::{self, FULL_BAD, memory_used};
 use super::source::Source;
 use super::strip;
@@ -36,7 +37,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
     let Some(reading) = host.reading.value() else { return };
     if rest.width >= WIDE.0 && rest.height >= WIDE.1 {
         let (left, right) = split_left(rest, rest.width * 11 / 20, 3);
-        let left = gauges(canvas, left, reading);
+        let left = gauges(canvas, left, reading, clock);
         let left = split_top(left, 1).1;
         let used = history(canvas, left, host, clock);
         let left = split_top(left, used + 1).1;
@@ -45,7 +46,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
         processes(canvas, right, model, clock, Some(model.processes.offset));
         return;
     }
-    let rest = gauges(canvas, rest, reading);
+    let rest = gauges(canvas, rest, reading, clock);
     let most = rest.height.saturating_sub(6).max(rest.height.saturating_sub((rest.height * 2 / 5).max(3)));
     let disk_rows = columns(reading.disks.len()).saturating_add(1).min(most);
     let used = disks::draw(canvas, split_top(rest, disk_rows).0, model);
@@ -55,7 +56,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
 }
 
 /// CPU, memory, swap, pressure, and what can't be seen; the rest of the area.
-fn gauges(canvas: &mut Canvas<'_>, area: Rect, reading: &HostReading) -> Rect {
+fn gauges(canvas: &mut Canvas<'_>, area: Rect, reading: &HostReading, clock: &Clock) -> Rect {
     let mut rest = area;
     let next = |rest: &mut Rect| {
         let (row, below) = split_top(*rest, 1);
@@ -67,7 +68,8 @@ fn gauges(canvas: &mut Canvas<'_>, area: Rect, reading: &HostReading) -> Rect {
     gauge(canvas, next(&mut rest), "cpu", reading.cpu, &[load, steal.unwrap_or_default()].concat());
     rest = cores(canvas, rest, &reading.cores);
     let (free, total) = (format::bytes(reading.memory_available), format::bytes(reading.memory_total));
-    gauge(canvas, next(&mut rest), "memory", memory_used(reading), &format!("{free} of {total} free"));
+    let gone = reading.memory_gone_in_s.map(|s| [" · gone in ", &format::span(s)].concat()).unwrap_or_default();
+    gauge(canvas, next(&mut rest), "memory", memory_used(reading), &[format!("{free} of {total} free"), gone].concat());
     if area.height > 10 {
         let swap = share_of(reading.swap_used, reading.swap_total);
         let (used, total) = (format::bytes(reading.swap_used), format::bytes(reading.swap_total));
@@ -77,6 +79,10 @@ fn gauges(canvas: &mut Canvas<'_>, area: Rect, reading: &HostReading) -> Rect {
     if area.height > 12 {
         let row = next(&mut rest);
         canvas.pieces(row, &pressure(reading));
+    }
+    for pieces in hostdepth::rows(reading, clock).iter().take(usize::from(area.height / 7)) {
+        let row = next(&mut rest);
+        canvas.pieces(row, pieces);
     }
     for text in reading.unseen.iter().take(usize::from(area.height / 12)) {
         let row = next(&mut rest);

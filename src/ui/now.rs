@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::canvas::{Canvas, columns, piece, split_left, split_top};
+use super::changes;
 use super::clock::Clock;
 use super::disks;
 use super::finding;
@@ -37,7 +38,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
     if area.width >= WIDE.0 && area.height >= WIDE.1 {
         let (left, right) = split_left(area, area.width * 3 / 5, 3);
         let rest = essentials(canvas, left, model, clock);
-        let rest = gap(rest);
+        let rest = gap(lane(canvas, rest, model, clock));
         match model.site() {
             Some(site) => {
                 let rest = busiest(canvas, rest, site, clock);
@@ -49,6 +50,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
         return;
     }
     let rest = essentials(canvas, area, model, clock);
+    let rest = lane(canvas, rest, model, clock);
     let wanted = columns(sources::of(model).len()) + 1;
     if rest.height >= wanted {
         let rest = if rest.height > wanted { gap(rest) } else { rest };
@@ -105,6 +107,17 @@ fn essentials(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock)
     let (_, rest) = split_top(rest, between);
     let used = strip::draw(canvas, split_top(rest, strip_rows).0, &shown, clock);
     split_top(rest, used).1
+}
+
+/// What changed, where there is room for it; the rest of the area.
+fn lane(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock) -> Rect {
+    let wanted = changes::wanted(model);
+    let room = if area.height > wanted + 8 { gap(area) } else { area };
+    if wanted == 0 || room.height < 3 {
+        return area;
+    }
+    let used = changes::draw(canvas, split_top(room, wanted.min(room.height.max(6) - 1)).0, model, clock);
+    split_top(room, used).1
 }
 
 /// The most requested routes; the rest of the area.

@@ -1,25 +1,28 @@
-//! What covers a screen: help and the palette.
+//! What covers a screen: help, the palette, a note being typed, the incident record.
 
 use ratatui::layout::Rect;
 
 use super::canvas::{Canvas, Piece, columns, inset, piece, split_left, split_top};
+use super::clock::Clock;
 use super::grid::Window;
-use super::text;
 use super::theme::Role;
+use super::{note, text, timeline};
 use crate::app::action::{ACTIONS, Action, ActionSpec};
 use crate::app::model::{Model, Overlay};
 
 /// Draws the overlay, if there is one. The filter is typed in the footer.
-pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
+pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock) {
     match &model.overlay {
         Overlay::None | Overlay::Filter { .. } => {}
         Overlay::Help { scroll } => help(canvas, area, model, *scroll),
         Overlay::Palette { input, selected } => palette(canvas, area, model, input, *selected),
+        Overlay::Note { line, about } => note::draw(canvas, area, model, line, about.as_deref()),
+        Overlay::Timeline { typing } => timeline::draw(canvas, area, model, clock, *typing),
     }
 }
 
 /// A framed, blank box in the middle of `area`; what is inside it.
-fn frame(canvas: &mut Canvas<'_>, area: Rect, (width, height): (u16, u16), title: &str, foot: &str) -> Rect {
+pub(super) fn frame(canvas: &mut Canvas<'_>, area: Rect, (width, height): (u16, u16), title: &str, foot: &str) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));
     let (x, y) = (area.x + (area.width - width) / 2, area.y + (area.height - height) / 2);
     let outer = Rect { x, y, width, height };
@@ -57,6 +60,17 @@ fn group(action: Action) -> &'static str {
         | Action::Back
         | Action::Close => "moving",
         Action::SortNext | Action::SortPrevious | Action::SortReverse | Action::Filter => "tables",
+        Action::NextError
+        | Action::PreviousError
+        | Action::NextMatch
+        | Action::PreviousMatch
+        | Action::LogLevel
+        | Action::LogGroups
+        | Action::TextRight
+        | Action::TextLeft => "logs",
+        Action::Note | Action::Acknowledge | Action::Timeline | Action::Severity(_) | Action::Resolved => {
+            "the incident"
+        }
         Action::Pause
         | Action::PollNow
         | Action::ZoomOut
@@ -88,10 +102,12 @@ fn keys(model: &Model, spec: &ActionSpec) -> String {
 
 fn help_lines(model: &Model, width: usize) -> Vec<Vec<Piece>> {
     let mut lines = Vec::new();
-    for name in ["screens", "moving", "tables", "everywhere"] {
+    for name in ["screens", "moving", "tables", "logs", "the incident", "everywhere"] {
         lines.push(vec![piece(Role::Title, name)]);
         for spec in ACTIONS.iter().filter(|spec| group(spec.action) == name) {
             let keys = keys(model, spec);
+            // What has no key has a name in the palette.
+            let keys = if keys.is_empty() { [":", spec.name].concat() } else { keys };
             let pad = " ".repeat(14_usize.saturating_sub(text::width(&keys)));
             lines.push(vec![piece(Role::Key, ["  ", &keys, &pad, " "].concat()), piece(Role::Text, spec.help)]);
         }

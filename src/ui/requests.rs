@@ -13,6 +13,7 @@ use super::strips;
 use super::theme::Role;
 use crate::app::model::{Model, Site};
 use crate::app::view;
+use crate::domain::access::AccessReading;
 use crate::domain::id::SourceKind;
 use crate::domain::traffic::{Route, Traffic};
 
@@ -62,10 +63,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
         );
         return;
     };
-    let source = Source::at(site, SourceKind::Traffic);
-    let Some(traffic) = site.traffic.value() else {
+    let (kind, traffic) = site.requests();
+    let source = Source::at(site, kind);
+    let Some(traffic) = traffic else {
         let rest = source.heading(canvas, area, &[piece(Role::Title, "requests")], clock);
-        empty(canvas, rest, "Requests by route come from the application's own metrics page.");
+        let text = "Requests by route come from the application's own metrics page, or from access logs.";
+        let why = site.access.why().map(|why| [" Of the logs: ", why].concat()).unwrap_or_default();
+        empty(canvas, rest, &[text, &why].concat());
         return;
     };
     if let Some(id) = &model.requests.open {
@@ -84,7 +88,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
     let mut said = vec![piece(Role::Muted, format::window(traffic.window))];
     let shown = format::plural(traffic.routes.len(), "route");
     said.push(piece(Role::Muted, window.label(rows.len()).unwrap_or(shown)));
-    said.extend(page_facts(traffic));
+    said.extend(match site.access.value().filter(|_| kind == SourceKind::Access) {
+        Some(access) => log_facts(access, traffic, clock),
+        None => page_facts(traffic),
+    });
     let rest = facts(canvas, rest, &said);
     if rows.is_empty() {
         let filtered = !traffic.routes.is_empty();
@@ -139,12 +146,41 @@ pub(super) fn page_facts(traffic: &Traffic) -> Vec<Piece> {
     said
 }
 
+/// What has to be known of the access logs; the worst first.
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn log_facts(access: &AccessReading, traffic: &Traffic, clock: &Clock) -> Vec<Piece> {
+    let mut said = Vec::new();
+    for log in &access.logs {
+        said.extend(log.trouble.as_ref().map(|why| piece(Role::Warning, ["▲ ", why].concat())));
+        if log.skipped > 0 {
+            said.push(piece(Role::Warning, format!("▲ {} passed over: too much at once", format::bytes(log.skipped))));
+        }
+        if !log.shared_with.is_empty() {
+            said.push(piece(Role::Note, format!("also holds requests for {}", log.shared_with.join(", "))));
+        }
+    }
+    if access.statics.bad > 0 {
+        said.push(piece(Role::Warning, format!("▲ {} static files missing", format::count(access.statics.bad as f64))));
+    }
+    if let Some(at) = access.last_request {
+        said.push(piece(Role::Muted, format!("last request {} ago", format::span(clock.now.secs_since(at)))));
+    }
+    if traffic.left_out > 0 {
+        said.push(piece(Role::Note, format!("{} requests of further routes", traffic.left_out)));
+    }
+    if !access.logs.iter().any(|log| log.timed) {
+        said.push(piece(Role::Note, "the log has no times"));
+    }
+    said.extend(access.logs.iter().map(|log| piece(Role::Muted, [log.path.as_str(), " (", &log.by, ")"].concat())));
+    said
+}
+
 fn one(canvas: &mut Canvas<'_>, area: Rect, (site, traffic): (&Site, &Traffic), id: &str, clock: &Clock) {
-    let source = Source::at(site, SourceKind::Traffic);
+    let source = Source::at(site, site.requests().0);
     let title = [piece(Role::Title, id), piece(Role::Muted, ["  ", &format::window(traffic.window)].concat())];
     let rest = source.heading(canvas, area, &title, clock);
     let Some(route) = traffic.routes.iter().find(|r| view::route_id(r) == id) else {
-        empty(canvas, rest, "This route is no longer on the metrics page. Esc goes back to the others.");
+        empty(canvas, rest, "This route is no longer there. Esc goes back to the others.");
         return;
     };
     detail(route).draw(canvas, rest);

@@ -67,13 +67,33 @@ impl<'a> Source<'a> {
             SourceKind::Traffic => Self::of(kind, &site.traffic, asking),
             SourceKind::Database => Self::of(kind, &site.database, asking),
             SourceKind::Redis => Self::of(kind, &site.redis, asking),
-            SourceKind::Host => Self { kind, state: State::Waiting, asking },
+            SourceKind::Access => Self::of(kind, &site.access, asking),
+            SourceKind::Services => Self::of(kind, &site.services, asking),
+            SourceKind::Logs => Self::of(kind, &site.logs, asking),
+            SourceKind::Backups => Self::of(kind, &site.backups, asking),
+            SourceKind::App => Self::of(kind, &site.on_disk, asking),
+            SourceKind::Host
+            | SourceKind::Changes
+            | SourceKind::Schedule
+            | SourceKind::Updates
+            | SourceKind::People => Self { kind, state: State::Waiting, asking },
         }
     }
 
     /// The source of a host.
     pub(super) fn host(host: &'a Host) -> Self {
         Self::of(SourceKind::Host, &host.reading, None)
+    }
+
+    /// Every source of a host.
+    pub(super) fn hosts(host: &'a Host) -> [Self; 5] {
+        [
+            Self::host(host),
+            Self::of(SourceKind::Changes, &host.changes, None),
+            Self::of(SourceKind::Schedule, &host.schedule, None),
+            Self::of(SourceKind::Updates, &host.updates, None),
+            Self::of(SourceKind::People, &host.people, None),
+        ]
     }
 
     /// Seconds a question has been without an answer, when that is long enough to say.
@@ -135,6 +155,7 @@ impl<'a> Source<'a> {
             State::Waiting => Some((format!("? waiting for the first answer{asked}"), Role::Unknown)),
             State::Stale(at, since, why) => {
                 let (at, since) = (clock.when(at), clock.when(since));
+                let why = why.trim_end_matches('.');
                 Some((format!("▲ stale since {since} — {why}{asked}. These are the values of {at}."), Role::Stale))
             }
             State::Failed(since, why) => {

@@ -15,7 +15,7 @@ use crate::domain::id::SourceKind;
 /// The sources of the shown site and host.
 pub(super) fn of(model: &Model) -> Vec<Source<'_>> {
     let mut sources: Vec<Source<'_>> = model.site().map(|site| Source::all(site).collect()).unwrap_or_default();
-    sources.extend(model.host().map(Source::host));
+    sources.extend(model.host().into_iter().flat_map(Source::hosts));
     sources
 }
 
@@ -68,6 +68,15 @@ fn summary(model: &Model, source: &Source<'_>, clock: &Clock) -> Vec<Piece> {
         SourceKind::Database => database(model),
         SourceKind::Redis => redis(model),
         SourceKind::Host => host(model),
+        SourceKind::Logs => logs(model),
+        SourceKind::Services
+        | SourceKind::Access
+        | SourceKind::Backups
+        | SourceKind::App
+        | SourceKind::Changes
+        | SourceKind::Schedule
+        | SourceKind::Updates
+        | SourceKind::People => None,
     }
     .unwrap_or_default()
 }
@@ -91,6 +100,18 @@ fn traffic(model: &Model) -> Option<Vec<Piece>> {
     Some(pieces)
 }
 
+fn logs(model: &Model) -> Option<Vec<Piece>> {
+    let logs = model.site()?.logs.value()?;
+    let open = logs.sources.iter().filter(|s| s.why.is_none()).count();
+    let errors = logs.window.lines().iter().filter(|line| line.level.is_error()).count();
+    let role = if open < logs.sources.len() { Role::Unknown } else { Role::Text };
+    let mut pieces = vec![piece(role, format!("{open} of {} read", logs.sources.len()))];
+    if errors > 0 {
+        pieces.push(piece(Role::Muted, [" · ", &format::plural(errors, "error")].concat()));
+    }
+    Some(pieces)
+}
+
 fn database(model: &Model) -> Option<Vec<Piece>> {
     let db = model.site()?.database.value()?;
     let latency = format::latency(db.latency_ms / 1000.0);
@@ -103,9 +124,9 @@ fn database(model: &Model) -> Option<Vec<Piece>> {
 
 fn redis(model: &Model) -> Option<Vec<Piece>> {
     let redis = model.site()?.redis.value()?;
-    let memory = redis.used_memory.map(|used| [" · ", &format::bytes(used)].concat()).unwrap_or_default();
+    let memory = redis.server.used_memory.map(|used| [" · ", &format::bytes(used)].concat()).unwrap_or_default();
     let latency = format::latency(redis.latency_ms / 1000.0);
-    let mut pieces = vec![piece(Role::Text, [redis.version.as_str(), " · ", &latency, &memory].concat())];
+    let mut pieces = vec![piece(Role::Text, [redis.server.version.as_str(), " · ", &latency, &memory].concat())];
     pieces.extend(redis.refuses_writes.as_ref().map(|why| piece(Role::Critical, [" · no writes: ", why].concat())));
     Some(pieces)
 }

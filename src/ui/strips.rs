@@ -67,6 +67,13 @@ pub(super) fn of_tasks(site: &Site, clock: &Clock) -> Vec<Strip> {
     ]
 }
 
+/// The strips of its database and its queues.
+pub(super) fn of_data(site: &Site, clock: &Clock) -> Vec<Strip> {
+    let mut strips = sessions(site, clock);
+    strips.push(queue(site, clock));
+    strips
+}
+
 /// A healthcheck in a word, with its level's glyph.
 pub(super) fn health_word(check: &HealthCheck) -> Piece {
     let level = match check.state {
@@ -94,9 +101,10 @@ fn health(site: &Site, clock: &Clock) -> Strip {
 }
 
 fn requests(site: &Site, clock: &Clock) -> [Strip; 2] {
-    let source = Source::at(site, SourceKind::Traffic);
+    let (kind, traffic) = site.requests();
+    let source = Source::at(site, kind);
     let age = source.short_age(clock);
-    let traffic = site.traffic.value();
+    let logged = kind == SourceKind::Access;
     let rate = traffic.and_then(crate::domain::traffic::Traffic::request_rate);
     let share = traffic.and_then(crate::domain::traffic::Traffic::error_share);
     let errors = traffic.and_then(crate::domain::traffic::Traffic::error_rate);
@@ -114,17 +122,17 @@ fn requests(site: &Site, clock: &Clock) -> [Strip; 2] {
     let requests = Strip {
         label: "requests/s".into(),
         rank: 1,
-        series: names::REQUESTS.into(),
+        series: if logged { names::LOGGED } else { names::REQUESTS }.into(),
         scale: Scale::Highest(1.0),
         bad_from: f32::INFINITY,
         value: source.value(value(rate.map(|r| format::rate(r) + "/s")), clock.now),
-        extra: traffic.map(|t| format::window(t.window)).unwrap_or_default(),
+        extra: if logged { "access log".into() } else { traffic.map(|t| format::window(t.window)).unwrap_or_default() },
         age: age.clone(),
     };
     let errors = Strip {
         label: "errors 5xx".into(),
         rank: 2,
-        series: names::ERRORS.into(),
+        series: if logged { names::LOGGED_ERRORS } else { names::ERRORS }.into(),
         scale: Scale::Highest(0.1),
         bad_from: ERRORS_BAD,
         value: source.value(errors_value, clock.now),

@@ -12,10 +12,10 @@ use super::theme::Role;
 use crate::app::model::Site;
 use crate::domain::history::names;
 use crate::domain::id::SourceKind;
-use crate::domain::redis::Broker;
+use crate::domain::redis::{Broker, Labour};
 
-/// Seconds after which a worker that has not asked again is worth marking; a live one asks every second.
-const IDLE_BAD_S: u64 = 30;
+/// Seconds after which it is worth saying for how long a task has been held.
+const HELD_LONG_S: u64 = 60;
 
 /// One queue, as the broker and the application tell of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,41 +110,69 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, site: &Site, clock: &Clo
         };
         canvas.put(row, text, if seen { Role::Muted } else { Role::Unknown });
     }
-    let rows = rows(site, broker);
-    if rows.is_empty() || rest.height < 2 {
-        return area.height - rest.height;
-    }
-    let window = Window::around(0, 0, usize::from(rest.height - 1), rows.len());
-    grid::draw(canvas, rest, COLUMNS, &rows.iter().collect::<Vec<_>>(), window, None, None);
-    area.height - rest.height + 1 + columns(window.len)
+    area.height - rest.height + queues(canvas, rest, site)
 }
 
-/// Who takes tasks, in one line.
-#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-fn workers(broker: &Broker, site: &Site) -> Vec<Piece> {
-    let idle = broker.consumer_idle_s;
-    let hung = idle.is_some_and(|secs| secs >= IDLE_BAD_S);
-    let who = match broker.consumers {
-        None => piece(Role::Unknown, "? who takes tasks can't be seen"),
-        Some(0) => piece(Role::Critical, "✖ nobody takes tasks"),
-        Some(n) => piece(
-            Role::Text,
-            format::plural(n as usize, "worker") + if n == 1 { " asks for tasks" } else { " ask for tasks" },
-        ),
-    };
-    let mut pieces = vec![who];
-    if let Some(secs) = idle.filter(|_| broker.consumers.is_some_and(|n| n > 0)) {
-        let role = if hung { Role::Warning } else { Role::Muted };
-        let mark = if hung { " · ▲ one has not asked for " } else { " · pause ≤ " };
-        pieces.push(piece(role, [mark, &format::span(secs)].concat()));
+/// Draws a table of the queues, the longest first; the rows used.
+pub(super) fn queues(canvas: &mut Canvas<'_>, area: Rect, site: &Site) -> u16 {
+    let rows = rows(site, site.redis.value().and_then(|redis| redis.broker.as_ref()));
+    if rows.is_empty() || area.height < 2 {
+        return 0;
     }
-    if let Some(held) = broker.unacked {
-        pieces.push(piece(Role::Text, [" · ", &format::count(held as f64), " in hand"].concat()));
+    let window = Window::around(0, 0, usize::from(area.height - 1), rows.len());
+    grid::draw(canvas, area, COLUMNS, &rows.iter().collect::<Vec<_>>(), window, None, None);
+    columns(window.len).saturating_add(1)
+}
+
+/// Who takes tasks, and how fast the queue grows, in one line.
+fn workers(broker: &Broker, site: &Site) -> Vec<Piece> {
+    let mut pieces = line(broker);
+    if broker.labour() == Labour::Unknown {
+        pieces.push(piece(Role::Muted, "; Data (5) says what would open it"));
     }
     if let Some(pace) = slope(&site.history, names::QUEUE).filter(|pace| pace.abs() >= 0.05) {
         let (role, word) = if pace > 0.0 { (Role::Warning, " · ↑ ") } else { (Role::Text, " · ↓ ") };
         pieces.push(piece(role, [word, &format::rate(pace.abs()), "/s"].concat()));
     }
+    pieces
+}
+
+/// Who takes tasks, in one line.
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+pub(super) fn line(broker: &Broker) -> Vec<Piece> {
+    let all = broker.consumers.unwrap_or(0);
+    let workers = |n: u32| format::plural(n as usize, "worker");
+    let mut pieces = match broker.labour() {
+        Labour::Unknown => vec![piece(Role::Unknown, "? who takes tasks can't be seen")],
+        Labour::Gone => vec![piece(Role::Critical, "✖ nobody takes tasks")],
+        Labour::Asking => {
+            let verb = if all == 1 { " asks for tasks" } else { " ask for tasks" };
+            vec![piece(Role::Text, workers(all) + verb)]
+        }
+        Labour::Busy(busy) => {
+            vec![
+                piece(Role::Text, workers(all.max(busy))),
+                piece(Role::Accent, format!(" · {busy} busy, asking for no more")),
+            ]
+        }
+        Labour::Hung(hung, secs) => vec![
+            piece(Role::Text, workers(all)),
+            piece(Role::Critical, format!(" · ✖ {hung} hung for {}", format::span(secs))),
+        ],
+        Labour::Leaving(leaving, secs) => vec![
+            piece(Role::Text, workers(all)),
+            piece(Role::Warning, format!(" · ▲ {leaving} stopping for {}", format::span(secs))),
+        ],
+        Labour::Unsure(unsure, secs) => vec![
+            piece(Role::Text, workers(all)),
+            piece(Role::Warning, format!(" · ▲ {unsure} busy or hung for {}", format::span(secs))),
+        ],
+    };
+    if let Some(held) = broker.unacked {
+        pieces.push(piece(Role::Text, [" · ", &format::count(held as f64), " in hand"].concat()));
+    }
+    let oldest = broker.unacked_oldest_s.filter(|secs| *secs >= HELD_LONG_S);
+    pieces.extend(oldest.map(|secs| piece(Role::Muted, [", oldest ", &format::span(secs)].concat())));
     pieces
 }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use super::clerk::Polled;
 use super::emit::Emitter;
 use crate::app::event::{Event, Storage};
-use crate::backends::store::{Past, PollLock, Reader, Recorder, Writer, holder};
+use crate::backends::store::{Past, PollLock, Reader, Recorder, Writer, holder, trouble};
 use crate::config::StateDir;
 use crate::domain::id::Scope;
 use crate::domain::time::Timestamp;
@@ -38,6 +39,10 @@ pub struct Post {
     pub memories: watch::Receiver<Memories>,
     /// Turns true when the program ends: what waits is written then.
     pub ending: watch::Receiver<bool>,
+    /// True while the program is stopped, or about to be.
+    pub away: watch::Receiver<bool>,
+    /// The scopes this process polls.
+    pub polled: Polled,
 }
 
 /// What a poller begins with.
@@ -50,65 +55,86 @@ pub struct Turn {
 }
 
 impl Post {
-    /// Watches the scope until the program ends: `poll` polls it for ever, when it is this process's turn.
-    pub async fn watch<F: Future<Output = ()> + Send>(self, poll: impl FnOnce(Turn) -> F + Send) {
+    /// Watches the scope until the program ends: `poll` polls it for ever, when it is this process's turn. While the program
+    /// is stopped it is nobody's turn here.
+    pub async fn watch<F: Future<Output = ()> + Send>(self, poll: impl Fn(Turn) -> F + Send + Sync) {
+        let (mut away, mut ending) = (self.away.clone(), self.ending.clone());
+        while !*ending.borrow() {
+            self.once(&poll).await;
+            tokio::select! {
+                () = turned(&mut away, false) => {}
+                () = ended(&mut ending) => {}
+            }
+        }
+    }
+
+    /// Watches it until the program ends or is stopped.
+    async fn once<F: Future<Output = ()> + Send>(&self, poll: &(impl Fn(Turn) -> F + Send + Sync)) {
         let dir = match &self.state {
             StateDir::Directory(dir) => dir.clone(),
-            StateDir::Memory(why) => {
-                let why = why.clone();
-                return self.poll_in_memory(why, poll).await;
-            }
+            StateDir::Memory(why) => return self.poll_in_memory(why.clone(), poll).await,
         };
         let taken = match PollLock::try_take(&dir, &self.scope) {
             Ok(Some(lock)) => Ok(Some(lock)),
             Ok(None) => self.read(&dir).await,
             Err(error) => Err(error.sentence(&dir)),
         };
-        let lock = match taken {
-            Ok(Some(lock)) => lock,
-            Ok(None) => return,
-            Err(why) => return self.poll_in_memory(why, poll).await,
-        };
-        match Writer::open(&dir, &self.scope).await {
-            Ok(writer) => self.poll_and_publish(&dir, lock, writer, poll).await,
-            // The lock is kept: whoever comes next must not poll a second time, even if nobody can read this poller.
-            Err(error) => {
-                let why = error.sentence(&dir);
-                self.poll_in_memory(why, poll).await;
-                drop(lock);
-            }
+        match taken {
+            Ok(Some(lock)) => self.poll_and_publish(&dir, lock, poll).await,
+            Ok(None) => {}
+            Err(why) => self.poll_in_memory(why, poll).await,
         }
     }
 
-    async fn poll_in_memory<F: Future<Output = ()> + Send>(self, why: String, poll: impl FnOnce(Turn) -> F + Send) {
-        tracing::info!(scope = ?self.scope, why, "memory only");
-        let emit = Emitter::new(self.scope.clone(), self.events.clone(), None);
-        emit.event(Event::Storage(self.scope.clone(), Storage::Memory(why)));
-        let mut ending = self.ending.clone();
+    /// Waits until the program ends or is stopped.
+    async fn over(&self) {
+        let (mut away, mut ending) = (self.away.clone(), self.ending.clone());
         tokio::select! {
-            () = poll(Turn { emit, past: Past::default() }) => {}
+            () = turned(&mut away, true) => {}
             () = ended(&mut ending) => {}
         }
     }
 
+    async fn poll_in_memory<F: Future<Output = ()> + Send>(
+        &self,
+        why: String,
+        poll: &(impl Fn(Turn) -> F + Send + Sync),
+    ) {
+        tracing::info!(scope = ?self.scope, why, "memory only");
+        let _polling = self.polled.begin(self.scope.clone());
+        let emit = Emitter::new(self.scope.clone(), self.events.clone(), None);
+        emit.event(Event::Storage(self.scope.clone(), Storage::Memory(why)));
+        tokio::select! {
+            () = poll(Turn { emit, past: Past::default() }) => {}
+            () = self.over() => {}
+        }
+    }
+
     async fn poll_and_publish<F: Future<Output = ()> + Send>(
-        self,
+        &self,
         dir: &Path,
         lock: PollLock,
-        mut writer: Writer,
-        poll: impl FnOnce(Turn) -> F + Send,
+        poll: &(impl Fn(Turn) -> F + Send + Sync),
     ) {
-        let mut past = writer.past(clock::now()).await;
+        // Given back after the lock: whoever waits for that must not go before.
+        let _polling = self.polled.begin(self.scope.clone());
+        // Without a file it polls all the same, and tries again: whoever comes next must not poll a second time, even if
+        // nobody can read this poller.
+        let writer = Writer::open(dir, &self.scope).await.map_err(|error| error.sentence(dir));
+        let (mut past, writer) = match writer {
+            Ok(mut writer) => (writer.past(clock::now()).await, Ok(writer)),
+            Err(why) => (Past::default(), Err(why)),
+        };
+        let storage = writer.as_ref().err().map_or(Storage::Poller, |why| Storage::Memory(why.clone()));
         let recorder = Arc::new(Recorder::start(dir.to_owned(), self.scope.clone(), writer, lock));
         let emit = Emitter::new(self.scope.clone(), self.events.clone(), Some(Arc::clone(&recorder)));
-        emit.event(Event::Storage(self.scope.clone(), Storage::Poller));
+        emit.event(Event::Storage(self.scope.clone(), storage));
         emit.event(Event::Recalled(self.scope.clone(), std::mem::take(&mut past.series)));
         if let Some(memory) = past.memory.take().and_then(|(memory, at)| still_true(memory, at, clock::now())) {
             emit.event(Event::Remembered(self.scope.clone(), memory));
         }
         let mut trouble = recorder.trouble();
         let mut memories = self.memories.clone();
-        let mut ending = self.ending.clone();
         let mut saved = sleep_again();
         let beside = async {
             loop {
@@ -129,21 +155,22 @@ impl Post {
         tokio::select! {
             () = poll(turn) => {}
             () = beside => {}
-            () = ended(&mut ending) => {}
+            () = self.over() => {}
         }
         recorder.close().await;
     }
 
-    /// Reads what the poller publishes until its lock comes free, and takes that; `None` when the program ends first.
+    /// Reads what the poller publishes until its lock comes free, and takes that; `None` when the program ends or is stopped
+    /// first.
     async fn read(&self, dir: &Path) -> Result<Option<PollLock>, String> {
         let emit = Emitter::new(self.scope.clone(), self.events.clone(), None);
-        let mut ending = self.ending.clone();
         let mut reader = Reader::new(dir, &self.scope);
         let mut told = None;
         let mut recalled = false;
         let mut failures = 0;
         loop {
-            let storage = Storage::Reader { pid: holder(dir, &self.scope).unwrap_or(0) };
+            let pid = holder(dir, &self.scope).unwrap_or(0);
+            let storage = Storage::Reader { pid, trouble: trouble(dir, &self.scope) };
             if told.as_ref() != Some(&storage) {
                 emit.event(Event::Storage(self.scope.clone(), storage.clone()));
                 told = Some(storage);
@@ -174,7 +201,7 @@ impl Post {
             }
             tokio::select! {
                 () = sleep(READ_EVERY) => {}
-                () = ended(&mut ending) => return Ok(None),
+                () = self.over() => return Ok(None),
             }
             match PollLock::try_take(dir, &self.scope) {
                 Ok(Some(lock)) => {
@@ -190,8 +217,13 @@ impl Post {
 }
 
 /// Waits until the program ends.
-async fn ended(ending: &mut watch::Receiver<bool>) {
+pub(super) async fn ended(ending: &mut watch::Receiver<bool>) {
     ending.wait_for(|ending| *ending).await.map(|_| ()).ok();
+}
+
+/// Waits until it is so.
+async fn turned(what: &mut watch::Receiver<bool>, to: bool) {
+    what.wait_for(|is| *is == to).await.map(|_| ()).ok();
 }
 
 fn sleep_again() -> std::pin::Pin<Box<tokio::time::Sleep>> {

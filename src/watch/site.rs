@@ -13,8 +13,9 @@ use crate::domain::counters::TrafficWindow;
 use crate::domain::health::HealthCheck;
 use crate::domain::id::SourceKind;
 use crate::domain::observation::Observation;
-use crate::domain::pace::{Next, Question, WebPace};
+use crate::domain::pace::{HANG_PAUSE_MS, Next, Question, WebPace};
 use crate::domain::reading::Seen;
+use crate::domain::time::Timestamp;
 use crate::ports::{Observe, Web};
 use crate::runtime::clock::{self, Steady};
 
@@ -52,8 +53,8 @@ pub struct WebPlan {
     pub no_metrics: Option<String>,
     /// Spreads the jitter.
     pub seed: u64,
-    /// Milliseconds for which a question of an earlier midwatch may still be under way at the server.
-    pub hold_ms: u64,
+    /// A question of an earlier midwatch that the server may still be at: since when, and until when none is asked.
+    pub pending: Option<(Timestamp, Timestamp)>,
 }
 
 /// Polls the web side of a site for ever.
@@ -73,16 +74,15 @@ pub async fn web<W: Web>(
         plan.no_metrics.is_none(),
         plan.seed,
     );
-    if plan.hold_ms > 0 {
-        pace.hold_until(plan.hold_ms);
-        let since = clock::now()
-            .plus_millis(i64::try_from(plan.hold_ms).unwrap_or(0) - i64::try_from(millis(plan.pace.hang)).unwrap_or(0));
+    if let Some((since, until)) = plan.pending {
+        pace.hold_until(until.millis_since(clock::now()));
         emit.at(Observation::Health(Seen::Asking), since, 0);
     }
     if let Some(why) = &plan.no_metrics {
         emit.seen(Observation::Traffic(Seen::Unseen(why.clone())), 0);
     }
     let mut held = None;
+    let mut resting = plan.pending.is_some();
     loop {
         let now = steady.millis();
         match pace.next(now) {
@@ -103,8 +103,10 @@ pub async fn web<W: Web>(
                 }
             }
             Next::Ask(Question::Health) => {
+                let put = clock::now();
                 let check = asked(&emit, plan.pace.hang, SourceKind::Health, web.health()).await;
                 pace.health_answered(check.state, latency(&check), steady.millis());
+                resting = rest(&emit, put, pace.paused(steady.millis()), resting);
                 emit.seen(Observation::Health(Seen::Value(check.clone())), latency(&check));
             }
             Next::Ask(Question::Direct) => {
@@ -146,6 +148,20 @@ pub async fn web<W: Web>(
     }
 }
 
+/// Keeps on disk that a site that hangs is left alone now, for a midwatch that comes next: the question put at `put` was
+/// given up, but the server may still be at it. Takes that back (`rested`: it is there) once the pause is over.
+fn rest(emit: &Emitter, put: Timestamp, resting: bool, rested: bool) -> bool {
+    match emit.recorder() {
+        Some(recorder) if resting => {
+            let pause = i64::try_from(HANG_PAUSE_MS).unwrap_or(i64::MAX);
+            recorder.begin_request(SourceKind::Health, put, clock::now().plus_millis(pause));
+        }
+        Some(recorder) if rested => recorder.end_request(SourceKind::Health),
+        Some(_) | None => {}
+    }
+    resting
+}
+
 /// Waits for an answer however long it takes; says after a second that it is being waited for, and keeps on disk that
 /// a question is under way, so that no other midwatch puts a second one.
 async fn asked<T>(emit: &Emitter, hang: Duration, kind: SourceKind, question: impl Future<Output = T>) -> T {
@@ -162,9 +178,19 @@ async fn asked<T>(emit: &Emitter, hang: Duration, kind: SourceKind, question: im
     let asking = match kind {
         SourceKind::Direct => Observation::Direct(Seen::Asking),
         SourceKind::Traffic => Observation::Traffic(Seen::Asking),
-        SourceKind::Health | SourceKind::Database | SourceKind::Redis | SourceKind::Host => {
-            Observation::Health(Seen::Asking)
-        }
+        SourceKind::Health
+        | SourceKind::Database
+        | SourceKind::Redis
+        | SourceKind::Host
+        | SourceKind::Services
+        | SourceKind::Logs
+        | SourceKind::Access
+        | SourceKind::Backups
+        | SourceKind::App
+        | SourceKind::Changes
+        | SourceKind::Schedule
+        | SourceKind::Updates
+        | SourceKind::People => Observation::Health(Seen::Asking),
     };
     emit.at(asking, since, 0);
     let check = question.await;

@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ports", &["domain"]),
     ("config", &["discovery", "triage", "domain"]),
     ("discovery", &["config", "triage", "domain"]),
-    ("backends", &["ports", "config", "triage", "domain"]),
+    ("backends", &["ports", "config", "discovery", "triage", "domain"]),
     ("runtime", &["app", "triage", "domain"]),
     ("ui", &["app", "triage", "domain"]),
     ("watch", &["runtime", "backends", "ports", "config", "discovery", "app", "triage", "domain"]),
@@ -30,7 +30,10 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Of a layer, all that another may name.
-const ONLY: &[(&str, &str, &[&str])] = &[("backends", "triage", &["Memory"])];
+const ONLY: &[(&str, &str, &[&str])] = &[
+    ("backends", "triage", &["Memory"]),
+    ("backends", "discovery", &["socket", "Runner", "Settings", "Surroundings", "runners"]),
+];
 
 /// A crate, and the modules that may name it, with those below them.
 const CRATES: &[(&str, &[&str])] = &[
@@ -39,14 +42,20 @@ const CRATES: &[(&str, &[&str])] = &[
     ("termprofile", &["ui", "cli/screens", "cli/doctor"]),
     ("sqlx", &["backends", "demo"]),
     ("redis", &["backends/redis"]),
-    ("reqwest", &["backends/http", "demo"]),
+    ("regex", &["backends", "domain", "config"]),
+    ("globset", &["backends", "discovery", "config"]),
+    ("flate2", &["backends"]),
+    ("tar", &["backends"]),
+    ("sha2", &["backends"]),
+    ("croner", &["backends/schedule"]),
+    ("reqwest", &["backends/http", "backends/services", "backends/logs", "discovery", "demo"]),
     ("sysinfo", &["backends/host"]),
     // Of hyper, the HTTP source only tells errors apart.
     ("hyper", &["demo", "backends/http/trouble"]),
     ("hyper_util", &["demo"]),
     ("http_body_util", &["demo"]),
     ("landlock", &["runtime/sandbox"]),
-    ("tokio", &["backends", "runtime", "watch", "demo", "cli"]),
+    ("tokio", &["backends", "discovery", "runtime", "watch", "demo", "cli"]),
     ("clap", &["cli", "config", "demo"]),
 ];
 
@@ -66,7 +75,7 @@ const WORLD: &[&str] = &[
 ];
 /// The layers that decide, and the crates they may name at all.
 const DECIDING: &[&str] = &["domain", "triage", "app"];
-const THEIR_CRATES: &[&str] = &["memchr", "schemars", "serde", "serde_json", "strsim", "thiserror"];
+const THEIR_CRATES: &[&str] = &["memchr", "regex", "schemars", "serde", "serde_json", "strsim", "thiserror"];
 
 /// Lines of a file, its tests left out.
 const LONGEST: usize = 500;

@@ -5,6 +5,7 @@
 mod discovery;
 mod file;
 mod layers;
+mod logs;
 mod program;
 mod secrets;
 mod settings;

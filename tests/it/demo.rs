@@ -112,7 +112,7 @@ async fn it_is_live_and_its_faults_are_named_and_go() {
     })
     .await;
     for (fault, rule) in
-        [("web-down", "web-unreachable"), ("db-locked", "database-down"), ("worker-dead", "worker-silent")]
+        [("web-down", "web-unreachable"), ("db-locked", "database-lock"), ("worker-dead", "worker-silent")]
     {
         practice.fault(fault);
         eyes.until(rule, |m| first(m, rule)).await;

@@ -93,7 +93,15 @@ async fn a_hung_mount_leaves_everything_else_to_be_seen() {
             counter.fetch_add(1, Ordering::SeqCst);
             let _ = gate.lock().unwrap().recv();
         }
-        Ok(DiskSpace { total: 2, available: 1, inodes: 0, inodes_available: 0, read_only: false, full_in_s: None })
+        Ok(DiskSpace {
+            total: 2,
+            available: 1,
+            inodes: 0,
+            inodes_available: 0,
+            read_only: false,
+            full_in_s: None,
+            inodes_full_in_s: None,
+        })
     }));
     let root = |reading: &HostReading| reading.disks.iter().find(|disk| disk.mount == "/").cloned().unwrap();
     for _ in 0..2 {

@@ -1,12 +1,15 @@
 //! All integration tests in one binary: it links once.
 
 mod architecture;
+mod backups;
 mod catalogue;
 mod config;
 mod demo;
 mod exposition;
+mod faults;
 mod host;
 mod pty;
+mod record;
 mod render;
 mod services;
 mod status;

@@ -157,6 +157,34 @@ fn ctrl_z_stops_it_and_fg_brings_it_back() {
     }
 }
 
+/// While it is stopped it polls nothing, so it must not keep others from it.
+#[test]
+fn ctrl_z_gives_the_poll_lock_back_and_fg_takes_it_again() {
+    let home = Home::new();
+    let (mut session, pid) = shell(&home, &[]);
+    let state = std::path::PathBuf::from(home.state());
+    let locks = || {
+        let entries = std::fs::read_dir(&state).unwrap().map(Result::unwrap);
+        let lock = entries.map(|e| e.path()).find(|p| p.extension().is_some_and(|e| e == "lock"));
+        std::fs::File::open(lock.unwrap()).unwrap()
+    };
+    let free = |file: &std::fs::File| {
+        let exclusive = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        rustix::fs::flock(file, exclusive).is_ok()
+    };
+    let file = eventually("it polls", || state.join("record.db").exists().then(locks));
+    assert!(!free(&file), "it polls, and keeps the lock");
+    session.keys("\x1a");
+    back_in_the_shell(&mut session, pid);
+    assert!(free(&file), "it is stopped: somebody else may poll");
+    drop(file);
+    session.keys("fg\n");
+    session.wait_for("midwatch again", |session| session.taken() && session.text().contains(TAB));
+    eventually("it polls again", || (!free(&locks())).then_some(()));
+    session.keys("Q");
+    session.wait_for("the shell", |session| session.given_back() && session.text().trim_end().ends_with(PROMPT));
+}
+
 /// Stopped by somebody else it can't give the terminal back, and finds another's modes there when it goes on.
 #[test]
 fn stopped_from_outside_it_takes_the_terminal_again() {

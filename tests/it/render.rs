@@ -1,10 +1,14 @@
 //! The screens as text, at the sizes people have; and that nothing can make drawing panic.
 
+mod data;
+mod logs;
+
 use std::fmt::Write as _;
 
 use jiff::tz::{TimeZone, offset};
-use midwatch::app::model::{Model, Overlay, Screen, Toast};
+use midwatch::app::model::{Model, Overlay, Screen, Site, Toast};
 use midwatch::app::view;
+use midwatch::domain::id::SiteId;
 use midwatch::ui::theme::Theme;
 use midwatch::ui::{self, Glyphs, Look};
 use proptest::prelude::*;
@@ -53,6 +57,15 @@ fn now() {
 }
 
 #[test]
+fn of_several_sites_each_finding_says_whose_it_is() {
+    let mut model = fixtures::db_down();
+    assert!(!ui::plain(&model, &dark(), 160, 48).contains("pretix: "));
+    let more = Site::new(SiteId("talks".into()), String::new(), "pretalx".into(), String::new(), false);
+    model.sites.push(more);
+    assert!(ui::plain(&model, &dark(), 160, 48).contains("✖ critical pretix: "));
+}
+
+#[test]
 fn now_with_a_finding_opened() {
     let mut model = fixtures::db_down();
     model.now_table.open = Some(model.findings[0].id());
@@ -96,6 +109,21 @@ fn host() {
     {
         snapshot(&format!("host-{name}"), &on(model, Screen::Host));
     }
+}
+
+#[test]
+fn services() {
+    let mut model = fixtures::services();
+    snapshot("services", &model);
+    model.services.open = Some("pretix-web".into());
+    snapshot("services-one", &model);
+    model.services.open = Some("unit certbot.service".into());
+    assert!(ui::plain(&model, &dark(), 80, 24).contains("exit status 1"));
+    model.services.open = Some("gone".into());
+    assert!(ui::plain(&model, &dark(), 80, 24).contains("no longer told of"));
+    (model.services.open, model.services.filter) = (None, "redis".into());
+    let filtered = ui::plain(&model, &dark(), 80, 24);
+    assert!(filtered.contains("redis") && !filtered.contains("renderer"), "{filtered}");
 }
 
 #[test]

@@ -28,16 +28,28 @@ fn see(model: &mut Model, scope: Scope, what: Observation) {
 
 fn health(model: &mut Model, state: HealthState, status: Option<u16>) {
     let (detail, url) = ("what | the server = said".to_owned(), "https://t.example.org/healthcheck/".to_owned());
-    let check = HealthCheck { state, status, latency_ms: 3.25, detail, url, tls: None };
+    let check = HealthCheck { state, status, latency_ms: 3.25, detail, url, tls: None, clock_offset_ms: None };
     see(model, Scope::Site(SiteId("tickets".to_owned())), Observation::Health(Seen::Value(check)));
     update(model, Event::Tick(T0.plus_secs(2)));
 }
 
 fn host(model: &mut Model, available: u64) {
-    let space =
-        DiskSpace { total: 100 << 30, available, inodes: 100, inodes_available: 90, read_only: false, full_in_s: None };
-    let disk =
-        Disk { mount: "/var".to_owned(), device: "/dev/vda1".to_owned(), kind: "ext4".to_owned(), space: Ok(space) };
+    let space = DiskSpace {
+        total: 100 << 30,
+        available,
+        inodes: 100,
+        inodes_available: 90,
+        read_only: false,
+        full_in_s: None,
+        inodes_full_in_s: None,
+    };
+    let disk = Disk {
+        mount: "/var".to_owned(),
+        device: "/dev/vda1".to_owned(),
+        kind: "ext4".to_owned(),
+        turned_read_only: None,
+        space: Ok(space),
+    };
     let reading = HostReading {
         cpu: Some(0.25),
         memory_total: 8 << 30,

@@ -67,8 +67,15 @@ fn failing_screens(ground: &Path) -> End {
         });
         // Kept: a closed channel would be one more thing that is wrong.
         let (_events, receiver) = mpsc::channel(1);
-        let wires =
-            Wires { events: receiver, poll_now: watch::channel(0).0, memories: watch::channel(<_>::default()).0 };
+        let wires = Wires {
+            events: receiver,
+            poll_now: watch::channel(0).0,
+            memories: watch::channel(<_>::default()).0,
+            looks: watch::channel(<_>::default()).0,
+            remarks: mpsc::channel(1).0,
+            away: watch::channel(false).0,
+            polled: watch::channel(<_>::default()).1,
+        };
         let draw = |model: &midwatch::app::model::Model, frame: &mut ratatui::Frame<'_>| {
             assert!(matches!(model.overlay, Overlay::None), "the drawing gave up");
             frame.render_widget(Text::raw("all is well"), frame.area());

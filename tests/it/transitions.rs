@@ -55,6 +55,7 @@ fn check(state: HealthState) -> Observation {
         detail: "as the server said".to_owned(),
         url: "https://tickets.example.org/healthcheck/".to_owned(),
         tls: None,
+        clock_offset_ms: None,
     }))
 }
 
@@ -150,6 +151,26 @@ fn unknown_is_never_fine() {
     assert!(m.seen_enough());
     update(&mut m, saw(Observation::Health(Seen::Failed("no".to_owned())), 2));
     assert!(!m.seen_enough());
+}
+
+#[test]
+fn the_broken_site_is_shown_until_somebody_chooses() {
+    let mut m = model();
+    let fine = Site::new(SiteId("a".to_owned()), String::new(), "web".to_owned(), String::new(), false);
+    m.sites.insert(0, fine);
+    m.no_entry = true;
+    assert!(!m.seen_enough(), "an application that may not be looked into is not fine");
+    assert_eq!(m.site_index, 0);
+    for secs in [1, 21, 41, 61] {
+        update(&mut m, saw(check(HealthState::ServerError), secs));
+    }
+    update(&mut m, Event::Tick(at(62)));
+    assert_eq!((m.findings[0].level, m.site_index), (Level::Critical, 1));
+    press(&mut m, "S");
+    assert_eq!(m.site_index, 0);
+    update(&mut m, saw(check(HealthState::ServerError), 66));
+    update(&mut m, Event::Tick(at(67)));
+    assert_eq!(m.site_index, 0, "under somebody's hands nothing moves by itself");
 }
 
 #[test]
@@ -260,8 +281,8 @@ fn remapped_keys_replace_the_defaults_and_clashes_are_refused() {
 #[test]
 fn storage_and_clock_jumps_are_kept_to_be_told() {
     let mut m = model();
-    update(&mut m, Event::Storage(site_scope(), Storage::Reader { pid: 7 }));
-    assert_eq!(m.sites[0].storage, Storage::Reader { pid: 7 });
+    update(&mut m, Event::Storage(site_scope(), Storage::Reader { pid: 7, trouble: None }));
+    assert_eq!(m.sites[0].storage, Storage::Reader { pid: 7, trouble: None });
     update(&mut m, Event::ClockJumped(-420_000));
     assert_eq!(m.clock_jump.map(|j| j.1), Some(-420_000));
     update(&mut m, Event::Tick(at(120)));

@@ -7,6 +7,8 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod takeover;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -36,6 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 struct Server {
     hangs: AtomicBool,
     released: Notify,
+    came: Notify,
     under_way: AtomicUsize,
     most: AtomicUsize,
     asked: AtomicUsize,
@@ -66,6 +69,7 @@ impl Server {
             }
         }
         self.asked.fetch_add(1, Ordering::SeqCst);
+        self.came.notify_one();
         let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
         // Like an application that waits for a lock: it goes on waiting though nobody listens any more.

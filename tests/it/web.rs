@@ -31,22 +31,7 @@ fn site(url: &str) -> SiteConfig {
         url: url.join("/metrics").unwrap(),
         login: Some(("metrics".to_owned(), SecretString::from(PASSWORD))),
     };
-    SiteConfig {
-        id: SiteId("test".to_owned()),
-        title: "Test".to_owned(),
-        app: AppKind::Pretix,
-        version: None,
-        url,
-        direct: None,
-        health_path: "/healthcheck/".to_owned(),
-        metrics: Ok(metrics),
-        database: Err("none".to_owned()),
-        redis: Err("none".to_owned()),
-        broker: Err("none".to_owned()),
-        data_dir: None,
-        source: None,
-        practice: false,
-    }
+    SiteConfig { metrics: Ok(metrics), ..SiteConfig::bare(SiteId("test".to_owned()), AppKind::Pretix, url) }
 }
 
 fn probe(url: &str) -> WebProbe {

@@ -1,12 +1,13 @@
 //! What a key does, by mode.
 
-use super::{observe, toast};
+use super::{logs, observe, said, toast};
 use crate::app::action::{ACTIONS, Action};
 use crate::app::effect::Effect;
 use crate::app::event::Storage;
 use crate::app::key::{Chord, Key};
 use crate::app::model::{Model, Overlay, Screen, ZOOMS};
 use crate::app::view;
+use crate::app::view::logs::Wanted;
 
 /// The longest text that can be typed into a line.
 const LINE_MAX: usize = 200;
@@ -27,12 +28,58 @@ pub(super) fn pressed(model: &mut Model, chord: Chord) -> Vec<Effect> {
         Overlay::Help { scroll } => help(model, chord, scroll),
         Overlay::Palette { input, selected } => palette(model, chord, input, selected),
         Overlay::Filter { before } => filter(model, chord, before),
+        Overlay::Note { line, about } => said::typing(model, chord, line, about),
+        Overlay::Timeline { typing } => timeline(model, chord, typing),
     }
 }
 
+fn timeline(model: &mut Model, chord: Chord, typing: bool) -> Vec<Effect> {
+    if typing {
+        let typing = said::filtering(model, chord);
+        model.overlay = Overlay::Timeline { typing };
+        return Vec::new();
+    }
+    let page = page(model);
+    let by = match model.keymap.action(chord) {
+        Some(Action::Back | Action::Close | Action::Timeline) => {
+            // The first step back clears the filter.
+            if chord.key == Key::Esc && !model.timeline.table.filter.is_empty() {
+                model.timeline.table.filter.clear();
+                model.overlay = Overlay::Timeline { typing };
+            }
+            return Vec::new();
+        }
+        Some(Action::Quit) => return vec![Effect::Quit],
+        Some(action @ (Action::Redraw | Action::Suspend | Action::Clock)) => {
+            model.overlay = Overlay::Timeline { typing };
+            return act(model, action);
+        }
+        Some(Action::Note | Action::PreviousMatch) => {
+            said::note(model);
+            return Vec::new();
+        }
+        Some(Action::Filter) => {
+            model.overlay = Overlay::Timeline { typing: true };
+            return Vec::new();
+        }
+        Some(Action::Up) => -1,
+        Some(Action::Down) => 1,
+        Some(Action::HalfPageUp) => -(page / 2).max(1),
+        Some(Action::HalfPageDown) => (page / 2).max(1),
+        Some(Action::PageUp) => -page,
+        Some(Action::PageDown) => page,
+        Some(Action::First) => isize::MIN,
+        Some(Action::Last) => isize::MAX,
+        Some(_) | None => 0,
+    };
+    said::step(model, by);
+    model.overlay = Overlay::Timeline { typing };
+    Vec::new()
+}
+
 /// Text was pasted: it goes where text is typed, and nowhere else.
-pub(super) fn pasted(model: &mut Model, text: &str) {
-    let text: String = text.chars().filter(|c| !c.is_control()).take(LINE_MAX).collect();
+pub(super) fn pasted(model: &mut Model, pasted: &str) {
+    let text: String = pasted.chars().filter(|c| !c.is_control()).take(LINE_MAX).collect();
     match &mut model.overlay {
         Overlay::Palette { input, selected } => {
             input.push_str(&text);
@@ -44,7 +91,10 @@ pub(super) fn pasted(model: &mut Model, text: &str) {
             table.filter.push_str(&text);
             table.filter = table.filter.chars().take(LINE_MAX).collect();
         }
-        Overlay::None | Overlay::Help { .. } => {}
+        // A line break is a blank there: what was pasted stays one line.
+        Overlay::Note { line, .. } => line.insert(pasted, crate::domain::record::LINE_MAX),
+        Overlay::Timeline { typing: true } => model.timeline.table.filter.push_str(&text),
+        Overlay::None | Overlay::Help { .. } | Overlay::Timeline { typing: false } => {}
     }
 }
 
@@ -122,6 +172,9 @@ fn page(model: &Model) -> isize {
 }
 
 fn step(model: &mut Model, by: isize) {
+    if logs::stepped(model, by) {
+        return;
+    }
     let rows = view::rows(model);
     let height = usize::try_from(page(model)).unwrap_or(1);
     model.table_mut().step(&rows, by, height);
@@ -136,6 +189,8 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::NextSite => next_site(model),
         Action::Up => step(model, -1),
         Action::Down => step(model, 1),
+        Action::HalfPageUp | Action::PageUp if logs::scrolled(model, true) => {}
+        Action::HalfPageDown | Action::PageDown if logs::scrolled(model, false) => {}
         Action::HalfPageUp => step(model, -(page(model) / 2).max(1)),
         Action::HalfPageDown => step(model, (page(model) / 2).max(1)),
         Action::PageUp => step(model, -page(model)),
@@ -162,10 +217,20 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             model.table_mut().open = None;
             model.overlay = Overlay::Filter { before };
         }
+        Action::NextError => logs::seek(model, Wanted::Error, false),
+        Action::PreviousError => logs::seek(model, Wanted::Error, true),
+        Action::NextMatch => logs::seek(model, Wanted::Alike, false),
+        // Elsewhere there is nothing to find again, and N is for notes.
+        Action::PreviousMatch if model.screen != Screen::Logs => said::note(model),
+        Action::PreviousMatch => logs::seek(model, Wanted::Alike, true),
+        Action::LogLevel => logs::level(model),
+        Action::LogGroups => logs::groups(model),
+        Action::TextRight => logs::shift(model, true),
+        Action::TextLeft => logs::shift(model, false),
         Action::Pause => pause(model),
         Action::PollNow => {
             let text = match model.site().map(|s| &s.storage).or_else(|| model.host().map(|h| &h.storage)) {
-                Some(Storage::Reader { pid }) => format!("midwatch {pid} polls; what it sees comes within seconds"),
+                Some(Storage::Reader { pid, .. }) => format!("midwatch {pid} polls; what it sees comes within seconds"),
                 Some(Storage::Starting | Storage::Poller | Storage::Memory(_)) | None => {
                     "looking now, as far as that does no harm".to_owned()
                 }
@@ -177,6 +242,11 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::ZoomIn => model.zoom = model.zoom.saturating_sub(1),
         Action::Clock => model.utc_first = !model.utc_first,
         Action::NextTheme => model.theme = (model.theme + 1) % model.themes.max(1),
+        Action::Note => said::note(model),
+        Action::Acknowledge => said::acknowledge(model),
+        Action::Timeline => model.overlay = Overlay::Timeline { typing: false },
+        Action::Severity(severity) => return said::severity(model, Some(severity)),
+        Action::Resolved => return said::severity(model, None),
         Action::Copy => return copy(model),
         Action::CopyScreen => return vec![Effect::CopyScreen],
         Action::Help => model.overlay = Overlay::Help { scroll: 0 },
@@ -205,7 +275,15 @@ fn next_site(model: &mut Model) {
         }
         _ => toast(model, "only one site is watched".to_owned()),
     }
-    for table in [&mut model.requests, &mut model.tasks] {
+    for table in [
+        &mut model.requests,
+        &mut model.tasks,
+        &mut model.data,
+        &mut model.services,
+        &mut model.logs,
+        &mut model.log_groups,
+        &mut model.backups,
+    ] {
         table.open = None;
     }
 }
@@ -240,6 +318,10 @@ fn sort(model: &mut Model, by: usize) {
     if sorts.is_empty() {
         return;
     }
+    if model.screen == Screen::Logs && !model.log_view.grouped {
+        toast(model, "lines stand in the order of their time; groups can be sorted".to_owned());
+        return;
+    }
     let table = model.table_mut();
     table.sort = if by == 1 { (table.sort + 1) % sorts.len() } else { (table.sort + sorts.len() - 1) % sorts.len() };
     table.reversed = false;
@@ -267,7 +349,8 @@ fn copy(model: &mut Model) -> Vec<Effect> {
             let ids: Vec<String> = rows.iter().map(|p| p.pid.to_string()).collect();
             rows.get(model.processes.position(&ids)).map(|p| format!("{} {}", p.pid, p.command))
         }
-        Screen::Requests | Screen::Tasks => {
+        Screen::Logs => logs::copied(model),
+        Screen::Requests | Screen::Tasks | Screen::Data | Screen::Services | Screen::Backups => {
             let rows = view::rows(model);
             rows.get(model.table().position(&rows)).cloned()
         }

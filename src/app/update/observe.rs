@@ -3,6 +3,7 @@
 use crate::app::model::{HELD, Model, Site};
 use crate::domain::history::{self, History, Point, SeriesKey};
 use crate::domain::id::{Scope, SourceKind};
+use crate::domain::level::Level;
 use crate::domain::observation::{Observation, Observed};
 use crate::domain::reading::{Reading, Seen};
 use crate::domain::time::Timestamp;
@@ -11,6 +12,10 @@ use crate::triage::{self, HostFacts, Memory, SiteFacts};
 /// Takes in one observation, or keeps it while the screen is held still.
 pub(super) fn take(model: &mut Model, observed: Observed) {
     if model.paused.is_some() {
+        // Each look at the logs holds all of the one before: only the newest is kept.
+        if matches!(observed.what, Observation::Logs(_)) {
+            model.held.retain(|held| !(held.scope == observed.scope && matches!(held.what, Observation::Logs(_))));
+        }
         if model.held.len() >= HELD {
             model.held.pop_front();
         }
@@ -36,28 +41,57 @@ fn apply(model: &mut Model, observed: Observed) {
         Scope::Site(id) => {
             let Some(site) = model.sites.iter_mut().find(|s| s.id == id) else { return };
             let kind = what.kind();
-            site.heard = site.heard.max(Some(at));
+            // Logs are read by this midwatch itself, whoever polls: they say nothing of the poller.
+            if !matches!(what, Observation::Logs(_)) {
+                site.heard = site.heard.max(Some(at));
+            }
             site.asking.retain(|(k, _)| *k != kind);
             if what.is_asking() {
                 site.asking.push((kind, at));
                 return;
             }
             push(&mut site.history, points, at);
+            for (key, known) in history::earlier(&what) {
+                site.history.entry(key).or_default().fill(known);
+            }
             match what {
                 Observation::Health(seen) => site.health.absorb(seen, at, took_ms),
                 Observation::Direct(seen) => site.direct.absorb(seen, at, took_ms),
                 Observation::Traffic(seen) => site.traffic.absorb(seen, at, took_ms),
-                Observation::Database(seen) => site.database.absorb(seen, at, took_ms),
-                Observation::Redis(seen) => site.redis.absorb(seen, at, took_ms),
-                Observation::Host(_) => {}
+                Observation::Database(seen) => site.database.absorb(*seen, at, took_ms),
+                Observation::Redis(seen) => site.redis.absorb(*seen, at, took_ms),
+                Observation::Access(seen) => absorb_boxed(&mut site.access, *seen, at, took_ms),
+                Observation::Services(seen) => absorb_boxed(&mut site.services, *seen, at, took_ms),
+                Observation::Logs(seen) => absorb_boxed(&mut site.logs, *seen, at, took_ms),
+                Observation::Backups(seen) => absorb_boxed(&mut site.backups, *seen, at, took_ms),
+                Observation::App(seen) => absorb_boxed(&mut site.on_disk, *seen, at, took_ms),
+                Observation::Host(_)
+                | Observation::Changes(_)
+                | Observation::Schedule(_)
+                | Observation::Updates(_)
+                | Observation::People(_) => {}
             }
         }
         Scope::Host(id) => {
             let Some(host) = model.hosts.iter_mut().find(|h| h.id == id) else { return };
             host.heard = host.heard.max(Some(at));
             push(&mut host.history, points, at);
-            if let Observation::Host(seen) = what {
-                absorb_boxed(&mut host.reading, *seen, at, took_ms);
+            match what {
+                Observation::Host(seen) => absorb_boxed(&mut host.reading, *seen, at, took_ms),
+                Observation::Changes(seen) => absorb_boxed(&mut host.changes, *seen, at, took_ms),
+                Observation::Schedule(seen) => absorb_boxed(&mut host.schedule, *seen, at, took_ms),
+                Observation::Updates(seen) => absorb_boxed(&mut host.updates, *seen, at, took_ms),
+                Observation::People(seen) => absorb_boxed(&mut host.people, *seen, at, took_ms),
+                Observation::Services(seen) => absorb_boxed(&mut host.units, *seen, at, took_ms),
+                Observation::Health(_)
+                | Observation::Direct(_)
+                | Observation::Traffic(_)
+                | Observation::Database(_)
+                | Observation::Redis(_)
+                | Observation::Access(_)
+                | Observation::Logs(_)
+                | Observation::Backups(_)
+                | Observation::App(_) => {}
             }
         }
     }
@@ -130,6 +164,13 @@ pub(super) fn assess(model: &mut Model) {
             traffic: &site.traffic,
             database: &site.database,
             redis: &site.redis,
+            access: &site.access,
+            services: &site.services,
+            logs: &site.logs,
+            backups: &site.backups,
+            on_disk: &site.on_disk,
+            app_name: &site.app,
+            practice: site.practice,
             asking: &site.asking,
             history: &site.history,
             heard: site.heard,
@@ -142,23 +183,42 @@ pub(super) fn assess(model: &mut Model) {
         let facts = HostFacts {
             name: &host.id.0,
             reading: &host.reading,
+            changes: &host.changes,
+            schedule: &host.schedule,
+            units: &host.units,
+            updates: &host.updates,
+            people: &host.people,
             heard: host.heard,
             silent_after_ms: model.silent_after_ms,
             now,
         };
         findings.extend(triage::host(&facts, &model.thresholds, &mut host.memory));
     }
-    triage::fold::sort(&mut findings);
-    model.findings = findings;
+    let hosts: Vec<&str> = model.hosts.iter().map(|h| h.id.0.as_str()).collect();
+    model.findings = triage::fold::fold(findings, &hosts);
+    if !model.touched {
+        show_worst(model);
+    }
+}
+
+/// Who opens midwatch at night wants the site that is broken; under somebody's hands nothing moves by itself.
+fn show_worst(model: &mut Model) {
+    let mut worst = model.findings.iter().filter(|finding| finding.level >= Level::Warning);
+    let site = |finding: &triage::Finding| model.sites.iter().position(|site| site.id.0 == finding.site);
+    if let Some(index) = worst.find_map(site) {
+        model.site_index = index;
+    }
 }
 
 impl Model {
-    /// Whether everything that could be fine has been seen: no site's healthcheck or host is still unknown.
+    /// Whether everything that could be fine has been seen: no site's healthcheck or host is still unknown, and no
+    /// application runs that this user may not look into.
     pub fn seen_enough(&self) -> bool {
         let unanswered =
             |s: &Site| s.asking_since(SourceKind::Health).is_some_and(|t| self.now.millis_since(t) > 3_000);
         let heard = |at: Option<Timestamp>| at.is_some_and(|at| self.now.millis_since(at) <= self.silent_after_ms);
-        self.sites.iter().all(|s| s.health.fresh().is_some() && heard(s.heard) && !unanswered(s))
+        !self.no_entry
+            && self.sites.iter().all(|s| s.health.fresh().is_some() && heard(s.heard) && !unanswered(s))
             && self.hosts.iter().all(|h| h.reading.fresh().is_some() && heard(h.heard))
     }
 }

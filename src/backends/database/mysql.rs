@@ -1,40 +1,35 @@
 //! MySQL 5.7 and later, and MariaDB.
 
+mod chain;
+mod look;
+
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow, MySqlSslMode};
-use sqlx::{ConnectOptions, Row};
+use sqlx::ConnectOptions;
+use sqlx::mysql::{MySqlConnectOptions, MySqlDatabaseError, MySqlSslMode};
 
-use super::millis_since;
 use crate::backends::place::{self, Place, unreachable};
 use crate::backends::session::{Server, Then, Trouble};
 use crate::config::DatabaseConfig;
-use crate::domain::database::{DatabaseReading, Engine};
+use crate::domain::database::{DatabaseReading, Engine, says};
 use crate::domain::text::plain;
+use look::MySession;
 
 const NAME: &str = Engine::Mysql.name();
 
 /// Where the client libraries look for the socket: Debian, Red Hat, the source's default.
 const SOCKETS: [&str; 3] = ["/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock"];
 
-/// What bounds the session. The second and third are MariaDB's and MySQL's way to the same end, and old servers have
-/// neither: only the first two must succeed.
-const BOUNDS: [(&str, bool); 4] = [
+/// What bounds the session. The third and fourth are MariaDB's and MySQL's way to the same end, and old servers have
+/// neither; the last is for MySQL 8, which else answers from what it knew a day ago. Only the first two must succeed.
+const BOUNDS: [(&str, bool); 5] = [
     ("SET SESSION TRANSACTION READ ONLY", true),
     ("SET SESSION lock_wait_timeout = 1", true),
     ("SET SESSION max_statement_time = 2", false),
     ("SET SESSION MAX_EXECUTION_TIME = 2000", false),
+    ("SET SESSION information_schema_stats_expiry = 0", false),
 ];
-
-/// FIELD Q-MY. `read_only` is 0 or 1, or since MariaDB 12 a word.
-const STATE: &str = "SELECT VERSION(), CAST(@@max_connections AS CHAR), CAST(@@global.read_only AS CHAR)";
-/// FIELD Q-MY: global, so other users' sessions count without the `PROCESS` privilege.
-const STATUS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Threads_connected', 'Innodb_row_lock_current_waits')";
-/// FIELD Q-MY and INC-24: metadata and table locks; row locks are in [`STATUS`].
-const WAITING: &str =
-    "SELECT CAST(COUNT(*) AS CHAR) FROM information_schema.processlist WHERE state LIKE 'Waiting for%lock%'";
 
 /// One MySQL or MariaDB database, as the application reaches it.
 pub(super) struct Mysql {
@@ -117,7 +112,7 @@ impl Mysql {
             ),
             1129 | 1130 => Trouble::new(format!("{NAME} at {place} does not let this host in ({said})."), Then::Rest),
             1040 | 1203 | 1226 => Trouble::new(
-                format!("{NAME} at {place} has no free connection ({said}): find out who holds them."),
+                format!("{NAME} at {place} {} ({said}): find out who holds them.", says::FULL),
                 Then::Reconnect,
             ),
             1053 | 1079 | 1927 | 4031 => {
@@ -133,10 +128,10 @@ impl Mysql {
 }
 
 impl Server for Mysql {
-    type Session = MySqlConnection;
+    type Session = MySession;
     type Answer = DatabaseReading;
 
-    async fn connect(&self) -> Result<MySqlConnection, Trouble> {
+    async fn connect(&self) -> Result<MySession, Trouble> {
         let mut connection = self.options().connect().await.map_err(|error| self.trouble(&error))?;
         for (bound, must) in BOUNDS {
             match sqlx::raw_sql(bound).execute(&mut connection).await {
@@ -144,68 +139,14 @@ impl Server for Mysql {
                 Ok(_) | Err(_) => {}
             }
         }
-        Ok(connection)
+        Ok(MySession::new(connection))
     }
 
-    async fn ask(&self, connection: &mut MySqlConnection) -> Result<DatabaseReading, Trouble> {
-        look(connection).await.map_err(|error| self.trouble(&error))
+    async fn ask(&self, session: &mut MySession) -> Result<DatabaseReading, Trouble> {
+        session.look(&self.user).await.map_err(|error| self.trouble(&error))
     }
 
     fn silent(&self, admitted: bool, seconds: u64) -> String {
         place::silent(NAME, &self.place(), admitted, seconds)
-    }
-}
-
-async fn look(connection: &mut MySqlConnection) -> Result<DatabaseReading, sqlx::Error> {
-    let start = Instant::now();
-    sqlx::raw_sql("SELECT 1").fetch_one(&mut *connection).await?;
-    let latency_ms = millis_since(start);
-    let row = sqlx::raw_sql(STATE).fetch_one(&mut *connection).await?;
-    let read_only = text(&row, 2)?;
-    let mut reading = DatabaseReading {
-        engine: Engine::Mysql,
-        version: version(&text(&row, 0)?),
-        latency_ms,
-        sessions: None,
-        usable_sessions: text(&row, 1)?.parse().ok(),
-        waiting: text(&sqlx::raw_sql(WAITING).fetch_one(&mut *connection).await?, 0)?.parse().ok(),
-        read_only: !matches!(read_only.as_str(), "0" | "OFF"),
-        blockers: Vec::new(),
-    };
-    for row in sqlx::raw_sql(STATUS).fetch_all(connection).await? {
-        let value: Option<u32> = text(&row, 1)?.parse().ok();
-        match text(&row, 0)?.as_str() {
-            "Threads_connected" => reading.sessions = value,
-            "Innodb_row_lock_current_waits" => {
-                reading.waiting = reading.waiting.zip(value).map(|(a, b)| a.saturating_add(b));
-            }
-            _ => {}
-        }
-    }
-    Ok(reading)
-}
-
-/// A column as text; some servers declare such columns as bytes.
-fn text(row: &MySqlRow, column: usize) -> Result<String, sqlx::Error> {
-    let bytes: Vec<u8> = row.try_get_unchecked(column)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// `10.11.6-MariaDB-0+deb12u1` without the packager's part.
-fn version(said: &str) -> String {
-    let number = said.split('-').next().unwrap_or_default();
-    let maker = if said.contains("MariaDB") { "-MariaDB" } else { "" };
-    plain(&[number, maker].concat(), 40)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::version;
-
-    #[test]
-    fn versions_keep_the_maker_and_drop_the_packager() {
-        assert_eq!(version("10.11.6-MariaDB-0+deb12u1"), "10.11.6-MariaDB");
-        assert_eq!(version("8.0.36-0ubuntu0.22.04.1"), "8.0.36");
-        assert_eq!(version("8.4.3"), "8.4.3");
     }
 }

@@ -1,22 +1,25 @@
 //! PostgreSQL 12 and later.
 
 mod chain;
+mod ground;
+mod look;
 mod trouble;
+mod upkeep;
+mod wal;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
-use sqlx::{ConnectOptions, Row};
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::{APPLICATION, millis_since};
+use super::APPLICATION;
 use crate::backends::place::{self, Place};
 use crate::backends::session::{Server, Then, Trouble};
 use crate::config::DatabaseConfig;
 use crate::domain::database::{DatabaseReading, Engine};
-use crate::domain::text::plain;
+use ground::Ground;
+use look::PgSession;
 
 /// Where a server keeps its sockets unless told otherwise: Debian's and the source's default.
 const SOCKET_DIRECTORIES: [&str; 3] = ["/var/run/postgresql", "/run/postgresql", "/tmp"];
@@ -28,20 +31,6 @@ const SETTINGS: [(&str, &str); 3] =
 /// After, and not with, the connection: so `reset_val` still says what the application gets.
 const READ_ONLY: &str = "set default_transaction_read_only = on";
 
-/// FIELD Q-CONN and Q-ROLE. Other roles' sessions show neither type nor state without `pg_monitor`; a client's then
-/// still has a database and a role. `reserved_connections` exists since 16.
-const STATE: &str = "
-select current_setting('server_version') as version,
-       pg_is_in_recovery()
-         or coalesce((select reset_val = 'on' from pg_settings where name = 'default_transaction_read_only'), false)
-         as read_only,
-       current_setting('max_connections')::int8 - current_setting('superuser_reserved_connections')::int8
-         - coalesce(current_setting('reserved_connections', true)::int8, 0) as usable,
-       count(*) filter (where backend_type = 'client backend'
-         or (backend_type is null and datid is not null and usesysid is not null)) as sessions,
-       count(*) filter (where wait_event_type = 'Lock') as waiting
-from pg_stat_activity";
-
 /// One PostgreSQL database, as the application reaches it.
 pub(super) struct Postgres {
     host: String,
@@ -49,12 +38,7 @@ pub(super) struct Postgres {
     database: String,
     user: String,
     password: SecretString,
-}
-
-/// The session, and since when each blocker has been seen in it.
-pub(super) struct PgSession {
-    connection: PgConnection,
-    seen: BTreeMap<i32, Instant>,
+    ground: Ground,
 }
 
 impl Postgres {
@@ -66,6 +50,7 @@ impl Postgres {
             database: config.name.clone(),
             user: config.user.clone(),
             password: config.password.clone(),
+            ground: Ground::new(&config.host, config.port.unwrap_or(5432)),
         }
     }
 
@@ -122,6 +107,23 @@ impl Server for Postgres {
     type Answer = DatabaseReading;
 
     async fn connect(&self) -> Result<PgSession, Trouble> {
+        match self.admitted().await {
+            Ok(session) => Ok(session),
+            Err(trouble) => Err(self.ground.explained(trouble).await),
+        }
+    }
+
+    async fn ask(&self, session: &mut PgSession) -> Result<DatabaseReading, Trouble> {
+        session.look(&self.ground, &self.user).await.map_err(|error| self.trouble(&error))
+    }
+
+    fn silent(&self, admitted: bool, seconds: u64) -> String {
+        place::silent(Engine::Postgresql.name(), &self.place(), admitted, seconds)
+    }
+}
+
+impl Postgres {
+    async fn admitted(&self) -> Result<PgSession, Trouble> {
         let options = self.options();
         let mut connection = match options.connect().await {
             // As libpq with sslmode=prefer: where TLS fails or is not allowed, without it.
@@ -133,43 +135,6 @@ impl Server for Postgres {
         };
         let set = sqlx::raw_sql(READ_ONLY).execute(&mut connection).await;
         set.map_err(|error| Trouble { then: Then::Reconnect, ..self.trouble(&error) })?;
-        Ok(PgSession { connection, seen: BTreeMap::new() })
+        Ok(PgSession::new(connection))
     }
-
-    async fn ask(&self, session: &mut PgSession) -> Result<DatabaseReading, Trouble> {
-        look(session).await.map_err(|error| self.trouble(&error))
-    }
-
-    fn silent(&self, admitted: bool, seconds: u64) -> String {
-        place::silent(Engine::Postgresql.name(), &self.place(), admitted, seconds)
-    }
-}
-
-async fn look(session: &mut PgSession) -> Result<DatabaseReading, sqlx::Error> {
-    let start = Instant::now();
-    sqlx::raw_sql("select 1").fetch_one(&mut session.connection).await?;
-    let latency_ms = millis_since(start);
-    let row = sqlx::query(STATE).fetch_one(&mut session.connection).await?;
-    let waiting = number(&row, "waiting")?;
-    let blockers = if waiting == 0 {
-        session.seen.clear();
-        Vec::new()
-    } else {
-        chain::roots(&mut session.connection, &mut session.seen).await?
-    };
-    let version: String = row.try_get("version")?;
-    Ok(DatabaseReading {
-        engine: Engine::Postgresql,
-        version: plain(version.split_whitespace().next().unwrap_or_default(), 40),
-        latency_ms,
-        sessions: Some(number(&row, "sessions")?),
-        usable_sessions: Some(number(&row, "usable")?),
-        waiting: Some(waiting),
-        read_only: row.try_get("read_only")?,
-        blockers,
-    })
-}
-
-fn number(row: &PgRow, name: &str) -> Result<u32, sqlx::Error> {
-    Ok(u32::try_from(row.try_get::<i64, _>(name)?).unwrap_or(0))
 }

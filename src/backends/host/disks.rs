@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::statvfs;
 
-use super::errand::{Answer, Errand};
+use super::super::errand::{Answer, Errand};
 use super::mounts::{self, Mount};
 use crate::domain::host::{Disk, DiskSpace};
 use crate::domain::host_trend::FillTrend;
@@ -31,10 +31,26 @@ pub(super) struct Disks {
     begun: Instant,
 }
 
+/// Whether a read-only file system was looked at, and what came of it.
+#[derive(Debug, Default)]
+enum Judged {
+    /// It is writable, or was not looked at yet.
+    #[default]
+    NotYet,
+    /// It is meant to be read-only.
+    Meant,
+    /// A fault made it so, for this reason.
+    Fault(String),
+}
+
 #[derive(Default)]
 struct Watched {
     errand: Errand<io::Result<DiskSpace>>,
     trend: FillTrend,
+    inodes: FillTrend,
+    was_writable: bool,
+    /// Why it is thought to have been made read-only by a fault, once that was judged.
+    turned: Judged,
 }
 
 /// The kernel's answer.
@@ -47,6 +63,7 @@ pub(super) fn ask_kernel(path: &Path) -> io::Result<DiskSpace> {
         inodes_available: answer.f_favail,
         read_only: false,
         full_in_s: None,
+        inodes_full_in_s: None,
     })
 }
 
@@ -62,7 +79,12 @@ impl Disks {
             watched.errand.is_under_way() || mounts.iter().any(|m| m.path == *path && m.id == *id)
         });
         let mut refused = BTreeMap::new();
-        for mount in mounts {
+        // An image that is read-only by nature; one that was seen writable is none.
+        let is_image = |watched: &BTreeMap<_, Watched>, mount: &Mount| {
+            mount.is_image() && !watched.get(&key(mount)).is_some_and(|w| w.was_writable)
+        };
+        let mounts: Vec<&Mount> = mounts.iter().filter(|mount| !is_image(&self.watched, mount)).collect();
+        for mount in &mounts {
             if self.watched.len() >= REMEMBERED && !self.watched.contains_key(&key(mount)) {
                 refused.insert(key(mount), format!("not asked: {REMEMBERED} mounts hang already"));
                 continue;
@@ -75,6 +97,7 @@ impl Disks {
         let now_s = self.begun.elapsed().as_secs();
         let mut disks = Vec::with_capacity(mounts.len());
         for mount in mounts {
+            let turned = self.watched.get_mut(&key(mount)).and_then(|watched| watched.turned(mount));
             let space = match (refused.remove(&key(mount)), self.watched.get_mut(&key(mount))) {
                 (Some(why), _) => Err(why),
                 (None, None) => continue,
@@ -86,6 +109,7 @@ impl Disks {
                     mount: plain(&mount.path.to_string_lossy(), 200),
                     device: mount.device.clone(),
                     kind: mount.kind.clone(),
+                    turned_read_only: turned,
                     space,
                 });
             }
@@ -95,14 +119,41 @@ impl Disks {
 }
 
 impl Watched {
+    /// Why this file system is thought to have been made read-only by a fault.
+    fn turned(&mut self, mount: &Mount) -> Option<String> {
+        if !mount.read_only {
+            (self.was_writable, self.turned) = (true, Judged::NotYet);
+            return None;
+        }
+        if matches!(self.turned, Judged::NotYet) {
+            let fault = if mount.failed {
+                Some("the kernel says that it stopped writing after an error")
+            } else if self.was_writable {
+                Some("it was writable before, while this midwatch watched")
+            } else if mount.for_writing {
+                Some("it is mounted for writing, and takes no writes: the kernel does so after an error")
+            } else {
+                mounts::meant_for_writing(&mount.path).then_some("/etc/fstab has it writable")
+            };
+            self.turned = fault.map_or(Judged::Meant, |why| Judged::Fault(why.to_owned()));
+        }
+        match &self.turned {
+            Judged::Fault(why) => Some(why.clone()),
+            Judged::NotYet | Judged::Meant => None,
+        }
+    }
+
     async fn space(&mut self, read_only: bool, now_s: u64, deadline: Instant) -> Result<DiskSpace, String> {
         match self.errand.answer(deadline).await {
             Answer::Came(Ok(mut space)) => {
                 space.read_only = read_only;
-                space.full_in_s = None;
+                (space.full_in_s, space.inodes_full_in_s) = (None, None);
                 if !read_only {
                     self.trend.note(now_s, space.available);
                     space.full_in_s = self.trend.full_in_s(space.available);
+                    self.inodes.note(now_s, space.inodes_available);
+                    let limited = space.inodes > 0;
+                    space.inodes_full_in_s = self.inodes.full_in_s(space.inodes_available).filter(|_| limited);
                 }
                 Ok(space)
             }

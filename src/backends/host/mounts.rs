@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-use super::command_line::without_url_password;
+use super::super::command_line::without_url_password;
 use crate::domain::text::plain;
 
 /// File systems of a reading, at most.
@@ -24,6 +24,17 @@ pub(super) struct Mount {
     pub(super) kind: String,
     /// Whether the file system itself, not only this view of it, takes no writes.
     pub(super) read_only: bool,
+    /// Whether this view of it is mounted for writing.
+    pub(super) for_writing: bool,
+    /// Whether the kernel itself says that it stopped writing after an error.
+    pub(super) failed: bool,
+}
+
+impl Mount {
+    /// An image that somebody made read-only, unless it was writable before.
+    pub(super) fn is_image(&self) -> bool {
+        self.kind == "tmpfs" && self.read_only
+    }
 }
 
 /// Kinds without data of their own, or images that are full by nature.
@@ -99,18 +110,20 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
     let id = fields.nth(2)?;
     let path = fields.nth(1)?;
+    let for_writing = fields.next()?.split(|byte| *byte == b',').any(|option| option == b"rw");
     let kind = fields.by_ref().skip_while(|field| *field != b"-").nth(1)?;
     let device = fields.next().unwrap_or_default();
     let options = fields.next().unwrap_or_default();
+    let option = |wanted: &[&[u8]]| options.split(|byte| *byte == b',').any(|option| wanted.contains(&option));
     let word = |bytes: &[u8]| plain(&String::from_utf8_lossy(bytes), 200);
     let mount = Mount {
         path: PathBuf::from(OsString::from_vec(unescaped(path))),
         id: word(id),
         device: word(without_url_password(&String::from_utf8_lossy(&unescaped(device))).as_bytes()),
         kind: word(kind),
-        read_only: options
-            .split(|byte| *byte == b',')
-            .any(|option| matches!(option, b"ro" | b"emergency_ro" | b"shutdown")),
+        read_only: option(&[b"ro", b"emergency_ro", b"shutdown"]),
+        for_writing,
+        failed: option(&[b"emergency_ro", b"shutdown"]),
     };
     (mount.path.is_absolute() && mount.id.contains(':') && !mount.kind.is_empty()).then_some(mount)
 }
@@ -142,10 +155,31 @@ fn holds_data(mount: &Mount) -> bool {
         // containers' layers show the numbers of the file system below; inside a container it is all there is
         "overlay" | "aufs" | "fuse.fuse-overlayfs" => mount.path == Path::new("/"),
         // nobody's data: run-time state, and the secrets and shared memory of containers
-        "tmpfs" => !mount.read_only && !under(&["/run", "/var/lib/docker", "/var/lib/containers", "/var/lib/kubelet"]),
+        "tmpfs" => !under(&["/run", "/var/lib/docker", "/var/lib/containers", "/var/lib/kubelet"]),
         // what a container runtime mounts over single files
         _ => !under(&["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"]),
     }
+}
+
+/// Whether `/etc/fstab` mounts something here for writing.
+pub(super) fn meant_for_writing(path: &Path) -> bool {
+    super::files::text("/etc/fstab").is_ok_and(|text| fstab_writes(&text, path))
+}
+
+/// `device place kind options …`.
+fn fstab_writes(text: &str, path: &Path) -> bool {
+    text.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let (Some(device), Some(place), Some(kind)) = (fields.next(), fields.next(), fields.next()) else {
+            return false;
+        };
+        let options = fields.next().unwrap_or_default();
+        let place = unescaped(place.as_bytes());
+        !device.starts_with('#')
+            && Path::new(&OsString::from_vec(place)) == path
+            && !PSEUDO.contains(&kind)
+            && !options.split(',').any(|option| option == "ro")
+    })
 }
 
 #[cfg(test)]
@@ -158,6 +192,7 @@ mod tests {
         parse_mountinfo(text.as_bytes())
             .0
             .iter()
+            .filter(|mount| !mount.is_image())
             .map(|mount| format!("{} {}", mount.path.display(), mount.kind))
             .collect()
     }
@@ -207,6 +242,15 @@ mod tests {
         assert_eq!(read_only("rw - ext4 /dev/sda1 ro,errors=remount-ro"), Some(true));
         assert_eq!(read_only("rw - ext4 /dev/sda1 rw,emergency_ro"), Some(true));
         assert_eq!(read_only("rw shared:1 - ext4 /dev/sda1"), Some(false));
+    }
+
+    #[test]
+    fn fstab_says_what_should_be_writable() {
+        let text = "# /dev/x /commented ext4 defaults\nUUID=1 / ext4 errors=remount-ro 0 1\n/dev/y /mnt/a\\040b ext4 noauto,ro\n\
+                    /dev/z /srv xfs\n/dev/sr0 /media/cdrom0 udf,iso9660 user,noauto\n/dev/sr1 /cd iso9660 user\n";
+        let writes = |path: &str| super::fstab_writes(text, std::path::Path::new(path));
+        assert!(writes("/") && writes("/srv"));
+        assert!(!writes("/mnt/a b") && !writes("/commented") && !writes("/cd") && !writes("/other"));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
-use super::command_line;
-use super::errand::{Answer, Errand};
+use super::super::command_line;
+use super::super::errand::{Answer, Errand};
 use super::files;
 use crate::domain::host::Process;
 use crate::domain::text::plain;

@@ -6,10 +6,11 @@ use sysinfo::System;
 
 use super::cpu::{CpuSample, parse_stat};
 use super::files;
+use super::listen::{self, Socket, parse_snmp};
 use super::mounts::{Mount, parse_mountinfo};
 use super::network::{Traffic, parse_dev};
 use super::pressure::{parse_oom_kills, parse_pressure};
-use crate::domain::host::{HostReading, Pressure};
+use crate::domain::host::{HostReading, Minute, Pressure};
 
 /// What one sweep brought.
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub(super) struct Sweep {
     pub(super) networks: Vec<Traffic>,
     /// File systems to ask.
     pub(super) mounts: Vec<Mount>,
+    /// Sockets that listen.
+    pub(super) sockets: Vec<Socket>,
+    /// TCP segments sent so far, and sent again.
+    pub(super) segments: Option<(u64, u64)>,
     /// What needs no second look; the rest of it is still empty.
     pub(super) reading: HostReading,
 }
@@ -66,7 +71,8 @@ pub(super) fn sweep(kept: &mut Option<System>) -> Result<Sweep, String> {
         unseen,
         ..HostReading::default()
     };
-    Ok(Sweep { at, cpu, networks: networks.unwrap_or_default(), mounts, reading })
+    let segments = files::text("/proc/net/snmp").ok().and_then(|text| parse_snmp(&text));
+    Ok(Sweep { at, cpu, networks: networks.unwrap_or_default(), mounts, sockets: listen::sockets(), segments, reading })
 }
 
 /// What `read` gets from `path`; or a sentence about `subject` in `unseen`.
@@ -83,5 +89,15 @@ fn told<T>(
 fn pressure() -> Option<Pressure> {
     let of =
         |resource: &str| files::text(&format!("/proc/pressure/{resource}")).ok().and_then(|text| parse_pressure(&text));
-    Some(Pressure { cpu: of("cpu")?, memory: of("memory")?, io: of("io")? })
+    let (cpu, memory, io) = (of("cpu")?, of("memory")?, of("io")?);
+    let minute = Minute {
+        cpu: cpu.some_60,
+        memory: memory.some_60,
+        memory_full: memory.full_60,
+        io: io.some_60,
+        io_full: io.full_60,
+        cpu_5: cpu.some_300,
+        io_full_5: io.full_300,
+    };
+    Some(Pressure { cpu: cpu.some_10, memory: memory.some_10, io: io.some_10, minute })
 }

@@ -25,6 +25,7 @@ pub(super) fn describe(leaf: &CertificateDer<'_>, distrust: Option<String>) -> O
         subject: subject.unwrap_or_else(|| "nobody named".to_owned()),
         issuer: issuer(&parsed),
         distrust,
+        on_disk: None,
     })
 }
 
@@ -99,6 +100,12 @@ fn common_name(name: &X509Name<'_>) -> Option<String> {
         .find_map(|part| part.as_str().ok())
         .map(|text| plain(text, NAME))
         .filter(|text| !text.is_empty())
+}
+
+/// Whether both are made out to one and the same name.
+pub(super) fn share_a_name(one: &X509Certificate<'_>, other: &X509Certificate<'_>) -> bool {
+    let theirs = names(other);
+    names(one).iter().any(|name| theirs.contains(name))
 }
 
 /// The alternative names: host names and addresses.

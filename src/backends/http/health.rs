@@ -1,6 +1,6 @@
 //! The healthcheck: one question, five possible states (FIELD T-10), one sentence.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Response, StatusCode};
@@ -9,7 +9,9 @@ use url::Url;
 
 use super::Limits;
 use super::client::{self, Line};
+use super::clock;
 use super::endpoint::Endpoint;
+use super::tls::Served;
 use super::trouble::Trouble;
 use super::words;
 use crate::domain::health::{Certificate, HealthCheck, HealthState};
@@ -19,31 +21,35 @@ use crate::domain::text::plain;
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// Asks once and waits for the answer as long as `limits` allow.
-pub(super) async fn ask(line: &Line, endpoint: &Endpoint, limits: &Limits) -> HealthCheck {
+pub(super) async fn ask(line: &Line, endpoint: &Endpoint, limits: &Limits) -> (HealthCheck, Option<Served>) {
     drop(line.verdict.take());
     let asked = Instant::now();
     let answer = tokio::time::timeout(limits.hang, endpoint.get(&line.client).send()).await;
     let waited = asked.elapsed();
-    let tls = line.verdict.take();
+    let (tls, served) = line.verdict.take().unzip();
+    let mut offset_ms = None;
     let (status, (state, mut detail)) = match answer {
         Err(_) => (None, silent(limits.hang)),
         Ok(Err(error)) => (None, unanswered(Trouble::of(error), waited, endpoint, limits).await),
         Ok(Ok(response)) => {
             let status = response.status();
+            offset_ms = clock::offset_ms(response.headers(), SystemTime::now());
             (Some(status.as_u16()), answered(status, response, endpoint, limits).await)
         }
     };
     if let Some(why) = tls.as_ref().and_then(|certificate: &Certificate| certificate.distrust.as_deref()) {
         detail = format!("{detail}; its certificate isn't trusted: {why}");
     }
-    HealthCheck {
+    let check = HealthCheck {
         state,
         status,
         latency_ms: waited.as_secs_f64() * 1000.0,
         detail,
         url: endpoint.url().to_string(),
         tls,
-    }
+        clock_offset_ms: offset_ms,
+    };
+    (check, served)
 }
 
 /// What is said when the question can't be put at all.
@@ -55,6 +61,7 @@ pub(super) fn impossible(endpoint: &Endpoint, why: String) -> HealthCheck {
         detail: why,
         url: endpoint.url().to_string(),
         tls: None,
+        clock_offset_ms: None,
     }
 }
 

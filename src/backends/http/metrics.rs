@@ -79,7 +79,7 @@ impl Page {
     }
 
     fn unanswered(&self, error: reqwest::Error, line: &Line, limits: &Limits) -> String {
-        match line.verdict.take().and_then(|certificate| certificate.distrust) {
+        match line.verdict.take().and_then(|(certificate, _)| certificate.distrust) {
             Some(why) => format!(
                 "metrics were not asked for: the certificate of {} isn't trusted ({why}), and a password goes to nobody unknown",
                 plain(self.shown.authority(), 80)

@@ -48,17 +48,20 @@ pub(super) enum Strictness {
     Refuse,
 }
 
+/// A certificate as it came over the wire.
+pub(super) type Served = CertificateDer<'static>;
+
 /// The certificate of the last handshake, with the verdict on it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Verdict(Arc<Mutex<Option<Certificate>>>);
+pub(super) struct Verdict(Arc<Mutex<Option<(Certificate, Served)>>>);
 
 impl Verdict {
     /// Takes it out.
-    pub(super) fn take(&self) -> Option<Certificate> {
+    pub(super) fn take(&self) -> Option<(Certificate, Served)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn put(&self, certificate: Option<Certificate>) {
+    fn put(&self, certificate: Option<(Certificate, Served)>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = certificate;
     }
 }
@@ -115,7 +118,7 @@ impl ServerCertVerifier for Verifier {
                 Err(error) => (Some(certificate::distrust(leaf, name, now, &error)), Err(error)),
             },
         };
-        self.verdict.put(certificate::describe(leaf, distrust));
+        self.verdict.put(certificate::describe(leaf, distrust).map(|told| (told, leaf.clone().into_owned())));
         match self.strictness {
             Strictness::Record => Ok(ServerCertVerified::assertion()),
             Strictness::Refuse => outcome,

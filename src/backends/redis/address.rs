@@ -57,6 +57,11 @@ impl Address {
         self.connection.redis_settings().db()
     }
 
+    /// The user it is entered as.
+    pub(super) fn user(&self) -> &str {
+        self.connection.redis_settings().username().unwrap_or("default")
+    }
+
     /// Where it is.
     pub(super) fn place(&self) -> Place {
         match self.connection.addr() {

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::redis::{Keys, Master, Persistence, RedisServer};
 use crate::domain::text::plain;
 
+/// Databases whose keys are told of: as many as a server has by default.
+const DATABASES: u32 = 16;
 /// More than this of `INFO` is not read.
 const LONGEST: usize = 256 * 1024;
 
@@ -45,6 +48,21 @@ impl Info {
         self.field(name).map(|value| plain(value, 60))
     }
 
+    /// A field that counts: a number, or `count=` and a number; an error never counted is 0 where errors are counted.
+    pub(super) fn count(&self, name: &str) -> Option<u64> {
+        match self.field(name) {
+            Some(value) => value.strip_prefix("count=").unwrap_or(value).parse().ok(),
+            // Redis 6.2 and later list only the errors that have happened.
+            None if name.starts_with("errorstat_") => self.field("total_error_replies").map(|_| 0),
+            None => None,
+        }
+    }
+
+    /// A field that is `ok` or `err`; whether it is `err`.
+    fn failed(&self, name: &str) -> Option<bool> {
+        self.field(name).map(|value| value != "ok")
+    }
+
     /// The server's version. Valkey also gives the Redis version that it is compatible with.
     pub(super) fn version(&self) -> String {
         match (self.word("valkey_version"), self.word("redis_version")) {
@@ -59,12 +77,73 @@ impl Info {
         self.word("role").unwrap_or_else(|| super::UNKNOWN.to_owned())
     }
 
+    /// Which server this is: the same in every database of one.
+    pub(super) fn run(&self) -> Option<&str> {
+        self.field("run_id")
+    }
+
+    /// What it says of itself; the counters are not in it.
+    pub(super) fn server(&self) -> RedisServer {
+        let small = |name: &str| self.number(name).and_then(|n| u32::try_from(n).ok());
+        RedisServer {
+            version: self.version(),
+            role: self.role(),
+            master: self.word("master_host").map(|host| Master {
+                place: [host.as_str(), ":", self.field("master_port").unwrap_or_default()].concat(),
+                linked: self.field("master_link_status") == Some("up"),
+                down_s: self.number("master_link_down_since_seconds"),
+                read_only: self.field("slave_read_only") != Some("0"),
+            }),
+            replicas: small("connected_slaves"),
+            uptime_s: self.number("uptime_in_seconds"),
+            used_memory: self.number("used_memory"),
+            max_memory: self.number("maxmemory"),
+            policy: self.word("maxmemory_policy"),
+            persistence: self.persistence(),
+            loading: self.number("loading") == Some(1),
+            clients: self.number("connected_clients"),
+            max_clients: self.number("maxclients"),
+            blocked_clients: self.number("blocked_clients"),
+            ops_per_s: self.number("instantaneous_ops_per_sec"),
+            hit_share: self.hit_share(),
+            keys: (0..DATABASES).filter_map(|database| self.keys(database)).collect(),
+            ..RedisServer::default()
+        }
+    }
+
+    fn persistence(&self) -> Persistence {
+        // The server's own clock, in microseconds since 6.2; what is older does not tell it here.
+        let now = self.number("server_time_usec").map(|micros| micros / 1_000_000);
+        let append_only = self.number("aof_enabled").map(|on| on == 1);
+        let written = self.failed("aof_last_write_status").zip(self.failed("aof_last_bgrewrite_status"));
+        Persistence {
+            snapshot_failed: self.failed("rdb_last_bgsave_status"),
+            snapshot_age_s: now.zip(self.number("rdb_last_save_time")).map(|(now, saved)| now.saturating_sub(saved)),
+            changes: self.number("rdb_changes_since_last_save"),
+            append_only,
+            append_failed: written.map(|(write, rewrite)| write || rewrite),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
+    fn hit_share(&self) -> Option<f64> {
+        let (hits, misses) = (self.number("keyspace_hits")?, self.number("keyspace_misses")?);
+        let all = hits.saturating_add(misses);
+        (all > 0).then(|| hits as f64 / all as f64)
+    }
+
+    /// `db2:keys=5,expires=1,avg_ttl=0`.
+    fn keys(&self, database: u32) -> Option<Keys> {
+        let value = self.field(&format!("db{database}"))?;
+        let part = |name: &str| {
+            value.split(',').find_map(|part| part.split_once('=').filter(|(n, _)| *n == name)?.1.parse::<u64>().ok())
+        };
+        Some(Keys { database, count: part("keys")?, expiring: part("expires").unwrap_or(0) })
+    }
+
     /// How often each kind of refusal has happened since the server started.
     fn refusals(&self) -> [u64; 3] {
-        REFUSALS.map(|(name, _)| {
-            let count = self.field(name).and_then(|value| value.strip_prefix("count="));
-            count.and_then(|count| count.parse().ok()).unwrap_or(0)
-        })
+        REFUSALS.map(|(name, _)| self.count(name).unwrap_or(0))
     }
 
     /// Why writes must fail, from the server's state alone.
@@ -122,6 +201,28 @@ mod tests {
         assert_eq!((redis.version(), redis.number("used_memory")), ("7.0.15".to_owned(), Some(12)));
         let valkey = info("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n");
         assert_eq!((valkey.version(), valkey.role()), ("8.0.1 (Valkey)".to_owned(), "unknown".to_owned()));
+    }
+
+    #[test]
+    fn the_whole_state_is_taken_where_it_is_told() {
+        let all = info(
+            "role:slave\nmaster_host:10.0.0.2\nmaster_port:6379\nmaster_link_status:down\n\
+             master_link_down_since_seconds:41\nslave_read_only:1\nrdb_last_bgsave_status:err\n\
+             rdb_last_save_time:1000\nserver_time_usec:1090000000\naof_enabled:1\naof_last_write_status:ok\n\
+             aof_last_bgrewrite_status:err\nkeyspace_hits:30\nkeyspace_misses:10\ndb2:keys=5,expires=1,avg_ttl=0\n\
+             evicted_keys:12\nerrorstat_OOM:count=3\ntotal_error_replies:3\nmaxclients:10000\nconnected_clients:7\n",
+        );
+        let server = all.server();
+        let master = server.master.unwrap();
+        assert_eq!((master.place.as_str(), master.linked, master.down_s), ("10.0.0.2:6379", false, Some(41)));
+        let kept = &server.persistence;
+        assert_eq!((kept.snapshot_failed, kept.snapshot_age_s, kept.append_failed), (Some(true), Some(90), Some(true)));
+        assert_eq!((server.hit_share, server.clients, server.max_clients), (Some(0.75), Some(7), Some(10_000)));
+        assert_eq!(server.keys, [Keys { database: 2, count: 5, expiring: 1 }]);
+        assert_eq!((all.count("evicted_keys"), all.count("errorstat_OOM")), (Some(12), Some(3)));
+        assert_eq!(all.count("errorstat_MISCONF"), Some(0), "counted, and never happened");
+        let old = info("redis_version:6.0.16\nrole:master\n");
+        assert_eq!((old.count("errorstat_OOM"), old.server().persistence), (None, Persistence::default()));
     }
 
     #[test]

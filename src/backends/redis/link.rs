@@ -1,38 +1,31 @@
-//! One connection to one Redis database, and the questions put through it.
+//! One Redis database, and the questions put to it.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Instant, SystemTime};
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, Value};
 
 use super::address::Address;
+use super::broker;
 use super::info::{Info, MISCONF};
-use super::queues::{Queues, Waiting, WaitingList, mark, takers};
+use super::line::{Line, bytes, items, number};
+use super::queues::{Queues, Waiting};
+use super::refused::Refused;
 use crate::backends::place::{self, unreachable};
 use crate::backends::session::{Server, Then, Trouble};
+use crate::domain::redis::PERIODIC_KEY_S;
 use crate::domain::text::plain;
 
-/// With more clients than this their list is not asked for: it costs the server a few hundred bytes for each.
-const CLIENTS: u64 = 5000;
-/// A message longer than this is not fetched again for [`SPARED`].
-const LONG_MESSAGE: usize = 1024 * 1024;
-const SPARED: Duration = Duration::from_mins(1);
-/// The hash of messages that workers hold (FIELD T-15).
-const UNACKED: &str = "unacked";
+/// The key that pretix sets in its cache at each run of its periodic tasks, as Django's cache writes it.
+const PERIODIC: &str = ":1:pretix_runperiodic_executed";
 
 /// One Redis database.
 pub(super) struct Link {
-    address: Address,
+    /// Where it is.
+    pub(super) address: Address,
     queues: Option<Queues>,
-}
-
-/// The connection, and the lists whose last message was too long to be fetched at every look.
-pub(super) struct Line {
-    connection: MultiplexedConnection,
-    long: BTreeMap<String, Instant>,
+    periodic: bool,
 }
 
 /// What was seen at one look.
@@ -44,14 +37,22 @@ pub(super) struct Sighting {
     pub(super) complaint: Option<String>,
     /// `INFO`, where it may be asked.
     pub(super) info: Option<Info>,
+    /// Milliseconds by which its clock is ahead of ours.
+    pub(super) clock_ahead_ms: Option<i64>,
+    /// Entries in its slow log.
+    pub(super) slow_entries: Option<u64>,
+    /// Seconds since pretix' periodic tasks last ran, and whether that is only a lower bound.
+    pub(super) periodic: Option<(u64, bool)>,
     /// The queues, where this is the broker.
     pub(super) broker: Option<Waiting>,
+    /// The commands it refused.
+    pub(super) refused: Refused,
 }
 
 impl Link {
-    /// The database at `address`, with the queues in it where it is the broker's.
-    pub(super) fn new(address: Address, queues: Option<Queues>) -> Self {
-        Self { address, queues }
+    /// The database at `address`, with the queues in it where it is the broker's; `periodic`: it is pretix' cache.
+    pub(super) fn new(address: Address, queues: Option<Queues>, periodic: bool) -> Self {
+        Self { address, queues, periodic }
     }
 
     fn trouble(&self, error: &RedisError) -> Trouble {
@@ -83,16 +84,6 @@ impl Link {
         Trouble::new(sentence, then)
     }
 
-    /// The reply, or `None` where the server answers with an error: not allowed, or not now.
-    async fn allowed(&self, line: &mut Line, command: &Cmd) -> Result<Option<Value>, Trouble> {
-        match line.connection.send_packed_command(command).await {
-            Ok(Value::ServerError(_)) => Ok(None),
-            Ok(value) => Ok(Some(value)),
-            Err(error) if error.code().is_some() => Ok(None),
-            Err(error) => Err(self.trouble(&error)),
-        }
-    }
-
     async fn ping(&self, line: &mut Line) -> Result<Option<String>, Trouble> {
         let answer: RedisResult<Value> = redis::cmd("PING").query_async(&mut line.connection).await;
         match answer {
@@ -107,65 +98,46 @@ impl Link {
         }
     }
 
-    async fn waiting(&self, line: &mut Line, queues: &Queues, info: Option<&Info>) -> Result<Waiting, Trouble> {
-        let mut lengths = redis::pipe();
-        for name in queues.names() {
-            lengths.llen(name);
+    /// `INFO`, and what is asked along with it.
+    async fn state(&self, line: &mut Line, seen: &mut Sighting) -> RedisResult<()> {
+        let (mut pipe, mut names) = (redis::pipe(), vec!["INFO", "TIME", "SLOWLOG LEN"]);
+        pipe.cmd("INFO").cmd("TIME").cmd("SLOWLOG").arg("LEN");
+        if self.periodic {
+            pipe.ttl(PERIODIC);
+            names.push("TTL");
         }
-        lengths.hlen(UNACKED);
-        let mut lengths = self.numbers(line, &mut lengths).await?.into_iter();
-        let mut waiting = Waiting::default();
-        for (name, lists) in &queues.lists {
-            let known: Vec<Option<u64>> = lengths.by_ref().take(lists.len()).collect();
-            let lists = lists
-                .iter()
-                .zip(known)
-                .map(|(list, length)| length.map(|length| WaitingList { name: list.clone(), length, last: None }));
-            if let Some(lists) = lists.collect::<Option<Vec<_>>>() {
-                waiting.queues.push((name.clone(), lists));
-            }
-        }
-        waiting.unacked = lengths.next().flatten();
-        self.last_messages(line, &mut waiting).await?;
-        if info.and_then(|info| info.number("connected_clients")).is_some_and(|clients| clients <= CLIENTS) {
-            let command = redis::cmd("CLIENT").arg("LIST").arg("TYPE").arg("normal").to_owned();
-            let reply = self.allowed(line, &command).await?;
-            waiting.takers = reply.as_ref().and_then(bytes).map(|list| takers(list, queues.database));
-        }
-        Ok(waiting)
-    }
-
-    async fn numbers(&self, line: &mut Line, pipe: &mut redis::Pipeline) -> Result<Vec<Option<u64>>, Trouble> {
-        let replies: RedisResult<Vec<RedisResult<u64>>> = pipe.ignore_errors().query_async(&mut line.connection).await;
-        let replies = replies.map_err(|error| self.trouble(&error))?;
-        Ok(replies.into_iter().map(Result::ok).collect())
-    }
-
-    /// Marks the oldest message of each list that has one.
-    async fn last_messages(&self, line: &mut Line, waiting: &mut Waiting) -> Result<(), Trouble> {
-        line.long.retain(|_, since| since.elapsed() < SPARED);
-        let mut wanted: Vec<&mut WaitingList> = waiting.queues.iter_mut().flat_map(|(_, lists)| lists).collect();
-        wanted.retain(|list| list.length > 0 && !line.long.contains_key(&list.name));
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let mut pipe = redis::pipe();
-        for list in &wanted {
-            pipe.lindex(&list.name, -1);
-        }
-        let replies: RedisResult<Vec<RedisResult<Value>>> =
-            pipe.ignore_errors().query_async(&mut line.connection).await;
-        for (list, reply) in wanted.into_iter().zip(replies.map_err(|error| self.trouble(&error))?) {
-            let Ok(reply) = reply else { continue };
-            match bytes(&reply) {
-                Some(message) if message.len() > LONG_MESSAGE => {
-                    line.long.insert(list.name.clone(), Instant::now());
-                }
-                Some(message) => list.last = Some(mark(message)),
-                None => {}
-            }
-        }
+        let asked = SystemTime::now();
+        let mut replies = line.all(&names, &mut pipe).await?.into_iter();
+        let mut next = || replies.next().flatten();
+        seen.info = next().as_ref().and_then(bytes).map(Info::parse);
+        seen.clock_ahead_ms = next().as_ref().and_then(|time| ahead(time, asked));
+        seen.slow_entries = next().as_ref().and_then(number).and_then(|n| u64::try_from(n).ok());
+        let uptime = seen.info.as_ref().and_then(|info| info.number("uptime_in_seconds"));
+        seen.periodic = next().as_ref().and_then(number).and_then(|lifetime| periodic_age(lifetime, uptime));
         Ok(())
+    }
+}
+
+/// How far a reply to `TIME` is ahead of our clock; as good as the network is fast.
+fn ahead(reply: &Value, asked: SystemTime) -> Option<i64> {
+    let [seconds, micros] = items(reply) else { return None };
+    let theirs = number(seconds)?.checked_mul(1000)?.checked_add(number(micros)? / 1000)?;
+    let millis = |at: SystemTime| {
+        let since = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_millis()).ok()
+    };
+    let (before, after) = (millis(asked)?, millis(SystemTime::now())?);
+    // Anywhere between asking and the answer is no difference.
+    Some(if theirs < before { theirs - before } else { (theirs - after).max(0) })
+}
+
+/// The age of a key that lives for [`PERIODIC_KEY_S`], from the reply to `TTL`. One that is gone has expired, or was
+/// never there since the server started: then so long ago at least.
+fn periodic_age(lifetime: i64, uptime_s: Option<u64>) -> Option<(u64, bool)> {
+    match u64::try_from(lifetime) {
+        Ok(left) => PERIODIC_KEY_S.checked_sub(left).map(|age| (age, false)),
+        Err(_) if lifetime == -2 => uptime_s.map(|uptime| (uptime.min(PERIODIC_KEY_S), true)),
+        Err(_) => None,
     }
 }
 
@@ -178,20 +150,30 @@ impl Server for Link {
         // Time is kept by the session: the library's own limits would drop the connection and make a new one each time.
         let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let connection = client.get_multiplexed_async_connection_with_config(&config).await;
-        Ok(Line { connection: connection.map_err(|error| self.trouble(&error))?, long: BTreeMap::new() })
+        Ok(Line::new(connection.map_err(|error| self.trouble(&error))?, self.queues.clone()))
     }
 
     async fn ask(&self, line: &mut Line) -> Result<Sighting, Trouble> {
         let start = Instant::now();
         let complaint = self.ping(line).await?;
-        let latency_ms = start.elapsed().as_secs_f64() * 1000.0;
-        let reply = self.allowed(line, &redis::cmd("INFO")).await?;
-        let info = reply.as_ref().and_then(bytes).map(Info::parse);
-        let broker = match &self.queues {
-            Some(queues) => Some(self.waiting(line, queues, info.as_ref()).await?),
-            None => None,
+        let mut seen = Sighting {
+            latency_ms: start.elapsed().as_secs_f64() * 1000.0,
+            complaint,
+            info: None,
+            clock_ahead_ms: None,
+            slow_entries: None,
+            periodic: None,
+            broker: None,
+            refused: Refused::default(),
         };
-        Ok(Sighting { latency_ms, complaint, info, broker })
+        line.refused = Refused::default();
+        self.state(line, &mut seen).await.map_err(|error| self.trouble(&error))?;
+        if line.queues.is_some() {
+            let waiting = broker::waiting(line, seen.info.as_ref()).await;
+            seen.broker = Some(waiting.map_err(|error| self.trouble(&error))?);
+        }
+        seen.refused = std::mem::take(&mut line.refused);
+        Ok(seen)
     }
 
     fn silent(&self, admitted: bool, seconds: u64) -> String {
@@ -199,14 +181,41 @@ impl Server for Link {
     }
 }
 
-fn bytes(value: &Value) -> Option<&[u8]> {
-    if let Value::BulkString(bytes) = value { Some(bytes) } else { None }
-}
-
 fn io_error(error: &RedisError) -> Option<&std::io::Error> {
     let source = error.source()?;
     match source.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
         Some(shared) => shared.downcast_ref(),
         None => source.downcast_ref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_periodic_run_is_as_old_as_its_key() {
+        assert_eq!(periodic_age(43_100, Some(9)), Some((100, false)));
+        assert_eq!(periodic_age(-2, Some(90_000)), Some((43_200, true)), "expired: so old or older");
+        assert_eq!(periodic_age(-2, Some(60)), Some((60, true)), "the server remembers no more than that");
+        assert_eq!(
+            (periodic_age(-1, Some(60)), periodic_age(50_000, None), periodic_age(-2, None)),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn clocks_that_agree_are_not_ahead() {
+        let now = SystemTime::now();
+        let reply = |at: SystemTime| {
+            let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            let bulk = |n: String| Value::BulkString(n.into_bytes());
+            Value::Array(vec![bulk(since.as_secs().to_string()), bulk(since.subsec_micros().to_string())])
+        };
+        let minute = std::time::Duration::from_mins(1);
+        assert_eq!(ahead(&reply(now), now), Some(0));
+        assert!(ahead(&reply(now + minute), now).unwrap() > 59_000);
+        assert!(ahead(&reply(now - minute), now).unwrap() < -59_000);
+        assert_eq!(ahead(&Value::Nil, now), None);
     }
 }

@@ -7,21 +7,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
+use super::clients::Clients;
 use crate::domain::redis::{Broker, WaitingQueue};
 use crate::domain::text::plain;
 
 /// pretix' priority steps beside the plain name (FIELD T-06).
 const SUFFIXES: [&str; 2] = [":4", ":8"];
+/// Kombu's own, where the application does not say otherwise.
+const KOMBU_SUFFIXES: [&str; 3] = ["\u{6}\u{16}3", "\u{6}\u{16}6", "\u{6}\u{16}9"];
+/// What stands between the parts of a binding.
+const BINDING_PARTS: &str = "\u{6}\u{16}";
 /// Most queues that are asked for.
 const MOST: usize = 64;
-/// Commands that wait for tasks, in Celery's transports of then and now (FIELD R-WORK).
-const TAKING: [&str; 6] = ["brpop", "blpop", "bzmpop", "blmpop", "brpoplpush", "blmove"];
-
 /// The queues to ask for, and the database they are in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Queues {
     /// Each queue's name and the lists it consists of.
     pub(super) lists: Vec<(String, Vec<String>)>,
+    suffixes: &'static [&'static str],
     /// The number of the database.
     pub(super) database: i64,
 }
@@ -31,17 +34,36 @@ impl Queues {
     pub(super) fn new(names: &[String], priorities: bool, database: i64) -> Self {
         let mut met = BTreeSet::new();
         let names = names.iter().filter(|name| met.insert(name.as_str())).take(MOST);
-        let lists = names.map(|name| {
-            let more = SUFFIXES.iter().filter(|_| priorities).map(|suffix| [name.as_str(), suffix].concat());
-            (name.clone(), std::iter::once(name.clone()).chain(more).collect())
-        });
-        Self { lists: lists.collect(), database }
+        let suffixes = if priorities { SUFFIXES.as_slice() } else { KOMBU_SUFFIXES.as_slice() };
+        Self { lists: names.map(|name| lists(name, suffixes)).collect(), suffixes, database }
+    }
+
+    /// Also asks for the queues that a set of bindings names (`_kombu.binding.NAME`), up to [`MOST`].
+    pub(super) fn learn(&mut self, bindings: &[&[u8]]) {
+        for binding in bindings.iter().filter_map(|binding| std::str::from_utf8(binding).ok()) {
+            // Routing key, pattern, queue; pretix has a colon between them.
+            let parts = if binding.contains(BINDING_PARTS) { BINDING_PARTS } else { ":" };
+            let Some(queue) = binding.split(parts).nth(2).filter(|queue| is_name(queue)) else { continue };
+            if self.lists.len() < MOST && self.lists.iter().all(|(name, _)| name != queue) {
+                self.lists.push(lists(queue, self.suffixes));
+            }
+        }
     }
 
     /// The names of all lists.
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
         self.lists.iter().flat_map(|(_, lists)| lists)
     }
+}
+
+fn lists(name: &str, suffixes: &[&str]) -> (String, Vec<String>) {
+    let more = suffixes.iter().map(|suffix| [name, suffix].concat());
+    (name.to_owned(), std::iter::once(name.to_owned()).chain(more).collect())
+}
+
+/// Whether a bound name is that of a queue of tasks, not of a worker's own mailbox, and short enough to be one.
+fn is_name(queue: &str) -> bool {
+    (1..=100).contains(&queue.len()) && !queue.contains("pidbox") && !queue.starts_with("celeryev")
 }
 
 /// What was seen of the broker at one look.
@@ -51,8 +73,12 @@ pub(super) struct Waiting {
     pub(super) queues: Vec<(String, Vec<WaitingList>)>,
     /// Length of `unacked`.
     pub(super) unacked: Option<u64>,
-    /// How many wait for tasks, and how long the one that asked least recently hasn't.
-    pub(super) takers: Option<(u32, Option<u64>)>,
+    /// For how long the oldest of them has been held, in seconds.
+    pub(super) unacked_oldest_s: Option<u64>,
+    /// Who is connected.
+    pub(super) clients: Option<Clients>,
+    /// Subscriptions to patterns, where only their number may be asked (`PUBSUB NUMPAT`).
+    pub(super) patterns: Option<u32>,
 }
 
 /// One list of a queue.
@@ -101,30 +127,21 @@ impl Tails {
             queues.push(WaitingQueue { name: plain(&name, 60), waiting: length, oldest_at_least_s: oldest });
         }
         self.since = since;
+        let clients = waiting.clients.unwrap_or_default();
         Broker {
             queues,
             unacked: waiting.unacked,
-            consumers: waiting.takers.map(|(count, _)| count),
-            consumer_idle_s: waiting.takers.and_then(|(_, idle)| idle),
+            unacked_oldest_s: waiting.unacked_oldest_s,
+            consumers: waiting.clients.map(|clients| clients.takers),
+            consumer_age_s: clients.age_s,
+            consumer_idle_s: clients.idle_s,
+            quiet: clients.quiet,
+            beating: clients.beating,
+            silent: clients.silent,
+            silence_s: clients.silence_s,
+            subscriptions: waiting.clients.map(|clients| clients.subscriptions).or(waiting.patterns),
         }
     }
-}
-
-/// Clients of `database` in the reply of `CLIENT LIST` that wait for tasks: how many, and the longest idle time of any.
-pub(super) fn takers(list: &[u8], database: i64) -> (u32, Option<u64>) {
-    let list = String::from_utf8_lossy(list);
-    let mut found = (0_u32, None);
-    for line in list.lines() {
-        let field = |name: &str| {
-            line.split(' ').find_map(|field| field.split_once('=').filter(|(n, _)| *n == name).map(|(_, value)| value))
-        };
-        let here = field("db").and_then(|db| db.parse().ok()) == Some(database);
-        if here && field("cmd").is_some_and(|cmd| TAKING.contains(&cmd)) {
-            let idle = field("idle").and_then(|idle| idle.parse::<u64>().ok());
-            found = (found.0.saturating_add(1), found.1.max(idle));
-        }
-    }
-    found
 }
 
 #[cfg(test)]
@@ -139,7 +156,27 @@ mod tests {
         let with: Vec<_> = Queues::new(&names, true, 2).names().cloned().collect();
         assert_eq!(with, ["default", "default:4", "default:8", "checkout", "checkout:4", "checkout:8"]);
         let without: Vec<_> = Queues::new(&names, false, 2).names().cloned().collect();
-        assert_eq!(without, ["default", "checkout"]);
+        let default = ["default", "default\u{6}\u{16}3", "default\u{6}\u{16}6", "default\u{6}\u{16}9"];
+        assert_eq!(without.get(..4).unwrap(), default);
+    }
+
+    #[test]
+    fn queues_that_are_bound_are_asked_for_mailboxes_are_not() {
+        let mut queues = Queues::new(&["default".to_owned()], true, 2);
+        let bound: [&[u8]; 5] = [
+            b"default.#\x06\x16\x06\x16default",
+            b"mail.#::mail",
+            b"\x06\x16\x06\x16celery@web1.celery.pidbox",
+            b"worker.#\x06\x16\x06\x16celeryev.10e1",
+            b"\xff\xfe",
+        ];
+        queues.learn(&bound);
+        queues.learn(&bound);
+        let names: Vec<_> = queues.lists.iter().map(|(name, lists)| (name.as_str(), lists.len())).collect();
+        assert_eq!(names, [("default", 3), ("mail", 3)]);
+        let many: Vec<Vec<u8>> = (0..500).map(|n| format!("\u{6}\u{16}\u{6}\u{16}q{n}").into_bytes()).collect();
+        queues.learn(&many.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        assert_eq!(queues.lists.len(), MOST);
     }
 
     fn one(length: u64, last: Option<u64>) -> Waiting {
@@ -161,13 +198,5 @@ mod tests {
         assert_eq!(age(one(4, Some(8)), 45), (4, Some(0)), "the oldest was taken");
         assert_eq!(age(one(0, None), 50), (0, None));
         assert_eq!(age(one(1, Some(8)), 55), (1, Some(0)), "what was gone begins anew");
-    }
-
-    #[test]
-    fn only_waiting_clients_of_the_brokers_database_are_workers() {
-        let list = b"id=6 addr=1:2 name=x idle=1 flags=b db=2 cmd=brpop user=default\n\
-            id=7 idle=35 db=2 cmd=evalsha\nid=8 idle=9 db=0 cmd=brpop\nid=9 idle=4 db=2 cmd=bzmpop\nrubbish\n";
-        assert_eq!(takers(list, 2), (2, Some(4)));
-        assert_eq!(takers(b"", 2), (0, None));
     }
 }

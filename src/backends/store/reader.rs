@@ -1,12 +1,13 @@
 //! The others' side: what the poller publishes, read-only.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::{StoreError, database, writer};
+use super::{StoreError, code, database, writer};
 use crate::domain::history::{Point, SeriesKey};
 use crate::domain::id::Scope;
 use crate::domain::observation::Observed;
@@ -20,12 +21,14 @@ pub struct Reader {
     db: Option<SqliteConnection>,
     seq: i64,
     changed: Option<(SystemTime, u64)>,
+    /// Device and inode of the file that is open.
+    file: Option<(u64, u64)>,
 }
 
 impl Reader {
     /// A reader of this scope's file; nothing is opened yet.
     pub fn new(dir: &Path, scope: &Scope) -> Self {
-        Self { path: database(dir, scope), db: None, seq: 0, changed: None }
+        Self { path: database(dir, scope), db: None, seq: 0, changed: None, file: None }
     }
 
     async fn open(&mut self) -> Result<&mut SqliteConnection, StoreError> {
@@ -45,9 +48,17 @@ impl Reader {
     /// # Errors
     /// When the file can't be read at all (no right, damaged).
     pub async fn poll(&mut self) -> Result<Vec<Observed>, StoreError> {
-        let stamp = std::fs::metadata(&self.path).and_then(|m| Ok((m.modified()?, m.len()))).ok();
-        if stamp.is_none() {
+        let found = std::fs::metadata(&self.path).ok();
+        let file = found.as_ref().map(|m| (m.dev(), m.ino()));
+        if file != self.file {
+            // Another file has its name now: a damaged one was moved aside. What it counts begins anew.
             self.db = None;
+            self.file = file;
+            self.seq = 0;
+            self.changed = None;
+        }
+        let stamp = found.and_then(|m| Some((m.modified().ok()?, m.len())));
+        if stamp.is_none() {
             return Ok(Vec::new());
         }
         if stamp == self.changed {
@@ -108,9 +119,7 @@ impl Reader {
 }
 
 /// Whether it may be better the next time: SQLite's ERROR 1 (a table that the poller is just making), BUSY 5, LOCKED 6,
-/// READONLY 8 (a journal that the next poller will roll back), CANTOPEN 14; the extended codes hold these in their low byte.
+/// READONLY 8 (a journal that the next poller will roll back), CANTOPEN 14.
 fn busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    let code = code.and_then(|c| c.parse::<u32>().ok());
-    code.is_some_and(|c| matches!(c & 0xff, 1 | 5 | 6 | 8 | 14))
+    code(error).is_some_and(|code| matches!(code & 0xff, 1 | 5 | 6 | 8 | 14))
 }

@@ -1,19 +1,18 @@
 //! The Monitoring Plugins' format: `MIDWATCH STATUS - text | 'label'=value[UOM]`, details on the following lines.
 
-use super::{Number, level, summary};
-use crate::app::model::Model;
+use super::{Number, View};
 use crate::domain::level::Level;
 
 /// The report.
-pub fn render(model: &Model) -> String {
-    let word = match level(model) {
+pub fn render(view: &View<'_>) -> String {
+    let word = match view.level {
         Level::Ok | Level::Note => "OK",
         Level::Warning => "WARNING",
         Level::Critical => "CRITICAL",
         Level::Unknown => "UNKNOWN",
     };
     let mut data = Vec::new();
-    for row in super::readings::rows(model) {
+    for row in &view.rows {
         let Number::Value(value) = row.value else { continue };
         let unit = match row.unit {
             "ms" => "ms",
@@ -26,8 +25,12 @@ pub fn render(model: &Model) -> String {
         data.push(format!("'{label}'={value}{unit}"));
     }
     let clean = |text: &str| text.replace('|', "/");
-    let mut lines = vec![format!("MIDWATCH {word} - {} | {}", clean(&summary(model)), data.join(" "))];
-    for finding in &model.findings {
+    let mut first = format!("{} {word} - {}", clean(&view.name), clean(&view.summary));
+    if !data.is_empty() {
+        first.push_str(&[" | ", &data.join(" ")].concat());
+    }
+    let mut lines = vec![first];
+    for finding in &view.findings {
         lines.push(clean(&format!(
             "{}: {}: {} ({})",
             finding.level.word(),
@@ -35,6 +38,7 @@ pub fn render(model: &Model) -> String {
             finding.title,
             finding.evidence
         )));
+        lines.extend(finding.details.iter().map(|detail| clean(&format!("  {detail}"))));
     }
     lines.push(String::new());
     lines.join("\n")

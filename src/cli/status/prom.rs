@@ -2,27 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use super::{Number, Row, exit_code, level};
-use crate::app::model::Model;
+use super::{Number, Row, View, exit_code};
 
 /// The report: `midwatch_status` (0 ok, 1 warning, 2 critical, 3 unknown), `midwatch_finding`, `midwatch_reading`, and the
 /// age of each reading.
-pub fn render(model: &Model) -> String {
+pub fn render(view: &View<'_>) -> String {
+    let model = view.model;
     let mut out = String::new();
     family(&mut out, "midwatch_status", "0 ok, 1 warning, 2 critical, 3 unknown.");
-    sample(&mut out, "midwatch_status", &[], f64::from(exit_code(level(model))));
+    sample(&mut out, "midwatch_status", &[], f64::from(exit_code(view.level)));
     family(
         &mut out,
         "midwatch_finding",
         "What is wrong; the value is 1 for a warning, 2 for critical, 3 for unknown, 0 for a note.",
     );
-    for f in &model.findings {
+    for f in &view.findings {
         let labels = [("of", f.site.as_str()), ("rule", f.rule.as_str()), ("subject", f.subject.as_str())];
         sample(&mut out, "midwatch_finding", &labels, f64::from(exit_code(f.level)));
     }
-    let rows = super::readings::rows(model);
+    let rows = &view.rows;
     family(&mut out, "midwatch_reading", "A reading; unit 1 is a share, 1/s a rate.");
-    for row in &rows {
+    for row in rows {
         if let Number::Value(value) = row.value {
             sample(&mut out, "midwatch_reading", &labels(row), value);
         }

@@ -1,9 +1,13 @@
 //! Every number of the model as one flat list: what JSON, Nagios and Prometheus print.
 
 use crate::app::model::{Host, Model, Site};
+use crate::domain::backup::Backup;
+use crate::domain::backup::kind::Subject;
+use crate::domain::backup::standing::standing;
 use crate::domain::id::SourceKind;
 use crate::domain::level::Level;
 use crate::domain::reading::Reading;
+use crate::domain::service::{ServicesReading, State};
 use crate::domain::time::Timestamp;
 use crate::triage::Finding;
 
@@ -45,6 +49,7 @@ pub fn rows(model: &Model) -> Vec<Row> {
     for site in &model.sites {
         let before = out.len();
         site_rows(model, site, &mut out);
+        more_rows(model, site, &mut out);
         let rows = out.split_off(before);
         out.extend(rows.into_iter().filter(|row| site.sources.contains(&row.source)));
     }
@@ -134,6 +139,14 @@ fn site_rows(model: &Model, site: &Site, out: &mut Vec<Row>) {
     metrics.number("task_rate", "1/s", traffic.and_then(crate::domain::traffic::Traffic::task_rate));
     metrics.number("task_error_share", "1", traffic.and_then(crate::domain::traffic::Traffic::task_error_share));
     metrics.number("tasks_waiting", "", traffic.and_then(crate::domain::traffic::Traffic::waiting).map(|n| n as f64));
+    let access = site.access.value();
+    let mut logged = sink(model, of, SourceKind::Access, &site.access, out);
+    logged.number("request_rate", "1/s", access.and_then(|a| a.traffic.request_rate()));
+    logged.number("request_error_share", "1", access.and_then(|a| a.traffic.error_share()));
+    logged.number("gateway_error_share", "1", access.and_then(|a| a.gateway.share()));
+    logged.number("static_missing_share", "1", access.and_then(|a| a.statics.share()));
+    let idle = access.and_then(|a| a.last_request).map(|at| model.now.millis_since(at) as f64 / 1000.0);
+    logged.number("last_request", "s", idle);
     let db = site.database.value();
     let mut database = sink(model, of, SourceKind::Database, &site.database, out);
     database.number("latency", "ms", db.map(|d| d.latency_ms));
@@ -144,13 +157,53 @@ fn site_rows(model: &Model, site: &Site, out: &mut Vec<Row>) {
     let broker = redis.and_then(|r| r.broker.as_ref());
     let mut sink = sink(model, of, SourceKind::Redis, &site.redis, out);
     sink.number("latency", "ms", redis.map(|r| r.latency_ms));
-    sink.number("used_memory", "B", redis.and_then(|r| r.used_memory).map(|n| n as f64));
+    sink.number("used_memory", "B", redis.and_then(|r| r.server.used_memory).map(|n| n as f64));
     sink.number("tasks_waiting", "", broker.map(|b| b.waiting() as f64));
     sink.number("tasks_unacknowledged", "", broker.and_then(|b| b.unacked).map(|n| n as f64));
     sink.number("consumers", "", broker.and_then(|b| b.consumers).map(f64::from));
     for queue in broker.iter().flat_map(|b| &b.queues) {
         sink.number(format!("queue:{}", queue.name), "", Some(queue.waiting as f64));
     }
+    backup_rows(model, site, out);
+}
+
+/// Of each subject that has to be saved: how old the newest backup is, and the newest that is proven.
+#[expect(clippy::cast_precision_loss, reason = "JSON numbers have 53 bits")]
+fn backup_rows(model: &Model, site: &Site, out: &mut Vec<Row>) {
+    let reading = site.backups.value();
+    let mut sink = sink(model, &site.id.0, SourceKind::Backups, &site.backups, out);
+    for subject in Subject::EACH {
+        let standing = reading.filter(|r| r.needs.of(subject).is_some()).map(|r| standing(r, subject));
+        let age = |backup: Option<&Backup>| backup.map(|b| model.now.millis_since(b.made) as f64 / 1000.0);
+        let Some(standing) = standing else { continue };
+        sink.number(format!("newest_age:{}", subject.word()), "s", age(standing.usable));
+        sink.number(format!("proven_age:{}", subject.word()), "s", age(standing.proven));
+        sink.number(format!("backups:{}", subject.word()), "", Some(standing.count as f64));
+    }
+}
+
+/// What newer sources can be summed up to.
+#[expect(clippy::cast_precision_loss, reason = "JSON numbers have 53 bits")]
+fn more_rows(model: &Model, site: &Site, out: &mut Vec<Row>) {
+    let of = site.id.0.as_str();
+    let value = site.access.value();
+    let mut access = sink(model, of, SourceKind::Access, &site.access, out);
+    access.number("request_rate", "1/s", value.and_then(|a| a.traffic.request_rate()));
+    access.number("request_error_share", "1", value.and_then(|a| a.traffic.error_share()));
+    let value = site.services.value();
+    let running = |s: &ServicesReading| s.services.iter().filter(|s| s.state == State::Running).count() as f64;
+    let mut services = sink(model, of, SourceKind::Services, &site.services, out);
+    services.number("services", "", value.map(|s| s.services.len() as f64));
+    services.number("running", "", value.map(running));
+    let value = site.backups.value();
+    let mut backups = sink(model, of, SourceKind::Backups, &site.backups, out);
+    backups.number("backups", "", value.map(|b| b.backups.len() as f64));
+    let newest = value.and_then(|b| b.backups.iter().map(|b| b.made).max());
+    backups.number("newest_age", "s", newest.map(|at| model.now.secs_since(at) as f64));
+    let mut app = sink(model, of, SourceKind::App, &site.on_disk, out);
+    app.word("version", site.on_disk.value().and_then(|a| a.version.clone()));
+    let mut logs = sink(model, of, SourceKind::Logs, &site.logs, out);
+    logs.number("sources", "", site.logs.value().map(|l| l.sources.len() as f64));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "JSON numbers have 53 bits")]
@@ -167,6 +220,13 @@ fn host_rows(model: &Model, host: &Host, out: &mut Vec<Row>) {
         sink.number("pressure_memory", "1", Some(pressure.memory));
         sink.number("pressure_io", "1", Some(pressure.io));
     }
+    if let Some(host) = value {
+        let waiting = host.listeners.iter().map(|listener| listener.waiting).max();
+        sink.number("accept_queue", "", waiting.map(f64::from));
+        sink.number("retransmitted", "1", host.retransmitted);
+        sink.number("oom_kills", "", host.oom_kills.map(|n| n as f64));
+        sink.number("deleted_open", "B", host.depth.as_ref().map(|depth| depth.deleted_bytes as f64));
+    }
     for disk in value.iter().flat_map(|h| &h.disks) {
         let space = disk.space.as_ref().ok();
         sink.error = disk.space.as_ref().err().cloned().or_else(|| sink.error.take());
@@ -178,4 +238,13 @@ fn host_rows(model: &Model, host: &Host, out: &mut Vec<Row>) {
             sink.error = None;
         }
     }
+    let mut updates = self::sink(model, &host.id.0, SourceKind::Updates, &host.updates, out);
+    updates.number("pending", "", host.updates.value().and_then(|u| u.pending).map(f64::from));
+    updates.number("security", "", host.updates.value().and_then(|u| u.security).map(f64::from));
+    let mut schedule = self::sink(model, &host.id.0, SourceKind::Schedule, &host.schedule, out);
+    schedule.number("jobs", "", host.schedule.value().map(|s| s.jobs.len() as f64));
+    let mut changes = self::sink(model, &host.id.0, SourceKind::Changes, &host.changes, out);
+    changes.number("changes", "", host.changes.value().map(|c| c.changes.len() as f64));
+    let mut people = self::sink(model, &host.id.0, SourceKind::People, &host.people, out);
+    people.number("people", "", host.people.value().map(|p| p.people.len() as f64));
 }

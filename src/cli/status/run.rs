@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use super::{exit_code, level, render};
 use crate::app::event::Storage;
 use crate::app::model::{Model, Site};
+use crate::app::record::sources;
 use crate::cli::args::StatusArgs;
 use crate::cli::run::say;
 use crate::config::Config;
 use crate::domain::id::SourceKind;
-use crate::domain::reading::Reading;
 use crate::runtime::driver::{End, headless};
 use crate::triage::web::{CONFIRMED_MS, STATES};
 use crate::watch::{self, Watch};
@@ -60,14 +60,9 @@ pub async fn run(config: Arc<Config>, args: &StatusArgs) -> color_eyre::Result<u
 /// Whether everything that can be known by now is: every source has answered or said why not.
 fn settled(model: &Model) -> bool {
     let known = |storage: &Storage| *storage != Storage::Starting;
-    let answered = |s: &Site, kind: &SourceKind| match kind {
-        SourceKind::Health => !matches!(s.health, Reading::Never),
-        SourceKind::Traffic => !matches!(s.traffic, Reading::Never),
-        SourceKind::Database => !matches!(s.database, Reading::Never),
-        SourceKind::Redis => !matches!(s.redis, Reading::Never),
-        SourceKind::Direct => !matches!(s.direct, Reading::Never),
-        SourceKind::Host => true,
-    };
+    // These take their time, and a status must not.
+    let slow = [SourceKind::Services, SourceKind::Logs, SourceKind::Access, SourceKind::Backups, SourceKind::App];
+    let answered = |s: &Site, kind: &SourceKind| slow.contains(kind) || sources::of_site(s).contains_key(kind);
     let sites = model.sites.iter().all(|s| known(&s.storage) && s.sources.iter().all(|kind| answered(s, kind)));
     // A bad answer is asked about again after two seconds: until then it is a warning, and that would be the exit code.
     let unconfirmed =

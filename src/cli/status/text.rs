@@ -1,19 +1,34 @@
 //! For people: the verdict, the findings, then each source with its age.
 
-use super::{level, summary};
-use crate::app::model::{Model, Site};
+use super::{Number, Row, View, WHOLE};
+use crate::app::model::Site;
+use crate::app::sight::{self, Sight};
 use crate::domain::id::SourceKind;
 use crate::domain::reading::Reading;
+use crate::domain::record::SourceState;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::{Route, Task};
-use crate::triage::Finding;
+use crate::triage::{Finding, SinceSource};
+
+/// Lines of a finding's details that are printed; the screens and the JSON have all.
+const DETAILS: usize = 8;
 
 /// The report in lines of plain text.
-pub fn render(model: &Model) -> String {
-    let mut lines = vec![format!("{}: {}", level(model).word().to_uppercase(), summary(model))];
-    for finding in &model.findings {
-        push(&mut lines, finding, model.now, 1);
+pub fn render(view: &View<'_>) -> String {
+    let model = view.model;
+    let mut lines = vec![format!("{}: {}", view.level.word().to_uppercase(), view.summary)];
+    for finding in &view.findings {
+        push(&mut lines, finding, model.now, 1, model.sites.len() > 1);
+    }
+    if view.name != WHOLE {
+        lines.extend(view.rows.iter().map(|row| part(row, model.now)));
+        lines.push(String::new());
+        return lines.join("\n");
+    }
+    if let Some((severity, suspected)) = model.timeline.severity() {
+        let id = model.timeline.incident.as_ref().map(|i| i.id.as_str()).unwrap_or_default();
+        lines.push(format!("incident {id}: {}SEV-{severity}", if suspected { "suspected " } else { "" }));
     }
     for site in &model.sites {
         lines.push(format!("{} · {} · {}", site.id, site.app, site.url));
@@ -30,6 +45,11 @@ pub fn render(model: &Model) -> String {
                 format!("{} of {} memory available", text::bytes(h.memory_available), text::bytes(h.memory_total));
             format!("{cpu} · {memory}{}", disk.unwrap_or_default())
         }));
+        for sight in sight::of_host(host) {
+            let lines_of_it = says(&sight, model.now);
+            // The host's own line is above.
+            lines.extend(lines_of_it.into_iter().skip(usize::from(sight.kind == SourceKind::Host)));
+        }
     }
     if let Some(why) = &model.no_site {
         lines.push(format!("No application found: {why}"));
@@ -38,17 +58,42 @@ pub fn render(model: &Model) -> String {
     lines.join("\n")
 }
 
-fn push(lines: &mut Vec<String>, f: &Finding, now: Timestamp, depth: usize) {
-    let age = text::span(now.millis_since(f.since.at));
-    let at_least = if f.since.seen { "" } else { "≥ " };
+fn push(lines: &mut Vec<String>, f: &Finding, now: Timestamp, depth: usize, several: bool) {
+    let age = now.millis_since(f.since.at);
+    let held = match (f.since.seen, age) {
+        // Whoever looks for the first time can't know since when.
+        (false, ..1_000) => "seen just now".to_owned(),
+        (false, _) => format!("for ≥ {}", text::span(age)),
+        (true, _) => format!("for {}", text::span(age)),
+    };
+    let from = match f.since.from {
+        SinceSource::Watched => String::new(),
+        SinceSource::Source(_) | SinceSource::History => format!(", {}", f.since.word()),
+    };
     let indent = "  ".repeat(depth);
-    lines.push(format!("{indent}{}: {} (for {at_least}{age}) [{}]", f.level.word(), f.title, f.rule));
+    let of = if several && depth == 1 { [&f.site, ": "].concat() } else { String::new() };
+    lines.push(format!("{indent}{}: {of}{} ({held}{from}) [{}]", f.level.word(), f.title, f.rule));
     if !f.evidence.is_empty() {
         lines.push(format!("{indent}  {}", f.evidence));
     }
-    for symptom in &f.symptoms {
-        push(lines, symptom, now, depth + 1);
+    lines.extend(f.details.iter().take(DETAILS).map(|detail| format!("{indent}    {detail}")));
+    if let Some(more) = f.details.len().checked_sub(DETAILS).filter(|more| *more > 0) {
+        lines.push(format!("{indent}    and {more} more"));
     }
+    for symptom in &f.symptoms {
+        push(lines, symptom, now, depth + 1, several);
+    }
+}
+
+/// One reading of a part.
+fn part(row: &Row, now: Timestamp) -> String {
+    let value = match &row.value {
+        Number::Value(value) => format!("{value} {}", row.unit).trim_end().to_owned(),
+        Number::Word(word) => word.clone(),
+        Number::None => row.error.clone().unwrap_or_else(|| "not known".to_owned()),
+    };
+    let age = row.observed_at.map(|at| format!(" · {} ago", text::span(now.millis_since(at)))).unwrap_or_default();
+    format!("  {} {} {}: {value}{age}", row.of, row.source.name(), row.name)
 }
 
 fn site_lines(site: &Site, now: Timestamp) -> Vec<String> {
@@ -73,6 +118,27 @@ fn site_lines(site: &Site, now: Timestamp) -> Vec<String> {
     if has(SourceKind::Redis) {
         lines.push(redis(site, now));
     }
+    let more = [SourceKind::Access, SourceKind::Services, SourceKind::Logs, SourceKind::Backups, SourceKind::App];
+    for sight in sight::of_site(site).iter().filter(|sight| more.contains(&sight.kind)) {
+        lines.extend(says(sight, now));
+    }
+    let blind =
+        sight::of_site(site).into_iter().filter(|sight| !more.contains(&sight.kind)).flat_map(|sight| sight.blind);
+    lines.extend(blind.map(|why| format!("            not seen: {why}")));
+    lines
+}
+
+/// A source that says more on its own screen: what it sees in short, and what it can't see.
+fn says(sight: &Sight, now: Timestamp) -> Vec<String> {
+    let age = sight.at.map(|at| format!(" · {} ago", text::span(now.millis_since(at)))).unwrap_or_default();
+    let said = match sight.state {
+        None => "no answer yet".to_owned(),
+        Some(SourceState::Seen) => format!("{}{age}", sight.says),
+        Some(SourceState::Failed) => format!("failed: {}", sight.says),
+        Some(SourceState::Unseen) => format!("not seen: {}", sight.says),
+    };
+    let mut lines = vec![format!("  {:<9} {said}", sight.kind.name())];
+    lines.extend(sight.blind.iter().map(|why| format!("            not seen: {why}")));
     lines
 }
 
@@ -108,7 +174,7 @@ fn redis(site: &Site, now: Timestamp) -> String {
             let workers = workers.unwrap_or_else(|| "workers unknown".to_owned());
             format!(" · {workers} · {} tasks waiting", b.waiting())
         });
-        format!("Redis {} · {}{}", r.version, text::latency(r.latency_ms), broker.unwrap_or_default())
+        format!("Redis {} · {}{}", r.server.version, text::latency(r.latency_ms), broker.unwrap_or_default())
     })
 }
 

@@ -62,7 +62,7 @@ impl Histogram {
     }
 
     /// Quantiles, mean and bars; everything unknown and no bars if nothing was observed.
-    pub(super) fn latency(&self, bounds_s: &[f64]) -> Latency {
+    pub(crate) fn latency(&self, bounds_s: &[f64]) -> Latency {
         if self.count <= 0.0 {
             return Latency::default();
         }

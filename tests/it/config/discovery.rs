@@ -254,10 +254,10 @@ fn processes_of_somebody_else_are_told_and_what_would_help() {
     let why = broken(&machine.discover().trail, "processes").to_owned();
     assert_eq!(
         why,
-        "1 pretix process of another user (the first is pid 40) can't be looked into; as root, or as the application's user, the configuration would be found"
+        "1 process of pretix (the first is pid 40) can't be looked into by this user; as root, or as the application's user, the configuration would be found"
     );
     machine.process(41, GUNICORN, None);
-    assert!(broken(&machine.discover().trail, "processes").starts_with("2 pretix processes of another user"));
+    assert!(broken(&machine.discover().trail, "processes").starts_with("2 processes of pretix (the first is pid 40)"));
 }
 
 #[test]

@@ -104,7 +104,16 @@ database_password = { env = "DB_PASSWORD" }
 redis = "redis+socket:///run/redis.sock?virtual_host=1"
 broker = { file = "/run/secrets/broker" }
 queues = ["default", "other"]
+access_logs = ["/var/log/shop.log", "relative.log"]
+certificate_file = "/etc/ssl/shop.pem"
 practice = true
+data_dir = "data"
+[[sites.shop.backups]]
+path = "/srv/backups"
+[sites.shop.services.web]
+unit = "shop-web.service"
+[[sites.shop.logs]]
+path = "/srv/shop.log"
 "#;
 
 fn shop(machine: &mut Machine) -> SiteConfig {
@@ -118,6 +127,7 @@ fn shop(machine: &mut Machine) -> SiteConfig {
 #[test]
 fn every_key_of_a_site_is_taken() {
     let site = shop(&mut Machine::new());
+    assert_eq!(site.services[0].keys(), [("role", "web".to_owned()), ("unit", "shop-web.service".to_owned())]);
     assert_eq!((site.id.0.as_str(), site.title.as_str(), site.app), ("shop", "The Shop", AppKind::Pretix));
     assert_eq!(site.url.as_str(), "https://shop.example.org/");
     assert_eq!(site.direct.unwrap().as_str(), "http://127.0.0.1:8345/");
@@ -136,6 +146,10 @@ fn every_key_of_a_site_is_taken() {
     let broker = site.broker.unwrap();
     assert_eq!((broker.url.expose_secret(), broker.priorities), ("redis://:pw@h/2", true));
     assert_eq!(broker.queues, ["default", "other"]);
+    assert_eq!(site.access_logs, ["/var/log/shop.log", "/srv/relative.log"].map(std::path::PathBuf::from));
+    assert_eq!(site.data_dir.as_deref(), Some(std::path::Path::new("/srv/data")));
+    assert_eq!(site.certificate_file.as_deref(), Some(std::path::Path::new("/etc/ssl/shop.pem")));
+    assert_eq!((site.logs.len(), site.logs[0].place.to_string().as_str()), (1, "/srv/shop.log"));
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn the_sample_is_right_and_names_every_key() {
     assert_eq!((code, said.as_str()), (0, "the configuration is right; 0 sites watched\n"));
     let schema: serde_json::Value = serde_json::from_str(&asset("midwatch.schema.json")).unwrap();
     let words: BTreeSet<&str> = sample.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
-    for table in ["", "SiteFile", "PaceFile", "LookFile", "Thresholds"] {
+    for table in ["", "SiteFile", "ServiceFile", "PaceFile", "LookFile", "Thresholds"] {
         for key in properties(&schema, table) {
             assert!(words.contains(key.as_str()), "{key} of {table} is not in assets/midwatch.toml");
         }

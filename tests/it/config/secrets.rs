@@ -31,8 +31,8 @@ fn encoded(text: &str) -> String {
 fn said(machine: &Machine, toml: &str) -> String {
     match machine.load(toml) {
         Ok(config) => {
-            let (text, _) = doctor(&config, &Sandbox::Off, false);
-            let (json, _) = doctor(&config, &Sandbox::Off, true);
+            let (text, _) = doctor(&config, &midwatch::watch::model(&config), &Sandbox::Off, false);
+            let (json, _) = doctor(&config, &midwatch::watch::model(&config), &Sandbox::Off, true);
             format!("{config:?}\n{config:#?}\n{text}\n{json}")
         }
         Err(error) => format!("{error}\n{error:?}\n{error:#?}"),

@@ -99,7 +99,11 @@ fn offences(trace: &str, state: &Path) -> Vec<String> {
         let Some((name, arguments)) = succeeded(line) else { return false };
         match name {
             "open" | "openat" | "openat2" => for_writing(arguments) && !paths(arguments).iter().all(inside),
-            "kill" | "tkill" | "tgkill" => !own.contains(&arguments.split([',', ')']).next().unwrap_or_default()),
+            // A negative number is the process group of a program that it started.
+            "kill" | "tkill" | "tgkill" => {
+                let pid = arguments.split([',', ')']).next().unwrap_or_default();
+                !own.contains(&pid.trim_start_matches('-'))
+            }
             _ => !paths(arguments).iter().all(inside),
         }
     };

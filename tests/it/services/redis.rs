@@ -83,17 +83,30 @@ async fn a_healthy_server_is_seen_with_read_commands_only() {
     let () = admin.lpush("default", "message").unwrap();
     for _ in 0..3 {
         let reading = value(probe.observe().await);
-        assert!(reading.latency_ms > 0.0 && reading.version.contains('.'));
-        assert_eq!((reading.role.as_str(), reading.refuses_writes), ("master", None));
-        assert!(reading.used_memory.is_some_and(|used| used > 0));
-        assert_eq!((reading.max_memory, reading.policy.as_deref()), (Some(0), Some("noeviction")));
+        assert!(reading.latency_ms > 0.0 && reading.server.version.contains('.'));
+        assert_eq!((reading.server.role.as_str(), reading.refuses_writes), ("master", None));
+        assert!(reading.server.used_memory.is_some_and(|used| used > 0));
+        assert_eq!((reading.server.max_memory, reading.server.policy.as_deref()), (Some(0), Some("noeviction")));
     }
     let info: redis::InfoDict = redis::cmd("INFO").arg("everything").query(&mut admin).unwrap();
     assert_eq!(info.get::<u64>("connected_clients"), Some(3), "one for each database, and this one");
     let redis::Value::BulkString(stats) = ask(&mut admin, "INFO commandstats").unwrap() else { panic!() };
     let stats = String::from_utf8(stats).unwrap();
     let seen = stats.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(':')).map(|(name, _)| name);
-    let known = ["ping", "info", "llen", "lindex", "hlen", "client|list", "select"];
+    let known = [
+        "ping",
+        "info",
+        "time",
+        "slowlog|len",
+        "llen",
+        "lindex",
+        "hlen",
+        "zrange",
+        "scard",
+        "smembers",
+        "client|list",
+        "select",
+    ];
     let ours_of_the_test = ["lpush", "client|setinfo", "client"];
     for name in seen {
         assert!(known.contains(&name) || ours_of_the_test.contains(&name), "{name} was sent");
@@ -216,7 +229,7 @@ async fn why_writes_are_refused_is_told() {
     let master = RedisServer::start(&[]);
     redis::cmd("CONFIG").arg("SET").arg("save").arg("").exec(&mut admin).unwrap();
     ask(&mut admin, &format!("REPLICAOF 127.0.0.1 {}", master.port)).unwrap();
-    let reading = until(&mut probe, "the replica", |r| r.role == "slave").await;
+    let reading = until(&mut probe, "the replica", |r| r.server.role == "slave").await;
     assert_eq!(reading.refuses_writes.as_deref(), Some("it is a read-only replica of 127.0.0.1"));
 }
 
@@ -231,9 +244,18 @@ async fn what_an_acl_denies_is_unknown_and_the_rest_is_seen() {
     let limited = format!("redis://app:app-s3cret@127.0.0.1:{}/2", server.port);
     let mut probe = RedisProbe::new(None, Some(&broker(&limited)));
     let reading = value(probe.observe().await);
-    assert_eq!((reading.version.as_str(), reading.used_memory), ("unknown", None));
+    assert_eq!((reading.server.version.as_str(), reading.server.used_memory), ("unknown", None));
     let seen = reading.broker.unwrap();
     assert_eq!((seen.waiting(), seen.unacked, seen.consumers), (1, None, None));
+    let unseen = reading.unseen.join("\n");
+    for grant in ["+info", "+client|list", "+hlen", "+zrange", "+pubsub|numpat", "who takes tasks"] {
+        assert!(unseen.contains(grant), "{unseen}");
+    }
+    assert!(unseen.contains("ACL SETUSER app ") && !unseen.contains("s3cret"), "{unseen}");
+    ask(&mut admin, "ACL SETUSER app +info +client|list +hlen +zrange +pubsub|numpat +time +slowlog|len +scard")
+        .unwrap();
+    let reading = value(probe.observe().await);
+    assert_eq!((reading.unseen, reading.broker.unwrap().consumers), (vec![], Some(0)), "the grants open it");
 
     let why = failed(self::probe(&server.url(0)).observe().await);
     assert!(why.contains("wants a password"), "{why}");

@@ -8,20 +8,27 @@
     reason = "fixed, small numbers and lists made right here"
 )]
 
+#[path = "fixtures/logs.rs"]
+pub(crate) mod logs;
+
 use std::collections::VecDeque;
 
 use midwatch::app::event::Storage;
 use midwatch::app::keymap::Keymap;
 use midwatch::app::model::{Host, Model, Overlay, Screen, Site};
+use midwatch::app::record::Timeline;
 use midwatch::app::table::Table;
-use midwatch::domain::database::{Blocker, DatabaseReading, Engine};
+use midwatch::app::view::logs::LogView;
+use midwatch::domain::database::{
+    Crowd, DatabaseReading, Engine, Identity, KeyKind, KeySpace, Pulse, Session, TxidAge, Upkeep, Wal,
+};
 use midwatch::domain::health::{HealthCheck, HealthState};
 use midwatch::domain::history::{History, SeriesKey, names};
 use midwatch::domain::host::{Disk, DiskSpace, HostReading, Network, Pressure, Process};
 use midwatch::domain::id::{HostId, SiteId, SourceKind};
 use midwatch::domain::level::Level;
 use midwatch::domain::reading::Reading;
-use midwatch::domain::redis::{Broker, RedisReading, WaitingQueue};
+use midwatch::domain::redis::{Broker, Counter, Keys, Persistence, RedisReading, RedisServer, WaitingQueue};
 use midwatch::domain::time::Timestamp;
 use midwatch::domain::traffic::{Bucket, Count, Latency, Page, Quantile, Queue, Route, Task, Traffic, Window};
 use midwatch::triage::{Finding, Since, Thresholds};
@@ -86,6 +93,7 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         sites,
         hosts: vec![Host::new(HostId("web1".into()))],
         site_index: 0,
+        touched: false,
         screen: Screen::Now,
         overlay: Overlay::None,
         findings: Vec::new(),
@@ -93,6 +101,13 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         requests: Table::default(),
         tasks: Table::default(),
         processes: Table::default(),
+        data: Table::default(),
+        services: Table::default(),
+        logs: Table { from_end: true, ..Table::default() },
+        log_groups: Table::default(),
+        log_view: LogView::default(),
+        backups: Table::default(),
+        timeline: Timeline::default(),
         zoom: 2,
         utc_first: true,
         theme: 0,
@@ -101,6 +116,7 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         held: VecDeque::new(),
         toast: None,
         read_only: false,
+        no_entry: false,
         no_site: None,
         dropped: 0,
         clock_jump: None,
@@ -117,7 +133,7 @@ fn site() -> Site {
 
 fn check(state: HealthState, status: Option<u16>, latency_ms: f64, detail: &str) -> HealthCheck {
     let url = "https://tickets.example.org/healthcheck/".to_owned();
-    HealthCheck { state, status, latency_ms, detail: detail.to_owned(), url, tls: None }
+    HealthCheck { state, status, latency_ms, detail: detail.to_owned(), url, tls: None, clock_offset_ms: None }
 }
 
 fn ok() -> HealthCheck {
@@ -205,15 +221,53 @@ fn queue(name: &str, waiting: u64) -> Queue {
 }
 
 fn database() -> DatabaseReading {
+    let crowd = |application: &str, state: &str, count, longest_s| Crowd {
+        application: application.into(),
+        state: state.into(),
+        count,
+        longest_s,
+    };
+    let key = |column: &str, last, per_day| KeySpace {
+        column: column.into(),
+        sequence: format!("{column}_seq"),
+        kind: KeyKind::Column,
+        type_name: "integer".into(),
+        column_type: "integer".into(),
+        last,
+        limit: 2_147_483_647,
+        per_day,
+    };
     DatabaseReading {
-        engine: Engine::Postgresql,
-        version: "15.18".into(),
-        latency_ms: 0.8,
         sessions: Some(14),
         usable_sessions: Some(97),
         waiting: Some(0),
-        read_only: false,
-        blockers: Vec::new(),
+        crowd: vec![
+            crowd("pretix", "idle", 9, 112),
+            crowd("pretix", "active", 3, 0),
+            crowd("celery", "idle", 1, 40),
+            crowd("psql", "idle", 1, 9),
+        ],
+        identity: Identity { system: Some("7312".into()), started: Some(ago(1_036_800)), ..Identity::default() },
+        clock_offset_ms: Some(0),
+        wal: Some(Box::new(Wal { size: Some(640 * MIB), at: ago(140), ..Wal::default() })),
+        upkeep: Some(Box::new(Upkeep {
+            size: Some(18 * GIB),
+            keys: vec![
+                key("pretixbase_logentry.id", 884_210_331, Some(412_000.0)),
+                key("pretixbase_order.id", 1_204_118, Some(900.0)),
+                key("pretixbase_cartposition.id", 990_000, None),
+            ],
+            txid: Some(TxidAge { database: "pretix".into(), age: 104_000_000, ..TxidAge::default() }),
+            ..Upkeep::default()
+        })),
+        pulse: Some(Pulse {
+            what: "paid order".into(),
+            newest: Some(ago(190)),
+            last_hour: 19,
+            usual_per_minute: Some(0.31),
+            at: ago(20),
+        }),
+        ..DatabaseReading::new(Engine::Postgresql, "15.18", 0.8)
     }
 }
 
@@ -221,12 +275,39 @@ fn redis(waiting: u64, oldest: Option<u64>, consumers: u32) -> RedisReading {
     let line = |name: &str, waiting, oldest_at_least_s| WaitingQueue { name: name.into(), waiting, oldest_at_least_s };
     RedisReading {
         latency_ms: 0.2,
-        version: "7.0.15".into(),
-        role: "master".into(),
-        used_memory: Some(12 * MIB),
-        max_memory: Some(256 * MIB),
-        policy: Some("noeviction".into()),
-        refuses_writes: None,
+        server: RedisServer {
+            version: "7.0.15".into(),
+            role: "master".into(),
+            used_memory: Some(12 * MIB),
+            max_memory: Some(256 * MIB),
+            policy: Some("noeviction".into()),
+            place: "127.0.0.1:6379".into(),
+            replicas: Some(0),
+            uptime_s: Some(1_036_800),
+            evicted: Some(Counter::default()),
+            rejected: Some(Counter::default()),
+            oom_errors: Some(Counter::default()),
+            misconf_errors: Some(Counter::default()),
+            persistence: Persistence {
+                snapshot_failed: Some(false),
+                snapshot_age_s: Some(212),
+                changes: Some(431),
+                append_only: Some(false),
+                append_failed: Some(false),
+            },
+            clients: Some(17),
+            max_clients: Some(10_000),
+            blocked_clients: Some(2),
+            ops_per_s: Some(41),
+            hit_share: Some(0.962),
+            keys: [(0, 1769, 1204), (1, 912, 912), (2, 6, 0)]
+                .map(|(database, count, expiring)| Keys { database, count, expiring })
+                .to_vec(),
+            slow_entries: Some(3),
+            clock_ahead_ms: Some(0),
+            ..RedisServer::default()
+        },
+        periodic_age_s: Some(191),
         broker: Some(Broker {
             queues: vec![
                 line("default", waiting, oldest),
@@ -235,8 +316,14 @@ fn redis(waiting: u64, oldest: Option<u64>, consumers: u32) -> RedisReading {
             ],
             unacked: Some(2),
             consumers: Some(consumers),
-            consumer_idle_s: (consumers > 0).then_some(1),
+            unacked_oldest_s: Some(4),
+            consumer_age_s: (consumers > 0).then_some(90_123),
+            consumer_idle_s: (consumers > 0).then_some(0),
+            beating: consumers,
+            subscriptions: Some(consumers * 2),
+            ..Broker::default()
         }),
+        ..RedisReading::default()
     }
 }
 
@@ -248,8 +335,15 @@ fn disk(mount: &str, kind: &str, total: u64, used: f64, full_in_s: Option<u64>) 
         inodes_available: 2_380_122,
         read_only: false,
         full_in_s,
+        inodes_full_in_s: None,
     };
-    Disk { mount: mount.into(), device: "/dev/vda1".into(), kind: kind.into(), space: Ok(space) }
+    Disk {
+        mount: mount.into(),
+        device: "/dev/vda1".into(),
+        kind: kind.into(),
+        turned_read_only: None,
+        space: Ok(space),
+    }
 }
 
 fn process(pid: u32, user: &str, command: &str, cpu: f64, memory: u64) -> Process {
@@ -278,7 +372,11 @@ pub(crate) fn host_reading() -> HostReading {
         swap_total: 2 * GIB,
         swap_used: 120 * MIB,
         oom_kills: Some(0),
-        pressure: Some(Pressure { cpu: 0.021, memory: 0.0, io: 0.004 }),
+        memory_gone_in_s: None,
+        listeners: Vec::new(),
+        retransmitted: None,
+        depth: None,
+        pressure: Some(Pressure { cpu: 0.021, memory: 0.0, io: 0.004, ..Pressure::default() }),
         disks: vec![
             disk("/", "ext4", 40 * GIB, 0.61, None),
             disk("/var", "ext4", 80 * GIB, 0.48, Some(1_728_000)),
@@ -343,8 +441,10 @@ fn finding(rule: &str, level: Level, since: i64, title: &str, evidence: &str) ->
         level,
         title: title.into(),
         evidence: evidence.into(),
+        details: Vec::new(),
+        suspected: false,
         source: SourceKind::Health,
-        since: Since { at: ago(since), seen: true },
+        since: Since::watched(ago(since), true),
         symptoms: Vec::new(),
         site: "pretix".into(),
     }
@@ -435,14 +535,51 @@ pub(crate) fn worker_down() -> Model {
 pub(crate) fn db_lock() -> Model {
     let mut model = healthy();
     let site = &mut model.sites[0];
-    let blocker = Blocker {
+    let waits = |pid, page: &str, secs: f64| Session {
+        pid,
+        application: "pretix".into(),
+        state: "active".into(),
+        transaction_s: secs,
+        since_s: secs,
+        user: "pretix".into(),
+        wait: "Lock relation".into(),
+        query: "SELECT \"pretixbase_order\".\"id\" FROM \"pretixbase_order\" WHERE \"code\" = ?".into(),
+        page: page.into(),
+        ..Session::default()
+    };
+    let alter = Session {
+        pid: 5120,
+        application: "migrate".into(),
+        blocks: 6,
+        query: "ALTER TABLE \"pretixbase_order\" ADD COLUMN \"tax_rule\" integer".into(),
+        page: String::new(),
+        behind: (0..6_u8).map(|n| waits(5200 + i64::from(n), "presale:event.index", 150.0 - f64::from(n))).collect(),
+        ..waits(5120, "", 190.0)
+    };
+    let blocker = Session {
         pid: 4711,
         application: "psql".into(),
         state: "idle in transaction".into(),
         transaction_s: 204.0,
+        since_s: 198.0,
         blocks: 7,
+        started: Some(ago(1400)),
+        user: "postgres".into(),
+        wait: "Client ClientRead".into(),
+        query: "UPDATE \"pretixbase_order\" SET \"comment\" = ? WHERE \"id\" = ?".into(),
+        behind: vec![alter],
+        ..Session::default()
     };
-    site.database = fresh(DatabaseReading { waiting: Some(7), blockers: vec![blocker], ..database() }, 4);
+    let report =
+        Session { pid: 4400, state: "active".into(), transaction_s: 1310.0, ..waits(4400, "control:reports", 8.0) };
+    let database = DatabaseReading {
+        waiting: Some(7),
+        longest_wait_s: 190.0,
+        blockers: vec![blocker],
+        transactions: vec![Session { wait: String::new(), ..report }],
+        ..database()
+    };
+    site.database = fresh(database, 4);
     site.history.remove(&SeriesKey::new(names::LOCKS));
     fill(&mut site.history, names::LOCKS, 3600, |s| if s < 190 { 7.0 - (s / 30) as f64 } else { 0.0 });
     let title = "7 sessions wait for a lock that pid 4711 holds";
@@ -463,7 +600,7 @@ pub(crate) fn no_site() -> Model {
 pub(crate) fn stale() -> Model {
     let mut model = healthy();
     let site = &mut model.sites[0];
-    site.storage = Storage::Reader { pid: 4242 };
+    site.storage = Storage::Reader { pid: 4242, trouble: None };
     let why = "https://tickets.example.org/metrics: 401 Unauthorized: metrics are off, or the password is wrong";
     site.traffic = stale_since(traffic(0.004), 192, why);
     site.redis = Reading::Failed { failed_since: ago(800), why: "Redis at 127.0.0.1:6379: connection refused".into() };
@@ -531,6 +668,7 @@ pub(crate) fn hung_mount() -> Model {
             mount: "/mnt/nas".into(),
             device: "nas:/export".into(),
             kind: "nfs4".into(),
+            turned_read_only: None,
             space: Err("does not answer for 48 s: the server behind it may be gone".into()),
         },
         disk("/var/spool", "ext4", 4 * GIB, 0.2, None),
@@ -541,7 +679,7 @@ pub(crate) fn hung_mount() -> Model {
     reading.cores = vec![0.97, 1.0, 0.91, 0.88, 0.99, 0.42, 0.03, 0.0];
     (reading.cpu, reading.steal, reading.load) = (Some(0.65), Some(0.12), Some([11.2, 8.4, 3.9]));
     reading.oom_kills = Some(2);
-    reading.pressure = Some(Pressure { cpu: 0.31, memory: 0.02, io: 0.64 });
+    reading.pressure = Some(Pressure { cpu: 0.31, memory: 0.02, io: 0.64, ..Pressure::default() });
     reading.networks[0].errors_per_s = 3.2;
     reading.unseen = vec!["/proc/PID/io of other users: midwatch runs under Landlock".into()];
     model.hosts[0].reading = fresh(reading, 1);
@@ -619,5 +757,88 @@ pub(crate) fn hostile() -> Model {
     model.findings = vec![deep; 20];
     (model.zoom, model.site_index, model.now_table.offset) = (99, 0, 9999);
     model.now = Timestamp::from_millis(i64::MAX);
+    model
+}
+
+/// The services of a site and of its machine: one of each kind of trouble.
+pub(crate) fn services() -> Model {
+    use midwatch::domain::service::{FailedUnit, Manager, Role, Service, ServicesReading, State, Stuck, StuckHow};
+    let service = |name: &str, role, manager, place: &str, state, said: &str| {
+        let mut service = Service::new(name, role, manager, place);
+        (service.state, service.said) = (state, said.to_owned());
+        (service.since, service.started) = (Some(ago(93_000)), Some(ago(93_000)));
+        (service.pid, service.children, service.restarts) = (Some(4711), Some(4), Some(0));
+        (service.memory, service.at_boot) = (Some(420 << 20), Some(true));
+        service.found.push_str("/etc/systemd/system/pretix-web.service");
+        service
+    };
+    let mut web =
+        service("pretix-web", Role::Web, Manager::Systemd, "pretix-web.service", State::GaveUp, "failed (failed)");
+    (web.pid, web.children, web.memory, web.started) = (None, None, None, None);
+    (web.since, web.restarts, web.exit) = (Some(ago(400)), Some(5), Some("exit status 3".to_owned()));
+    web.command.push_str("/srv/pretix/venv/bin/gunicorn pretix.wsgi --name pretix --bind 127.0.0.1:8345 --workers 4");
+    let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    web.facts = vec![
+        fact("unit file", "/etc/systemd/system/pretix-web.service"),
+        fact("restart", "on-failure"),
+        fact("start limit", "5 in 10s"),
+        fact("result", "exit-code"),
+        fact("changed on disk", "yes: systemctl daemon-reload has not been run since"),
+    ];
+    let mut worker = service(
+        "pretix-worker",
+        Role::Worker,
+        Manager::Systemd,
+        "pretix-worker.service",
+        State::Running,
+        "active (running)",
+    );
+    worker.stuck = Some(Stuck { how: StuckHow::Stopped, processes: 5, of: 5, main: true, since: ago(75) });
+    worker.memory_max = Some(2 << 30);
+    let mut timer = service(
+        "pretix-cron.timer",
+        Role::Periodic,
+        Manager::Systemd,
+        "pretix-cron.timer",
+        State::Waiting,
+        "active (waiting)",
+    );
+    (timer.pid, timer.children, timer.memory, timer.restarts) = (None, None, None, None);
+    let mut mail =
+        service("mail-relay", Role::Other, Manager::Supervisor, "mail-relay", State::Unknown, "can't be seen");
+    (mail.since, mail.pid, mail.children, mail.memory, mail.restarts) = (None, None, None, None, None);
+    let mut renderer =
+        service("renderer", Role::Other, Manager::Compose, "shop-renderer-1", State::Restarting, "restarting");
+    (renderer.exit, renderer.restarts) = (Some("killed for want of memory (137)".to_owned()), Some(7));
+    (renderer.crashed, renderer.oom) = (vec![ago(80), ago(50), ago(20)], Some(ago(20)));
+    let reading = ServicesReading {
+        services: vec![
+            web,
+            worker,
+            timer,
+            service("postgresql@15-main", Role::Database, Manager::Systemd, "postgresql@15-main.service", State::Running, "active (running)"),
+            service("redis", Role::Redis, Manager::Process, "redis-server 127.0.0.1:6379", State::Running, "runs"),
+            mail,
+            renderer,
+        ],
+        unseen: vec!["supervisord at /run/supervisor.sock may not be asked by this user: run as root, or set chmod, chown, username and password in its [unix_http_server].".to_owned()],
+        ..ServicesReading::default()
+    };
+    let failed = |unit: &str, description: &str| FailedUnit {
+        unit: unit.to_owned(),
+        description: description.to_owned(),
+        exit: "exit status 1".to_owned(),
+        since: Some(ago(31_000)),
+        user: false,
+    };
+    let units = ServicesReading {
+        others: vec![failed("certbot.service", "Certbot"), failed("man-db.service", "Daily man-db regeneration")],
+        ..ServicesReading::default()
+    };
+    let mut model = healthy();
+    model.sites[0].services = fresh(reading, 3);
+    model.hosts[0].units = fresh(units, 12);
+    model.screen = Screen::Services;
+    midwatch::app::update::update(&mut model, midwatch::app::event::Event::Tick(NOW));
     model
 }

@@ -148,8 +148,24 @@ impl PostgresServer {
         command
     }
 
-    /// Starts it again.
+    /// Starts it again, and waits until it takes connections.
     pub(crate) fn begin(&mut self) {
+        let before = fs::read_to_string(self.path().join("server.log")).unwrap_or_default().len();
+        self.launch();
+        let start = Instant::now();
+        loop {
+            let log = self.log();
+            let new = log.get(before..).unwrap_or_default();
+            if new.contains("ready to accept connections") {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "PostgreSQL was not ready; it says: {new}");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    /// Starts it again.
+    pub(crate) fn launch(&mut self) {
         let mut command = self.command("postgres");
         command.arg("-k").arg(self.path()).args(["-p", &self.port.to_string()]);
         let ours = ["listen_addresses=127.0.0.1", "fsync=off", "log_connections=on", "shared_buffers=16MB"];
@@ -157,12 +173,7 @@ impl PostgresServer {
             command.args(["-c", setting]);
         }
         let log = self.path().join("server.log");
-        let before = fs::read_to_string(&log).unwrap_or_default().len();
         self.process = Some(Process::start(&mut command, &log, Signal::QUIT));
-        eventually("PostgreSQL being ready", || {
-            let log = self.log();
-            log.get(before..)?.contains("ready to accept connections").then_some(())
-        });
     }
 
     /// Ends it.

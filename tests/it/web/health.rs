@@ -35,6 +35,7 @@ async fn an_answer_of_200_is_ok() {
         detail: "answered 200".to_owned(),
         url: format!("{}/healthcheck/", server.url()),
         tls: None,
+        clock_offset_ms: check.clock_offset_ms,
     };
     assert_eq!(check, expected);
     let [head] = &server.asked()[..] else { panic!("{:?}", server.asked()) };

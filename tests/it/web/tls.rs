@@ -115,6 +115,7 @@ async fn a_good_certificate_is_described() {
         subject: "tickets".to_owned(),
         issuer: "Test Root (Test Trust)".to_owned(),
         distrust: None,
+        on_disk: None,
     };
     assert_eq!((check.state, check.tls, check.detail.as_str()), (HealthState::Ok, Some(expected), "answered 200"));
 }

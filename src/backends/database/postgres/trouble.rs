@@ -4,7 +4,7 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::backends::place::{Place, unreachable};
 use crate::backends::session::{Then, Trouble};
-use crate::domain::database::Engine;
+use crate::domain::database::{Engine, says};
 use crate::domain::text::plain;
 
 const NAME: &str = Engine::Postgresql.name();
@@ -56,13 +56,15 @@ fn refused(error: &PgDatabaseError, place: &Place, user: &str, database: &str) -
             Then::Reconnect,
         ),
         "53300" => Trouble::new(
-            format!("{NAME} at {place} has no free connection ({said}): find out who holds them."),
+            format!("{NAME} at {place} {} ({said}): find out who holds them.", says::FULL),
+            Then::Reconnect,
+        ),
+        "57P03" if said.contains("shutting down") => Trouble::new(
+            format!("{NAME} at {place} takes no sessions any more: {said}. See who stops it."),
             Then::Reconnect,
         ),
         "57P03" => Trouble::new(
-            format!(
-                "{NAME} at {place} takes no sessions yet or any more: {said}. Wait, and read its log if it stays so."
-            ),
+            format!("{NAME} at {place} {}: {said}. Wait, do not restart it, and read its log.", says::RECOVERING),
             Then::Reconnect,
         ),
         "57P01" | "57P02" | "57P05" => {
@@ -79,7 +81,7 @@ fn refused(error: &PgDatabaseError, place: &Place, user: &str, database: &str) -
             ),
             Then::Rest,
         ),
-        "53100" => Trouble::new(format!("{NAME} at {place} has no disk space left: {said}."), then),
+        "53100" => Trouble::new(format!("{NAME} at {place} has {}: {said}.", says::NO_SPACE), then),
         "53200" => Trouble::new(format!("{NAME} at {place} is out of memory: {said}."), then),
         code => Trouble::new(format!("{NAME} at {place} answers with an error: {said} ({code})."), then),
     }

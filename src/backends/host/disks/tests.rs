@@ -7,8 +7,15 @@ use std::time::{Duration, Instant};
 use super::super::mounts::Mount;
 use super::{Disk, DiskSpace, Disks, REMEMBERED, ask_kernel};
 
-const SPACE: DiskSpace =
-    DiskSpace { total: 100, available: 40, inodes: 10, inodes_available: 5, read_only: false, full_in_s: None };
+const SPACE: DiskSpace = DiskSpace {
+    total: 100,
+    available: 40,
+    inodes: 10,
+    inodes_available: 5,
+    read_only: false,
+    full_in_s: None,
+    inodes_full_in_s: None,
+};
 
 fn mount(path: &str) -> Mount {
     Mount {
@@ -17,6 +24,8 @@ fn mount(path: &str) -> Mount {
         device: "/dev/x".into(),
         kind: "ext4".into(),
         read_only: false,
+        for_writing: true,
+        failed: false,
     }
 }
 

@@ -10,13 +10,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
+/// How much less important than the screen.
+const NICE: i32 = 5;
 const STACK: usize = 512 * 1024;
 
 /// One kind of blocking work. Dropping it leaves a thread that hangs to itself.
-pub(super) struct Errand<T> {
+#[derive(Debug)]
+pub(in crate::backends) struct Errand<T> {
     under_way: Option<UnderWay<T>>,
 }
 
+#[derive(Debug)]
 struct UnderWay<T> {
     since: Instant,
     answer: oneshot::Receiver<T>,
@@ -24,7 +28,7 @@ struct UnderWay<T> {
 
 /// What has come of an errand.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer<T> {
+pub(in crate::backends) enum Answer<T> {
     /// It came back with this.
     Came(T),
     /// It is under way for this long.
@@ -41,24 +45,29 @@ impl<T> Default for Errand<T> {
 
 impl<T: Send + 'static> Errand<T> {
     /// Whether an answer is still to be fetched.
-    pub(super) const fn is_under_way(&self) -> bool {
+    pub(in crate::backends) const fn is_under_way(&self) -> bool {
         self.under_way.is_some()
     }
 
     /// Starts `work` unless one is under way. An error means that there is no thread to be had.
-    pub(super) fn begin(&mut self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<()> {
+    pub(in crate::backends) fn begin(&mut self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<()> {
         if self.is_under_way() {
             return Ok(());
         }
         let (tell, answer) = oneshot::channel();
         let thread = thread::Builder::new().name("midwatch-host".to_owned()).stack_size(STACK);
+        // A sweep of milliseconds must not stand before a key.
+        let work = move || {
+            rustix::process::nice(NICE).ok();
+            work()
+        };
         drop(thread.spawn(move || drop(tell.send(work())))?);
         self.under_way = Some(UnderWay { since: Instant::now(), answer });
         Ok(())
     }
 
     /// The answer, waited for until `deadline`; one that is there already is taken even after it.
-    pub(super) async fn answer(&mut self, deadline: Instant) -> Answer<T> {
+    pub(in crate::backends) async fn answer(&mut self, deadline: Instant) -> Answer<T> {
         let Some(under_way) = &mut self.under_way else { return Answer::Lost };
         let Ok(answer) = timeout_at(deadline.into(), &mut under_way.answer).await else {
             return Answer::Waiting(under_way.since.elapsed());
