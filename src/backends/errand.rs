@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
-/// How much less important than the screen.
-const NICE: i32 = 5;
 const STACK: usize = 512 * 1024;
 
 /// One kind of blocking work. Dropping it leaves a thread that hangs to itself.
@@ -56,11 +54,6 @@ impl<T: Send + 'static> Errand<T> {
         }
         let (tell, answer) = oneshot::channel();
         let thread = thread::Builder::new().name("midwatch-host".to_owned()).stack_size(STACK);
-        // A sweep of milliseconds must not stand before a key.
-        let work = move || {
-            rustix::process::nice(NICE).ok();
-            work()
-        };
         drop(thread.spawn(move || drop(tell.send(work())))?);
         self.under_way = Some(UnderWay { since: Instant::now(), answer });
         Ok(())

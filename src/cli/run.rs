@@ -137,19 +137,11 @@ fn configuration(global: &Global, command: ConfigCommand) -> color_eyre::Result<
     Ok(code)
 }
 
-/// How much less important than the screen the threads are that look at things.
-const LOOKING: i32 = 5;
-
 /// The runtime: two threads, for most of the time is spent waiting.
 pub(super) fn runtime() -> color_eyre::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(8)
-        // On Linux this is a thread's own: who looks goes after who answers keys, and after what is looked at. What they
-        // start inherits it.
-        .on_thread_start(|| {
-            rustix::process::nice(LOOKING).ok();
-        })
         .enable_all()
         .build()
         .wrap_err("the runtime could not be started")
