@@ -16,6 +16,7 @@ pub mod logs;
 mod nginx;
 pub mod people;
 mod place;
+mod plain;
 mod processes;
 mod program;
 pub mod redis;

@@ -154,6 +154,33 @@ pub struct SiteFacts<'a> {
     pub now: Timestamp,
 }
 
+#[cfg(test)]
+impl<'a> SiteFacts<'a> {
+    /// A site of which nothing was seen.
+    fn unseen(app_name: &'a str, history: &'a History, now: Timestamp) -> Self {
+        Self {
+            name: "shop",
+            health: &Reading::Never,
+            direct: &Reading::Never,
+            traffic: &Reading::Never,
+            database: &Reading::Never,
+            redis: &Reading::Never,
+            access: &Reading::Never,
+            services: &Reading::Never,
+            logs: &Reading::Never,
+            backups: &Reading::Never,
+            on_disk: &Reading::Never,
+            app_name,
+            practice: false,
+            asking: &[],
+            history,
+            heard: None,
+            silent_after_ms: 40_000,
+            now,
+        }
+    }
+}
+
 impl SiteFacts<'_> {
     /// Whether it is an application that never does without workers.
     pub fn has_workers(&self) -> bool {

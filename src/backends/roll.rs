@@ -140,13 +140,10 @@ pub(super) fn written(path: &Path) -> Option<Timestamp> {
 /// At most 1 MiB of a plain file, as text.
 ///
 /// # Errors
-/// As when it is opened; what is no plain file is refused before that: to open a pipe would wait.
+/// As of [`crate::backends::plain::open`].
 pub(super) fn text(path: &Path) -> std::io::Result<String> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "is no plain file"));
-    }
     let mut bytes = Vec::new();
-    fs::File::open(path)?.take(FILE).read_to_end(&mut bytes)?;
+    crate::backends::plain::open(path)?.take(FILE).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

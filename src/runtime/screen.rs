@@ -106,6 +106,7 @@ fn work(
     reports: &mpsc::UnboundedSender<Report>,
     draw: &dyn Fn(&Model, &mut Frame<'_>),
 ) {
+    super::prompt::prompt();
     let mut terminal = terminal;
     loop {
         let (order, model) = next(desk);

@@ -23,18 +23,7 @@ pub fn claims(facts: &SiteFacts<'_>, limits: &Thresholds) -> Vec<Claim> {
     match facts.database {
         Reading::Fresh { value, at, .. } => {
             let look = Look { db: value, at: *at, limits };
-            look.role(&mut out);
-            look.connections(&mut out);
-            look.locks(&mut out);
-            look.transactions(&mut out);
-            look.keys(&mut out);
-            look.txid(&mut out);
-            look.slots(&mut out);
-            look.archiver(&mut out);
-            look.replicas(&mut out);
-            look.statistics(&mut out);
-            look.mail(&mut out);
-            look.file(&mut out);
+            look.all(&mut out);
             out.extend(kept::fallback(facts, value, *at));
             out.extend(kept::another(facts, value, *at));
         }
@@ -56,6 +45,22 @@ struct Look<'a> {
 impl Look<'_> {
     const fn name(&self) -> &'static str {
         self.db.engine.name()
+    }
+
+    /// What it claims of itself.
+    fn all(&self, out: &mut Vec<Claim>) {
+        self.role(out);
+        self.connections(out);
+        self.locks(out);
+        self.transactions(out);
+        self.keys(out);
+        self.txid(out);
+        self.slots(out);
+        self.archiver(out);
+        self.replicas(out);
+        self.statistics(out);
+        self.mail(out);
+        self.file(out);
     }
 
     fn claim(&self, rule: &'static str, level: Level, title: String, evidence: impl Into<String>) -> Claim {

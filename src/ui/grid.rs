@@ -38,6 +38,18 @@ pub(super) struct Column<R> {
     pub(super) cell: fn(&R) -> Piece,
 }
 
+/// A column: its title, its least and greatest width, how cells stand, when it drops out, its sort, its cells.
+pub(super) const fn column<R>(
+    title: &'static str,
+    (width, most): (u16, u16),
+    align: Align,
+    rank: u8,
+    sort: Option<usize>,
+    cell: fn(&R) -> Piece,
+) -> Column<R> {
+    Column { title, width, most, align, rank, sort, cell }
+}
+
 /// Which rows are visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {

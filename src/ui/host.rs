@@ -8,7 +8,7 @@ use super::detail::empty;
 use super::disks;
 use super::format;
 use super::glyphs;
-use super::grid::{self, Align, Column, Sorted, Window};
+use super::grid::{self, Align, Column, Sorted, Window, column};
 use super::hostdepth;
 use super::hoststrips::{self, FULL_BAD, memory_used};
 use super::source::Source;
@@ -208,17 +208,6 @@ fn network(network: &Network, pad: usize) -> Vec<Piece> {
         pieces.push(piece(Role::Warning, format!("▲ {} errors/s  ", format::rate(network.errors_per_s))));
     }
     pieces
-}
-
-const fn column(
-    title: &'static str,
-    (width, most): (u16, u16),
-    align: Align,
-    rank: u8,
-    sort: Option<usize>,
-    cell: fn(&Process) -> Piece,
-) -> Column<Process> {
-    Column { title, width, most, align, rank, sort, cell }
 }
 
 const PROCESSES: &[Column<Process>] = &[

@@ -6,7 +6,7 @@ use super::canvas::{Canvas, Piece, columns, piece, split_top};
 use super::clock::Clock;
 use super::detail::{Detail, Outcome, empty, facts};
 use super::format;
-use super::grid::{self, Align, Column, Sorted, Window};
+use super::grid::{self, Align, Column, Sorted, Window, column};
 use super::source::Source;
 use super::strip::{self, spark};
 use super::strips;
@@ -16,17 +16,6 @@ use crate::app::view;
 use crate::domain::access::AccessReading;
 use crate::domain::id::SourceKind;
 use crate::domain::traffic::{Route, Traffic};
-
-const fn column(
-    title: &'static str,
-    (width, most): (u16, u16),
-    align: Align,
-    rank: u8,
-    sort: Option<usize>,
-    cell: fn(&Route) -> Piece,
-) -> Column<Route> {
-    Column { title, width, most, align, rank, sort, cell }
-}
 
 /// The columns, in the order of display.
 pub(super) const COLUMNS: &[Column<Route>] = &[

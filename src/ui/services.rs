@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::detail::empty;
 use super::format;
 use super::glyphs;
-use super::grid::{self, Align, Column, Sorted, Window};
+use super::grid::{self, Align, Column, Sorted, Window, column};
 use super::service;
 use super::source::Source;
 use super::theme::Role;
@@ -32,17 +32,6 @@ struct Line {
     manager: Piece,
     place: Piece,
     said: Piece,
-}
-
-const fn column(
-    title: &'static str,
-    (width, most): (u16, u16),
-    align: Align,
-    rank: u8,
-    sort: Option<usize>,
-    cell: fn(&Line) -> Piece,
-) -> Column<Line> {
-    Column { title, width, most, align, rank, sort, cell }
 }
 
 /// The columns, in the order of display.

@@ -6,7 +6,7 @@ use super::canvas::{Canvas, Piece, columns, piece, split_top};
 use super::clock::Clock;
 use super::detail::{Detail, Outcome, empty, facts};
 use super::format;
-use super::grid::{self, Align, Column, Sorted, Window};
+use super::grid::{self, Align, Column, Sorted, Window, column};
 use super::requests::page_facts;
 use super::source::Source;
 use super::strip::{self, spark};
@@ -17,17 +17,6 @@ use crate::app::model::{Model, Site};
 use crate::app::view;
 use crate::domain::id::SourceKind;
 use crate::domain::traffic::{Count, Task, Traffic};
-
-const fn column(
-    title: &'static str,
-    (width, most): (u16, u16),
-    align: Align,
-    rank: u8,
-    sort: Option<usize>,
-    cell: fn(&Task) -> Piece,
-) -> Column<Task> {
-    Column { title, width, most, align, rank, sort, cell }
-}
 
 pub(super) const COLUMNS: &[Column<Task>] = &[
     column("task", (32, 56), Align::LeftTail, 0, Some(4), |t| piece(Role::Text, t.name.as_str())),

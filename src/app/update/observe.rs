@@ -5,7 +5,6 @@ use crate::domain::history::{self, History, Point, SeriesKey};
 use crate::domain::id::{Scope, SourceKind};
 use crate::domain::level::Level;
 use crate::domain::observation::{Observation, Observed};
-use crate::domain::reading::{Reading, Seen};
 use crate::domain::time::Timestamp;
 use crate::triage::{self, HostFacts, Memory, SiteFacts};
 
@@ -60,11 +59,11 @@ fn apply(model: &mut Model, observed: Observed) {
                 Observation::Traffic(seen) => site.traffic.absorb(seen, at, took_ms),
                 Observation::Database(seen) => site.database.absorb(*seen, at, took_ms),
                 Observation::Redis(seen) => site.redis.absorb(*seen, at, took_ms),
-                Observation::Access(seen) => absorb_boxed(&mut site.access, *seen, at, took_ms),
-                Observation::Services(seen) => absorb_boxed(&mut site.services, *seen, at, took_ms),
-                Observation::Logs(seen) => absorb_boxed(&mut site.logs, *seen, at, took_ms),
-                Observation::Backups(seen) => absorb_boxed(&mut site.backups, *seen, at, took_ms),
-                Observation::App(seen) => absorb_boxed(&mut site.on_disk, *seen, at, took_ms),
+                Observation::Access(seen) => site.access.absorb(*seen, at, took_ms),
+                Observation::Services(seen) => site.services.absorb(*seen, at, took_ms),
+                Observation::Logs(seen) => site.logs.absorb(*seen, at, took_ms),
+                Observation::Backups(seen) => site.backups.absorb(*seen, at, took_ms),
+                Observation::App(seen) => site.on_disk.absorb(*seen, at, took_ms),
                 Observation::Host(_)
                 | Observation::Changes(_)
                 | Observation::Schedule(_)
@@ -77,12 +76,12 @@ fn apply(model: &mut Model, observed: Observed) {
             host.heard = host.heard.max(Some(at));
             push(&mut host.history, points, at);
             match what {
-                Observation::Host(seen) => absorb_boxed(&mut host.reading, *seen, at, took_ms),
-                Observation::Changes(seen) => absorb_boxed(&mut host.changes, *seen, at, took_ms),
-                Observation::Schedule(seen) => absorb_boxed(&mut host.schedule, *seen, at, took_ms),
-                Observation::Updates(seen) => absorb_boxed(&mut host.updates, *seen, at, took_ms),
-                Observation::People(seen) => absorb_boxed(&mut host.people, *seen, at, took_ms),
-                Observation::Services(seen) => absorb_boxed(&mut host.units, *seen, at, took_ms),
+                Observation::Host(seen) => host.reading.absorb(*seen, at, took_ms),
+                Observation::Changes(seen) => host.changes.absorb(*seen, at, took_ms),
+                Observation::Schedule(seen) => host.schedule.absorb(*seen, at, took_ms),
+                Observation::Updates(seen) => host.updates.absorb(*seen, at, took_ms),
+                Observation::People(seen) => host.people.absorb(*seen, at, took_ms),
+                Observation::Services(seen) => host.units.absorb(*seen, at, took_ms),
                 Observation::Health(_)
                 | Observation::Direct(_)
                 | Observation::Traffic(_)
@@ -95,10 +94,6 @@ fn apply(model: &mut Model, observed: Observed) {
             }
         }
     }
-}
-
-fn absorb_boxed<T>(reading: &mut Reading<T>, seen: Seen<T>, at: Timestamp, took_ms: u32) {
-    reading.absorb(seen, at, took_ms);
 }
 
 fn push(history: &mut History, points: Vec<(SeriesKey, f64)>, at: Timestamp) {

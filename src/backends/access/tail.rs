@@ -3,12 +3,10 @@
 //! Invariants: a round reads a bounded number of bytes; no line longer than [`LINE`] is kept; what is not a regular file is
 //! not opened.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::OFlags;
 
 /// Read of a file that is seen for the first time.
 pub(super) const FIRST: u64 = 1 << 20;
@@ -89,12 +87,8 @@ fn regular(path: &Path) -> io::Result<Metadata> {
 
 impl Open {
     fn at(path: &Path, offset: u64) -> io::Result<Self> {
-        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let file = crate::backends::plain::open(path)?;
         let found = file.metadata()?;
-        if !found.is_file() {
-            return Err(io::Error::other("it is no regular file"));
-        }
         let id = (found.dev(), found.ino());
         Ok(Self { file, id, offset, partial: (offset == 0).then(Vec::new) })
     }

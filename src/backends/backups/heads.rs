@@ -85,7 +85,7 @@ fn inside(path: &Path, first: &[u8]) -> Option<Vec<u8>> {
     if kind::packing(first) != Some(kind::Packing::Gzip) {
         return None;
     }
-    let file = super::meter::open_regular(path).ok()?;
+    let file = crate::backends::plain::open(path).ok()?;
     let mut reader = flate2::read::MultiGzDecoder::new(std::io::BufReader::new(file));
     let mut out = vec![0; kind::HEAD];
     let n = super::tar::fill(&mut reader, &mut out).ok()?;

@@ -74,7 +74,7 @@ pub(super) struct Metered {
 impl Metered {
     /// Opens a regular file; anything else (a pipe would block) is refused.
     pub(super) fn open(path: &Path, control: &Control) -> io::Result<Self> {
-        let file = open_regular(path)?;
+        let file = crate::backends::plain::open(path)?;
         Ok(Self { file, hash: Sha256::new(), read: 0, forgotten: 0, control: control.clone(), halt: None })
     }
 
@@ -133,14 +133,6 @@ impl Read for Metered {
         }
         Ok(n)
     }
-}
-
-/// Opens a file for reading without ever waiting for it.
-pub(in crate::backends) fn open_regular(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(nonblock).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }
 
 /// Bytes in hexadecimal.

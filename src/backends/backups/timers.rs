@@ -74,7 +74,7 @@ fn one(job: &BackupJob, saved: &dyn Fn(&Path) -> Option<Timestamp>) -> Job {
 
 /// The last error in a log, and when that was written; nothing, where the log ends otherwise.
 fn last_words(log: &Path) -> Option<(Timestamp, String)> {
-    let mut file = super::meter::open_regular(log).ok()?;
+    let mut file = crate::backends::plain::open(log).ok()?;
     let meta = file.metadata().ok()?;
     file.seek(SeekFrom::Start(meta.len().saturating_sub(TAIL))).ok()?;
     let mut bytes = Vec::new();

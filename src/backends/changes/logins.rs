@@ -4,8 +4,8 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use super::packages::tail;
-use crate::backends::backups::meter::open_regular;
 use crate::backends::command_line;
+use crate::backends::plain;
 use crate::backends::roll::refusal;
 use crate::backends::stamps;
 use crate::domain::change::{Change, ChangeKind, Known};
@@ -49,11 +49,8 @@ pub(in crate::backends) struct Record {
 
 /// The last records of a file of utmp's kind.
 pub(in crate::backends) fn records(path: &Path) -> std::io::Result<Vec<Record>> {
-    let mut file = open_regular(path)?;
+    let mut file = plain::open(path)?;
     let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "is no plain file"));
-    }
     let size = u64::try_from(RECORD).unwrap_or(384);
     let whole = meta.len() / size;
     file.seek(SeekFrom::Start(whole.saturating_sub(RECORDS) * size))?;

@@ -3,7 +3,7 @@
 use std::io::{Read, Seek as _, SeekFrom};
 use std::path::Path;
 
-use crate::backends::backups::meter::open_regular;
+use crate::backends::plain;
 use crate::backends::roll::refusal;
 use crate::backends::stamps;
 use crate::domain::change::{Change, ChangeKind, Known};
@@ -53,11 +53,8 @@ struct Transaction {
 
 /// The last bytes of a log, from a whole line on.
 pub(in crate::backends) fn tail(path: &Path) -> std::io::Result<String> {
-    let mut file = open_regular(path)?;
+    let mut file = plain::open(path)?;
     let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "is no plain file"));
-    }
     let cut = meta.len().saturating_sub(TAIL);
     if cut > 0 {
         file.seek(SeekFrom::Start(cut))?;
@@ -69,7 +66,7 @@ pub(in crate::backends) fn tail(path: &Path) -> std::io::Result<String> {
 }
 
 fn rotated(path: &Path) -> Option<String> {
-    let file = open_regular(path).ok()?;
+    let file = plain::open(path).ok()?;
     let mut bytes = Vec::new();
     // The newest stands at the end; a month of history is far smaller than this.
     flate2::read::MultiGzDecoder::new(file.take(TAIL)).take(8 * TAIL).read_to_end(&mut bytes).ok()?;

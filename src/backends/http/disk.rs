@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use super::super::errand::{Answer, Errand};
 use super::super::nginx;
-use crate::backends::backups::meter::open_regular;
+use crate::backends::plain;
 use crate::config::SiteConfig;
 use crate::domain::health::OnDisk;
 use crate::domain::text::plain;
@@ -123,7 +123,7 @@ fn read_all(named: Option<&Path>, host: &str, port: Option<u16>, backend: Option
 /// The files after `crt` of its `bind` lines; of a directory, the files in it.
 fn of_haproxy() -> Vec<PathBuf> {
     let mut text = String::new();
-    if open_regular(Path::new(HAPROXY)).and_then(|file| file.take(MOST).read_to_string(&mut text)).is_err() {
+    if plain::open(Path::new(HAPROXY)).and_then(|file| file.take(MOST).read_to_string(&mut text)).is_err() {
         return Vec::new();
     }
     let named = text.lines().filter(|line| line.trim_start().starts_with("bind ")).flat_map(|line| {
@@ -149,7 +149,7 @@ fn of_haproxy() -> Vec<PathBuf> {
 /// The first certificate of a PEM file.
 fn leaf(path: &Path) -> Result<CertificateDer<'static>, String> {
     let mut bytes = Vec::new();
-    open_regular(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes)).map_err(|error| {
+    plain::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes)).map_err(|error| {
         if error.kind() == std::io::ErrorKind::PermissionDenied {
             "it may not be read by this user; run as root to see whether a renewed one was loaded".to_owned()
         } else {

@@ -5,7 +5,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use crate::backends::backups::meter::open_regular;
+use crate::backends::plain;
 
 /// Files of one configuration.
 const FILES: usize = 300;
@@ -43,7 +43,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Directive>, String> {
 
 fn text(path: &Path) -> std::io::Result<String> {
     let mut bytes = Vec::new();
-    open_regular(path)?.take(BYTES).read_to_end(&mut bytes)?;
+    plain::open(path)?.take(BYTES).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -25,18 +25,7 @@ fn told(db: &DatabaseReading) -> Vec<Claim> {
     let limits = Thresholds::default();
     let look = Look { db, at: NOW, limits: &limits };
     let mut out = Vec::new();
-    look.role(&mut out);
-    look.connections(&mut out);
-    look.locks(&mut out);
-    look.transactions(&mut out);
-    look.keys(&mut out);
-    look.txid(&mut out);
-    look.slots(&mut out);
-    look.archiver(&mut out);
-    look.replicas(&mut out);
-    look.statistics(&mut out);
-    look.mail(&mut out);
-    look.file(&mut out);
+    look.all(&mut out);
     out
 }
 
@@ -320,24 +309,9 @@ fn a_server_that_was_set_up_under_a_running_application_is_another_one() {
         let on_disk = AppReading { processes: vec![process], ..AppReading::default() };
         let history = History::new();
         let facts = SiteFacts {
-            name: "shop",
-            health: &Reading::Never,
-            direct: &Reading::Never,
-            traffic: &Reading::Never,
             database: &Reading::Fresh { value: db, at: NOW, took_ms: 3 },
-            redis: &Reading::Never,
-            access: &Reading::Never,
-            services: &Reading::Never,
-            logs: &Reading::Never,
-            backups: &Reading::Never,
             on_disk: &Reading::Fresh { value: on_disk, at: NOW, took_ms: 3 },
-            app_name: "pretix 2026.8.0",
-            practice: false,
-            asking: &[],
-            history: &history,
-            heard: None,
-            silent_after_ms: 40_000,
-            now: NOW,
+            ..SiteFacts::unseen("pretix 2026.8.0", &history, NOW)
         };
         let claims = claims(&facts, &Thresholds::default());
         claims.into_iter().find(|claim| claim.rule == "database-another")

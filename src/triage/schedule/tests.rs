@@ -121,24 +121,10 @@ fn silent(age: u64, plan: Option<PeriodicPlan>, installed_ago: Option<i64>, upti
     let on_disk = fresh(AppReading { installed, periodic: plan, ..AppReading::default() });
     let history = History::new();
     let facts = SiteFacts {
-        name: "shop",
-        health: &Reading::Never,
-        direct: &Reading::Never,
-        traffic: &Reading::Never,
-        database: &Reading::Never,
         redis: &redis,
-        access: &Reading::Never,
-        services: &Reading::Never,
-        logs: &Reading::Never,
-        backups: &Reading::Never,
         on_disk: &on_disk,
         app_name: "pretix 2026.8.0",
-        practice: false,
-        asking: &[],
-        history: &history,
-        heard: None,
-        silent_after_ms: 40_000,
-        now: NOW,
+        ..SiteFacts::unseen("pretix 2026.8.0", &history, NOW)
     };
     site_claims(&facts, &Thresholds::default()).pop()
 }

@@ -7,7 +7,7 @@ use crate::domain::backup::{Backup, BackupsReading};
 use crate::ui::canvas::{Piece, piece};
 use crate::ui::clock::Clock;
 use crate::ui::format;
-use crate::ui::grid::{Align, Column};
+use crate::ui::grid::{Align, Column, column};
 use crate::ui::strip::spark;
 use crate::ui::theme::Role;
 
@@ -24,17 +24,6 @@ pub(super) struct Row {
     disk: Piece,
     place: String,
     with: String,
-}
-
-const fn column(
-    title: &'static str,
-    (width, most): (u16, u16),
-    align: Align,
-    rank: u8,
-    sort: Option<usize>,
-    cell: fn(&Row) -> Piece,
-) -> Column<Row> {
-    Column { title, width, most, align, rank, sort, cell }
 }
 
 pub(super) const COLUMNS: &[Column<Row>] = &[

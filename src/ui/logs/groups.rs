@@ -2,11 +2,11 @@
 
 use ratatui::layout::Rect;
 
-use super::super::canvas::{Canvas, Piece, columns, piece, split_top};
+use super::super::canvas::{Canvas, columns, piece, split_top};
 use super::super::clock::Clock;
 use super::super::detail::{empty, facts};
 use super::super::format;
-use super::super::grid::{self, Align, Column, Sorted, Window};
+use super::super::grid::{self, Align, Column, Sorted, Window, column};
 use super::super::theme::Role;
 use super::{severity, text_role};
 use crate::app::model::Model;
@@ -24,17 +24,6 @@ struct Row {
     source: String,
     text: String,
     new: bool,
-}
-
-const fn column(
-    title: &'static str,
-    (width, most): (u16, u16),
-    align: Align,
-    rank: u8,
-    sort: Option<usize>,
-    cell: fn(&Row) -> Piece,
-) -> Column<Row> {
-    Column { title, width, most, align, rank, sort, cell }
 }
 
 const COLUMNS: &[Column<Row>] = &[

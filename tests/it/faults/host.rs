@@ -94,6 +94,14 @@ impl Running {
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
+
+    /// Stopped, and seen to be: what is sent is not yet obeyed, and a server that waits in accept may take one more.
+    fn stopped(&self) {
+        self.signal(Signal::STOP);
+        let stat = format!("/proc/{}/stat", self.0.id());
+        let is = || fs::read_to_string(&stat).unwrap().rsplit(") ").next()?.starts_with('T').then_some(());
+        eventually("it is stopped", is);
+    }
 }
 
 impl Drop for Running {
@@ -235,7 +243,7 @@ async fn connections_that_nobody_accepts_are_told_with_who_is_stopped() {
     let server = Running(Command::new("python3").args(["-c", program, &port.to_string()]).spawn().unwrap());
     eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).ok());
     let mut eyes = Eyes::open(dir.path(), ALONE);
-    server.signal(Signal::STOP);
+    server.stopped();
     let waiting: Vec<TcpStream> = (0..15).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
     let subject = format!("127.0.0.1:{port}");
     let finding = top_of_host(&mut eyes, &subject, "accept-queue").await;
