@@ -142,7 +142,6 @@ pub(super) fn runtime() -> color_eyre::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(8)
-        .on_thread_start(crate::runtime::prompt::patient)
         .enable_all()
         .build()
         .wrap_err("the runtime could not be started")

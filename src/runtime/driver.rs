@@ -13,9 +13,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::clock::{self, JumpWatch};
 use super::input::Input;
+use super::panic;
 use super::screen::{Report, Screen};
 use super::terminal::{Frame, Terminal};
-use super::{panic, prompt};
 use crate::app::effect::{Effect, Remark};
 use crate::app::event::Event;
 use crate::app::model::Model;
@@ -168,7 +168,6 @@ pub async fn screens(
     draw: impl Fn(&Model, &mut Frame<'_>) + Send + 'static,
     plain: impl Fn(&Model) -> String,
 ) -> io::Result<End> {
-    prompt::prompt();
     let (screen, mut reports) = Screen::start(terminal, draw)?;
     let mut inputs = pin!(inputs);
     let mut model = Arc::new(model);

@@ -7,7 +7,6 @@ use crossterm::event::{Event as Term, KeyCode, KeyEvent, KeyEventKind, KeyModifi
 use futures_util::stream::{self, Stream};
 use tokio::sync::mpsc;
 
-use super::prompt;
 use super::terminal::Terminal;
 use crate::app::event::Event;
 use crate::app::key::{Chord, Key};
@@ -54,7 +53,6 @@ pub fn inputs() -> io::Result<impl Stream<Item = io::Result<Input>>> {
     }
     let (sender, mut receiver) = mpsc::channel(WAITING);
     thread::Builder::new().name("keys".to_owned()).spawn(move || {
-        prompt::prompt();
         loop {
             let read = crossterm::event::read();
             let lost = read.is_err();

@@ -106,7 +106,6 @@ fn work(
     reports: &mpsc::UnboundedSender<Report>,
     draw: &dyn Fn(&Model, &mut Frame<'_>),
 ) {
-    super::prompt::prompt();
     let mut terminal = terminal;
     loop {
         let (order, model) = next(desk);
