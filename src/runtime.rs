@@ -8,7 +8,6 @@ pub mod driver;
 pub mod input;
 pub mod log;
 pub mod panic;
-pub mod prompt;
 pub mod sandbox;
 pub mod screen;
 pub mod terminal;
