@@ -21,8 +21,9 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::domain::database::Engine;
-use crate::domain::id::{HostId, SiteId};
+use crate::domain::id::{HostId, SiteId, SourceKind};
 use crate::domain::log::Trigger;
+use crate::domain::pace::DIRECT_EVERY;
 
 pub use self::logs::{LogConfig, LogPlace};
 
@@ -282,6 +283,52 @@ impl Default for PaceConfig {
             backups: Duration::from_mins(1),
             changes: Duration::from_secs(30),
             hang: Duration::from_secs(35),
+        }
+    }
+}
+
+impl PaceConfig {
+    /// Pending updates change once a day.
+    const UPDATES: Duration = Duration::from_hours(1);
+
+    /// How often a source of a site is asked, while all is well.
+    pub fn of_site(&self, kind: SourceKind) -> Duration {
+        match kind {
+            SourceKind::Health => self.health,
+            SourceKind::Direct => self.health * DIRECT_EVERY,
+            SourceKind::Traffic => self.metrics,
+            SourceKind::Database => self.database,
+            SourceKind::Redis => self.redis,
+            SourceKind::Services => self.services,
+            SourceKind::Logs => self.logs,
+            SourceKind::Access => self.logs * 2,
+            SourceKind::Backups | SourceKind::App => self.backups,
+            SourceKind::Host
+            | SourceKind::Changes
+            | SourceKind::Schedule
+            | SourceKind::Updates
+            | SourceKind::People => self.of_host(kind),
+        }
+    }
+
+    /// How often a source of a host is asked.
+    pub fn of_host(&self, kind: SourceKind) -> Duration {
+        match kind {
+            SourceKind::Host => self.host,
+            SourceKind::Updates => Self::UPDATES,
+            SourceKind::Schedule => self.changes * 2,
+            SourceKind::Services
+            | SourceKind::Changes
+            | SourceKind::People
+            | SourceKind::Health
+            | SourceKind::Direct
+            | SourceKind::Traffic
+            | SourceKind::Database
+            | SourceKind::Redis
+            | SourceKind::Logs
+            | SourceKind::Access
+            | SourceKind::Backups
+            | SourceKind::App => self.changes,
         }
     }
 }

@@ -289,7 +289,7 @@ async fn below(
     let access = {
         let (emit, poll_now) = again();
         let wrap = |seen| Observation::Access(Box::new(seen));
-        site::observe(AccessProbe::new(site), pace.logs * 2, emit, poll_now, wrap, |_| {})
+        site::observe(AccessProbe::new(site), pace.of_site(SourceKind::Access), emit, poll_now, wrap, |_| {})
     };
     let backups = {
         let (emit, poll_now) = again();

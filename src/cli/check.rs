@@ -13,8 +13,13 @@ use super::run::{say, say_error};
 use super::status::{View, exit_code, readings};
 use crate::app::model::Model;
 use crate::app::record::sources;
-use crate::config::Config;
+use crate::config::{Config, PaceConfig};
+use crate::domain::id::SourceKind;
 use crate::domain::level::Level;
+use crate::domain::pace::good_for_ms;
+use crate::domain::record::SourceState;
+use crate::domain::text;
+use crate::domain::time::Timestamp;
 use crate::runtime::driver::{End, headless};
 use crate::triage::Finding;
 use crate::triage::web::{CONFIRMED_MS, STATES};
@@ -52,11 +57,11 @@ pub async fn run(config: Arc<Config>, args: &CheckArgs) -> color_eyre::Result<u8
     }
     let (watch, wires) = Watch::begin(&config);
     let begun = Instant::now();
-    let each = |model: &Model| !settled(model, &part, args.site.as_deref()) && begun.elapsed() < LIMIT;
+    let each = |model: &Model| !settled(model, &part, args.site.as_deref(), &config.pace) && begun.elapsed() < LIMIT;
     let ended = headless(watch::model(&config), wires, each).await.wrap_err("signals can't be received");
     watch.end().await;
     let (end, model) = ended?;
-    let view = view(&model, &part, args.site.as_deref());
+    let view = view(&model, &part, args.site.as_deref(), &config.pace);
     say(view.print(args.output).as_bytes())?;
     if let End::Signal(_) | End::HungUp = end {
         return Ok(UNKNOWN);
@@ -64,36 +69,78 @@ pub async fn run(config: Arc<Config>, args: &CheckArgs) -> color_eyre::Result<u8
     Ok(exit_code(view.level))
 }
 
-/// Every site and host that has something of the part, with the sources that were looked at and those there are.
-fn places<'m>(model: &'m Model, part: &Part, only: Option<&str>) -> Vec<(&'m str, sources::Sources, usize)> {
+/// A site or host that has something of the part.
+struct Place<'m> {
+    name: &'m str,
+    /// The sources that were looked at.
+    looked: sources::Sources,
+    /// How many there are.
+    there: usize,
+    /// Whether one of them has been asked for a while, and has not answered.
+    asked: bool,
+    /// The first whose answer is too old to say anything of now, with the reason.
+    old: Option<(SourceKind, String)>,
+}
+
+impl Place<'_> {
+    /// Why not everything of it is known, if so.
+    fn unseen(&self) -> Option<String> {
+        let blind = self.looked.iter().find(|(_, (state, _))| *state != SourceState::Seen);
+        match (blind, &self.old) {
+            (Some((kind, (_, why))), _) => Some(format!("{}: {}: {why}", self.name, kind.name())),
+            (None, _) if self.looked.len() < self.there => Some(format!("{}: no answer yet", self.name)),
+            (None, Some((kind, why))) => Some(format!("{}: {}: {why}", self.name, kind.name())),
+            (None, None) => None,
+        }
+    }
+}
+
+/// Every site and host that has something of the part.
+fn places<'m>(model: &'m Model, part: &Part, only: Option<&str>, pace: &PaceConfig) -> Vec<Place<'m>> {
     let here = |name: &str| only.is_none_or(|only| only == name);
     let mut out = Vec::new();
     for site in model.sites.iter().filter(|s| here(&s.id.0)) {
         let there = site.sources.iter().filter(|kind| part.reads(**kind)).count();
         let mut looked = sources::of_site(site);
         looked.retain(|kind, _| part.reads(*kind));
-        out.push((site.id.0.as_str(), looked, there));
+        let answers = sources::answers_of_site(site).into_iter().filter(|(kind, _)| part.reads(*kind));
+        let late = |(kind, answer)| Some((kind, old(model, kind, answer, pace.of_site(kind))?));
+        let (mut late, mut asked) = (answers.filter_map(late), site.asking.iter());
+        let asked = asked.any(|(kind, _)| part.reads(*kind));
+        out.push(Place { name: site.id.0.as_str(), looked, there, asked, old: late.next() });
     }
     for host in model.hosts.iter().filter(|h| here(&h.id.0)) {
         let there = sources::HOST.iter().filter(|kind| part.reads(**kind)).count();
         let mut looked = sources::of_host(host);
         looked.retain(|kind, _| part.reads(*kind));
-        out.push((host.id.0.as_str(), looked, there));
+        let answers = sources::answers_of_host(host).into_iter().filter(|(kind, _)| part.reads(*kind));
+        let late = |(kind, answer)| Some((kind, old(model, kind, answer, pace.of_host(kind))?));
+        let old = answers.filter_map(late).next();
+        out.push(Place { name: host.id.0.as_str(), looked, there, asked: false, old });
     }
-    out.retain(|(_, _, there)| *there > 0);
+    out.retain(|place| place.there > 0);
     out
 }
 
+/// Why an answer says nothing of now: the next one should have come.
+fn old(model: &Model, kind: SourceKind, (at, took): (Timestamp, u32), every: Duration) -> Option<String> {
+    let every = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+    let age = model.now.millis_since(at);
+    (age > good_for_ms(kind, every, took.into())).then(|| {
+        format!("stale: the last answer is {} old, and it is asked every {}", text::span(age), text::span(every))
+    })
+}
+
 /// Whether everything that can be known of the part by now is.
-fn settled(model: &Model, part: &Part, only: Option<&str>) -> bool {
-    let places = places(model, part, only);
-    let answered = places.iter().all(|(_, looked, there)| looked.len() >= *there);
+fn settled(model: &Model, part: &Part, only: Option<&str>, pace: &PaceConfig) -> bool {
+    let places = places(model, part, only, pace);
+    let answered = places.iter().all(|place| place.looked.len() >= place.there && place.old.is_none() && !place.asked);
     // A bad answer is asked about again after two seconds: until then it is a warning, and that would be the exit code.
     let unconfirmed =
         found(model, part, only).iter().any(|f| f.is_any(&STATES) && model.now.millis_since(f.since.at) < CONFIRMED_MS);
     // The second look at a host has shares.
-    let shares = !part.reads(crate::domain::id::SourceKind::Host)
-        || model.hosts.iter().all(|h| h.reading.value().is_none_or(|v| v.cpu.is_some()));
+    let shares =
+        !part.reads(SourceKind::Host) || model.hosts.iter().all(|h| h.reading.value().is_none_or(|v| v.cpu.is_some()));
     answered && !unconfirmed && shares
 }
 
@@ -117,18 +164,11 @@ fn found<'m>(model: &'m Model, part: &Part, only: Option<&str>) -> Vec<&'m Findi
     out
 }
 
-/// The part as it is printed.
-pub fn view<'m>(model: &'m Model, part: &Part, only: Option<&str>) -> View<'m> {
+/// The part as it is printed; `pace`: how often each source is asked, and so how old an answer may be.
+pub fn view<'m>(model: &'m Model, part: &Part, only: Option<&str>, pace: &PaceConfig) -> View<'m> {
     let findings = found(model, part, only);
-    let places = places(model, part, only);
-    let unseen = places.iter().find_map(|(name, looked, there)| {
-        let blind = looked.iter().find(|(_, (state, _))| *state != crate::domain::record::SourceState::Seen);
-        match blind {
-            Some((kind, (_, why))) => Some(format!("{name}: {}: {why}", kind.name())),
-            None if looked.len() < *there => Some(format!("{name}: no answer yet")),
-            None => None,
-        }
-    });
+    let places = places(model, part, only, pace);
+    let unseen = places.iter().find_map(Place::unseen);
     let worst = findings.iter().map(|f| f.level).max().unwrap_or(Level::Ok);
     let nothing = places.is_empty();
     let level = if nothing || (unseen.is_some() && worst < Level::Warning) { Level::Unknown } else { worst };
@@ -142,8 +182,11 @@ pub fn view<'m>(model: &'m Model, part: &Part, only: Option<&str>) -> View<'m> {
         (Some(note), None) => format!("{}: {}", note.site, note.title),
         (None, None) => "fine".to_owned(),
     };
-    let names: Vec<&str> = places.iter().map(|(name, ..)| *name).collect();
+    let names: Vec<&str> = places.iter().map(|place| place.name).collect();
     let mut rows = readings::rows(model);
     rows.retain(|row| part.reads(row.source) && part.shows(&row.name) && names.contains(&row.of.as_str()));
     View { model, name: part.name.to_uppercase(), level, summary, findings, rows }
 }
+
+#[cfg(test)]
+mod tests;

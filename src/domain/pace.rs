@@ -8,6 +8,7 @@
 //! Times are milliseconds of a steady clock.
 
 use super::health::HealthState;
+use super::id::SourceKind;
 
 /// Pause after a request that hung.
 pub const HANG_PAUSE_MS: u64 = 30_000;
@@ -24,7 +25,36 @@ pub const METRICS_REST_MS: u64 = 5_000;
 /// Of so many parts of the time at most one is spent in the metrics page (20: 5 %).
 pub const METRICS_SHARE: u64 = 20;
 /// The application's own port is asked every so many healthchecks while both are fine.
-const DIRECT_EVERY: u64 = 3;
+pub const DIRECT_EVERY: u32 = 3;
+/// What takes long is asked less often: it rests so many times as long as it took, and so many intervals at most.
+pub const REST_SHARE: u32 = 4;
+/// An answer comes late by so much for reasons of its own: it is published, read, and the machine is busy.
+const LATE_MS: u64 = 3_000;
+
+/// For how long an answer of a source that is asked every `every_ms` and took `took_ms` says something of now; an older
+/// one should have been followed by another.
+pub fn good_for_ms(kind: SourceKind, every_ms: u64, took_ms: u64) -> u64 {
+    let pause = match kind {
+        SourceKind::Health | SourceKind::Direct => every_ms,
+        SourceKind::Traffic => every_ms.max(took_ms.saturating_mul(METRICS_SHARE).min(METRICS_PAUSE_MAX_MS)),
+        SourceKind::Database
+        | SourceKind::Redis
+        | SourceKind::Host
+        | SourceKind::Services
+        | SourceKind::Logs
+        | SourceKind::Access
+        | SourceKind::Backups
+        | SourceKind::App
+        | SourceKind::Changes
+        | SourceKind::Schedule
+        | SourceKind::Updates
+        | SourceKind::People => {
+            let (share, most) = (u64::from(REST_SHARE), every_ms.saturating_mul(u64::from(REST_SHARE)));
+            every_ms.max(took_ms.saturating_mul(share).min(most))
+        }
+    };
+    pause.saturating_add(pause / 10).saturating_add(took_ms).saturating_add(LATE_MS)
+}
 
 /// A question to a site's web side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +204,8 @@ impl WebPace {
             return;
         }
         let fine = self.last == Some(HealthState::Ok) && state == HealthState::Ok;
-        self.direct_at = now + self.jittered(if fine { self.health_ms * DIRECT_EVERY } else { self.health_ms });
+        self.direct_at =
+            now + self.jittered(if fine { self.health_ms * u64::from(DIRECT_EVERY) } else { self.health_ms });
     }
 
     /// The metrics page took `took` milliseconds and was (not) understood.

@@ -13,12 +13,11 @@ use crate::backends::schedule::ScheduleProbe;
 use crate::backends::services::ServicesProbe;
 use crate::backends::updates::UpdatesProbe;
 use crate::config::Config;
+use crate::domain::id::SourceKind;
 use crate::domain::observation::Observation;
 
 /// The host's CPU shares need two looks; the second follows the first this soon.
 const SECOND_LOOK: Duration = Duration::from_millis(100);
-/// Pending updates change once a day.
-const UPDATES_EVERY: Duration = Duration::from_hours(1);
 
 /// Polls the host for ever.
 pub(super) async fn poll(config: &Config, turn: Turn, poll_now: watch::Receiver<u64>) {
@@ -46,12 +45,12 @@ pub(super) async fn poll(config: &Config, turn: Turn, poll_now: watch::Receiver<
     let schedule = {
         let (emit, poll_now) = again();
         let wrap = |seen| Observation::Schedule(Box::new(seen));
-        observe(ScheduleProbe::new(config), slow * 2, emit, poll_now, wrap, |_| {})
+        observe(ScheduleProbe::new(config), config.pace.of_host(SourceKind::Schedule), emit, poll_now, wrap, |_| {})
     };
     let updates = {
         let (emit, poll_now) = again();
         let wrap = |seen| Observation::Updates(Box::new(seen));
-        observe(UpdatesProbe::new(config), UPDATES_EVERY, emit, poll_now, wrap, |_| {})
+        observe(UpdatesProbe::new(config), config.pace.of_host(SourceKind::Updates), emit, poll_now, wrap, |_| {})
     };
     let people = {
         let (emit, poll_now) = again();

@@ -13,7 +13,7 @@ use crate::domain::counters::TrafficWindow;
 use crate::domain::health::HealthCheck;
 use crate::domain::id::SourceKind;
 use crate::domain::observation::Observation;
-use crate::domain::pace::{HANG_PAUSE_MS, Next, Question, WebPace};
+use crate::domain::pace::{HANG_PAUSE_MS, Next, Question, REST_SHARE, WebPace};
 use crate::domain::reading::Seen;
 use crate::domain::time::Timestamp;
 use crate::ports::{Observe, Web};
@@ -212,7 +212,8 @@ pub async fn observe<O: Observe>(
     loop {
         let took = look(&mut source, &emit, &wrap, &mut tell).await;
         // What takes long is asked less often: looking shall not become a load of its own.
-        let pause = every.max(Duration::from_millis(took * 4).min(every * 4));
+        let rest = Duration::from_millis(took.saturating_mul(REST_SHARE.into()));
+        let pause = every.max(rest.min(every * REST_SHARE));
         tokio::select! {
             () = sleep(pause) => {}
             Ok(()) = poll_now.changed() => {}
