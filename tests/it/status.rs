@@ -4,10 +4,12 @@ use midwatch::app::event::Event;
 use midwatch::app::model::{Model, Site};
 use midwatch::app::update::update;
 use midwatch::cli::args::StatusForm;
+use midwatch::cli::status::readings::rows;
 use midwatch::cli::status::{exit_code, level, render, summary};
+use midwatch::domain::access::AccessReading;
 use midwatch::domain::health::{HealthCheck, HealthState};
 use midwatch::domain::host::{Disk, DiskSpace, HostReading};
-use midwatch::domain::id::{HostId, Scope, SiteId};
+use midwatch::domain::id::{HostId, Scope, SiteId, SourceKind};
 use midwatch::domain::level::Level;
 use midwatch::domain::observation::{Observation, Observed};
 use midwatch::domain::reading::Seen;
@@ -122,6 +124,25 @@ fn nagios_has_one_bar_before_its_performance_data() {
     assert_eq!(text.matches('|').count(), 1, "{text}");
     assert!(first.contains("'tickets.health.latency'=3.25ms"), "{first}");
     assert!(first.contains("'web1.host.disk_available:/var'=53687091200B"), "{first}");
+}
+
+#[test]
+fn no_reading_is_told_twice() {
+    let mut m = model();
+    m.sites[0].sources = SourceKind::ALL.to_vec();
+    see(
+        &mut m,
+        Scope::Site(SiteId("tickets".to_owned())),
+        Observation::Access(Box::new(Seen::Value(AccessReading::default()))),
+    );
+    host(&mut m, 50 << 30);
+    let mut labels: Vec<String> =
+        rows(&m).into_iter().map(|row| format!("{}.{}.{}", row.of, row.source.name(), row.name)).collect();
+    assert!(labels.iter().any(|label| label == "tickets.access.request_rate"), "{labels:?}");
+    let all = labels.len();
+    labels.sort_unstable();
+    labels.dedup();
+    assert_eq!(labels.len(), all, "{labels:?}");
 }
 
 #[test]

@@ -186,10 +186,6 @@ fn backup_rows(model: &Model, site: &Site, out: &mut Vec<Row>) {
 #[expect(clippy::cast_precision_loss, reason = "JSON numbers have 53 bits")]
 fn more_rows(model: &Model, site: &Site, out: &mut Vec<Row>) {
     let of = site.id.0.as_str();
-    let value = site.access.value();
-    let mut access = sink(model, of, SourceKind::Access, &site.access, out);
-    access.number("request_rate", "1/s", value.and_then(|a| a.traffic.request_rate()));
-    access.number("request_error_share", "1", value.and_then(|a| a.traffic.error_share()));
     let value = site.services.value();
     let running = |s: &ServicesReading| s.services.iter().filter(|s| s.state == State::Running).count() as f64;
     let mut services = sink(model, of, SourceKind::Services, &site.services, out);
