@@ -142,12 +142,13 @@ fn impact(report: &Report) -> Vec<String> {
     if impact.unwatched_ms > 0 {
         out.push(format!("- Nobody watched for {} of it", span(impact.unwatched_ms)));
     }
-    for (site, counted) in &impact.counted {
-        out.extend(counts(site, counted));
-    }
+    let counts: Vec<String> = impact.counted.iter().flat_map(|(site, counted)| counts(site, counted)).collect();
     if impact.counted.values().all(|c| *c == Counted::default()) {
         out.push("- Requests, errors and tasks were not counted: there are no metrics of that time".to_owned());
+    } else if counts.is_empty() {
+        out.push("- No request and no background task was counted meanwhile".to_owned());
     }
+    out.extend(counts);
     out.extend([String::new(), "Orders, people and money:".to_owned(), String::new(), BLANK.to_owned()]);
     out
 }
@@ -155,10 +156,12 @@ fn impact(report: &Report) -> Vec<String> {
 fn counts(site: &str, counted: &Counted) -> Vec<String> {
     let site = clean(site);
     let mut out = Vec::new();
-    if let (Some(all), Some(errors)) = (counted.requests, counted.request_errors) {
+    // Of nothing there is no share: who counted none may have seen none.
+    let some = |all: Option<f64>| all.filter(|all| *all > 0.0);
+    if let (Some(all), Some(errors)) = (some(counted.requests), counted.request_errors) {
         out.push(format!("- {site}: at least {errors:.0} of {all:.0} requests answered 5xx"));
     }
-    if let (Some(all), Some(errors)) = (counted.tasks, counted.task_errors) {
+    if let (Some(all), Some(errors)) = (some(counted.tasks), counted.task_errors) {
         out.push(format!("- {site}: at least {errors:.0} of {all:.0} background tasks failed"));
     }
     if let (Some(pause), Some(lost)) = (counted.pulse_pause_ms, counted.pulse_lost) {

@@ -98,6 +98,26 @@ fn an_incident_as_json() {
 }
 
 #[test]
+fn where_nothing_was_counted_no_share_of_it_is_told() {
+    let mut record = night();
+    for entry in &mut record.entries {
+        if let What::Numbers(numbers) = &mut entry.what {
+            (numbers.requests, numbers.request_errors) = (Some(0.0), Some(0.0));
+        }
+    }
+    let text = written(&record, &ReportArgs::default(), 40_000);
+    assert!(!text.contains("requests answered 5xx"), "{text}");
+    assert!(text.contains("- shop: at least 92 of 225 background tasks failed"), "{text}");
+    for entry in &mut record.entries {
+        if let What::Numbers(numbers) = &mut entry.what {
+            (numbers.tasks, numbers.task_errors) = (Some(0.0), Some(0.0));
+        }
+    }
+    let text = written(&record, &ReportArgs::default(), 40_000);
+    assert!(!text.contains("0 of 0") && text.contains("no background task was counted"), "{text}");
+}
+
+#[test]
 fn a_hand_over_in_the_middle_of_it() {
     let mut record = night();
     record.entries.truncate(11);
