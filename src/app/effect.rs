@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::id::Scope;
+use crate::domain::record::About;
 
 /// Something the runtime shall do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,6 @@ pub struct Remark {
     pub line: String,
     /// The site or host it is about; `None`: everything.
     pub scope: Option<Scope>,
-    /// The identity of the finding it is about.
-    pub about: Option<String>,
+    /// The finding it is about.
+    pub about: Option<About>,
 }

@@ -24,6 +24,7 @@ use crate::domain::log::LogReading;
 use crate::domain::observation::Observed;
 use crate::domain::people::PeopleReading;
 use crate::domain::reading::Reading;
+use crate::domain::record::About;
 use crate::domain::redis::RedisReading;
 use crate::domain::schedule::ScheduleReading;
 use crate::domain::service::ServicesReading;
@@ -89,8 +90,8 @@ pub enum Overlay {
     Note {
         /// What was typed.
         line: Line,
-        /// The identity of the finding it is about.
-        about: Option<String>,
+        /// The finding it is about.
+        about: Option<About>,
     },
     /// The incident record.
     Timeline {

@@ -109,6 +109,15 @@ pub struct Case {
     pub under: Option<String>,
 }
 
+/// The finding that somebody speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// Its identity.
+    pub finding: String,
+    /// What is wrong, in its words.
+    pub title: String,
+}
+
 /// How a source stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -214,6 +223,9 @@ pub enum What {
     Acknowledged {
         /// The finding's identity.
         finding: String,
+        /// What was wrong, in its words; empty in entries of an older midwatch.
+        #[serde(default)]
+        title: String,
         /// What they say.
         text: String,
         /// Until when it holds.
@@ -283,8 +295,10 @@ impl Entry {
                 };
                 if text.is_empty() { what } else { format!("{what}: {text}") }
             }
-            What::Acknowledged { finding, text, .. } if text.is_empty() => format!("acknowledged {finding}"),
-            What::Acknowledged { finding, text, .. } => format!("acknowledged {finding}: {text}"),
+            What::Acknowledged { finding, title, text, .. } => {
+                let what = if title.is_empty() { finding } else { title };
+                if text.is_empty() { format!("acknowledged: {what}") } else { format!("acknowledged: {what} ({text})") }
+            }
             What::Note { text } => text.clone(),
             What::Todo { text } => format!("TODO: {text}"),
             What::Done { todo, text } if text.is_empty() => format!("done: #{todo}"),
@@ -313,7 +327,7 @@ impl Entry {
             What::Opened(case) => case.clean(),
             What::Changed { id, title, .. } | What::Closed { id, title, .. } => tidy([id, title]),
             What::Source { why, .. } => tidy([why]),
-            What::Acknowledged { finding, text, .. } => tidy([finding, text]),
+            What::Acknowledged { finding, title, text, .. } => tidy([finding, title, text]),
             What::Severity { text, severity, .. } => {
                 *severity = severity.map(|n| n.clamp(1, 5));
                 tidy([text]);

@@ -8,13 +8,14 @@ use super::text;
 use super::theme::Role;
 use crate::app::line::Line;
 use crate::app::model::Model;
+use crate::domain::record::About;
 
 /// What can be typed, besides a note.
 const HINT: &str = "TODO: … is listed apart · DONE 12 · SEV-2 … · RESOLVED … · secrets are redacted";
 const ACK_HINT: &str = "ACK 30m: … says that you know, for so long · without ACK it is a note";
 
 /// Draws the line in the middle of `area`.
-pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, line: &Line, about: Option<&str>) {
+pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, line: &Line, about: Option<&About>) {
     let hint = if about.is_some() { ACK_HINT } else { HINT };
     let title = if about.is_some() { "acknowledge" } else { "note for the incident record" };
     let trouble = u16::from(model.timeline.trouble.is_some());
@@ -22,7 +23,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, line: &Li
     let mut rest = frame(canvas, area, size, title, "Enter saves · Esc leaves");
     if let Some(about) = about {
         let (row, below) = split_top(rest, 1);
-        canvas.put(row, about, Role::Accent);
+        canvas.put(row, &about.title, Role::Accent);
         rest = below;
     }
     let (row, mut rest) = split_top(rest, 1);

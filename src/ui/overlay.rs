@@ -16,7 +16,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
         Overlay::None | Overlay::Filter { .. } => {}
         Overlay::Help { scroll } => help(canvas, area, model, *scroll),
         Overlay::Palette { input, selected } => palette(canvas, area, model, input, *selected),
-        Overlay::Note { line, about } => note::draw(canvas, area, model, line, about.as_deref()),
+        Overlay::Note { line, about } => note::draw(canvas, area, model, line, about.as_ref()),
         Overlay::Timeline { typing } => timeline::draw(canvas, area, model, clock, *typing),
     }
 }

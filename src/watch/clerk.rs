@@ -193,7 +193,7 @@ impl Clerk {
 
     /// Takes what the operator said: shown at once, and told at once if it can't be kept.
     async fn remark(&mut self, remark: &Remark, who: &Who) {
-        let Some(entry) = said(&remark.line, who, remark.scope.clone(), remark.about.as_deref(), clock::now()) else {
+        let Some(entry) = said(&remark.line, who, remark.scope.clone(), remark.about.as_ref(), clock::now()) else {
             return;
         };
         self.said.push(entry.clone());

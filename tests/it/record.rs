@@ -9,7 +9,7 @@ mod report;
 use midwatch::domain::id::{HostId, Scope, SiteId, SourceKind};
 use midwatch::domain::level::Level;
 use midwatch::domain::record::said::said;
-use midwatch::domain::record::{By, Case, Entry, Numbers, What, Who};
+use midwatch::domain::record::{About, By, Case, Entry, Numbers, What, Who};
 use midwatch::domain::time::Timestamp;
 
 /// 2026-11-21 02:57:00 UTC.
@@ -30,7 +30,8 @@ fn rose() -> Who {
 
 /// Something a person typed so many seconds after [`T0`].
 fn typed(secs: i64, line: &str) -> Entry {
-    said(line, &rose(), Some(shop()), Some("shop/web-error/"), T0.plus_secs(secs)).unwrap()
+    let about = About { finding: "shop/web-error/".to_owned(), title: "The site answers 500".to_owned() };
+    said(line, &rose(), Some(shop()), Some(&about), T0.plus_secs(secs)).unwrap()
 }
 
 fn observed(secs: i64, scope: Scope, level: Level, what: What) -> Entry {

@@ -7,8 +7,9 @@ use crate::app::line::Line;
 use crate::app::model::{Model, Overlay, Screen};
 use crate::app::record::row_id;
 use crate::app::view;
-use crate::domain::record::LINE_MAX;
 use crate::domain::record::said::ACK_MS;
+use crate::domain::record::{About, LINE_MAX};
+use crate::triage::Finding;
 
 /// The longest filter.
 const FILTER_MAX: usize = 200;
@@ -21,7 +22,8 @@ pub(super) fn note(model: &mut Model) {
 /// Opens the line for an acknowledgement of the selected finding.
 pub(super) fn acknowledge(model: &mut Model) {
     let selected = if model.screen == Screen::Now { selected(model) } else { None };
-    let Some(about) = selected.or_else(|| model.findings.first().map(crate::triage::Finding::id)) else {
+    let of = |finding: &Finding| About { finding: finding.id(), title: finding.title.clone() };
+    let Some(about) = selected.or_else(|| model.findings.first()).map(of) else {
         toast(model, "there is no finding to acknowledge".to_owned());
         return;
     };
@@ -29,9 +31,9 @@ pub(super) fn acknowledge(model: &mut Model) {
     model.overlay = Overlay::Note { line: Line::new(&format!("ACK {hours}h: ")), about: Some(about) };
 }
 
-fn selected(model: &Model) -> Option<String> {
+fn selected(model: &Model) -> Option<&Finding> {
     let rows = view::rows(model);
-    rows.get(model.now_table.position(&rows)).cloned()
+    view::findings(model).get(model.now_table.position(&rows)).map(|(_, finding)| *finding)
 }
 
 /// Says at once that an incident is as severe as this, or over.
@@ -40,7 +42,7 @@ pub(super) fn severity(model: &Model, severity: Option<u8>) -> Vec<Effect> {
     vec![Effect::Note(remark(model, line, None))]
 }
 
-fn remark(model: &Model, line: String, about: Option<String>) -> Remark {
+fn remark(model: &Model, line: String, about: Option<About>) -> Remark {
     // What is said of a finding is said of its site or host.
     let named = |name: &str| {
         let site = model.sites.iter().find(|s| s.id.0 == name).map(crate::app::model::Site::scope);
@@ -48,7 +50,7 @@ fn remark(model: &Model, line: String, about: Option<String>) -> Remark {
     };
     let of = about
         .as_ref()
-        .and_then(|id| model.findings.iter().flat_map(all).find(|f| f.id() == *id))
+        .and_then(|about| model.findings.iter().flat_map(all).find(|f| f.id() == about.finding))
         .map(|f| f.site.clone());
     let scope = match of {
         Some(name) => named(&name),
@@ -57,12 +59,12 @@ fn remark(model: &Model, line: String, about: Option<String>) -> Remark {
     Remark { line, scope, about }
 }
 
-fn all(finding: &crate::triage::Finding) -> Vec<&crate::triage::Finding> {
+fn all(finding: &Finding) -> Vec<&Finding> {
     std::iter::once(finding).chain(finding.symptoms.iter().flat_map(all)).collect()
 }
 
 /// A key while a note is typed.
-pub(super) fn typing(model: &mut Model, chord: Chord, mut line: Line, about: Option<String>) -> Vec<Effect> {
+pub(super) fn typing(model: &mut Model, chord: Chord, mut line: Line, about: Option<About>) -> Vec<Effect> {
     match chord.key {
         Key::Esc => return Vec::new(),
         Key::Enter => {

@@ -1,6 +1,6 @@
 //! What a person types, as an entry of the record: `TODO: …`, `DONE 12`, `SEV-2 …`, `ACK 30m …`, or just a note.
 
-use super::{By, Entry, LINE_MAX, What, Who};
+use super::{About, By, Entry, LINE_MAX, What, Who};
 use crate::domain::id::Scope;
 use crate::domain::level::Level;
 use crate::domain::redact::{REDACTED, redact};
@@ -14,7 +14,7 @@ const ACK_MAX_MS: i64 = 7 * 86_400_000;
 
 /// What a line means that was typed by `who` at `at` about `scope`, with the finding `about` selected. `None`: it is
 /// empty.
-pub fn said(line: &str, who: &Who, scope: Option<Scope>, about: Option<&str>, at: Timestamp) -> Option<Entry> {
+pub fn said(line: &str, who: &Who, scope: Option<Scope>, about: Option<&About>, at: Timestamp) -> Option<Entry> {
     let line = plain(&spoken(&redact(line)), LINE_MAX);
     if line.is_empty() {
         return None;
@@ -58,7 +58,7 @@ fn severity_level(what: &What) -> Level {
     if *severity <= 2 { Level::Critical } else { Level::Warning }
 }
 
-fn meant(line: &str, about: Option<&str>, at: Timestamp) -> What {
+fn meant(line: &str, about: Option<&About>, at: Timestamp) -> What {
     let (word, rest) = split_word(line);
     match (word.to_ascii_uppercase().as_str(), about) {
         ("TODO", _) => What::Todo { text: rest.to_owned() },
@@ -69,14 +69,15 @@ fn meant(line: &str, about: Option<&str>, at: Timestamp) -> What {
                 Err(_) => What::Note { text: line.to_owned() },
             }
         }
-        ("ACK", Some(finding)) => {
+        ("ACK", Some(about)) => {
             let (first, text) = split_word(rest);
             let (span, text) = match span_ms(first) {
                 Some(span) => (span, text),
                 None => (ACK_MS, rest),
             };
             let until = at.plus_millis(span.min(ACK_MAX_MS));
-            What::Acknowledged { finding: finding.to_owned(), text: text.to_owned(), until }
+            let About { finding, title } = about.clone();
+            What::Acknowledged { finding, title, text: text.to_owned(), until }
         }
         ("RESOLVED", _) => What::Severity { severity: None, suspected: false, text: rest.to_owned() },
         (word, _) => match severity(word) {

@@ -8,8 +8,12 @@ fn rose() -> Who {
     Who { user: "rose".to_owned(), ..Who::default() }
 }
 
+fn about() -> About {
+    About { finding: "shop/disk-full//var".to_owned(), title: "/var is full".to_owned() }
+}
+
 fn typed(line: &str) -> Option<What> {
-    said(line, &rose(), None, Some("shop/disk-full//var"), T0).map(|entry| entry.what)
+    said(line, &rose(), None, Some(&about()), T0).map(|entry| entry.what)
 }
 
 #[test]
@@ -46,8 +50,8 @@ fn a_secret_in_a_sentence_goes_and_a_sentence_about_secrets_stays() {
 #[test]
 fn an_acknowledgement_holds_for_an_hour_or_as_it_says() {
     let ack = |text: &str, ms| {
-        let (finding, text) = ("shop/disk-full//var".to_owned(), text.to_owned());
-        Some(What::Acknowledged { finding, text, until: T0.plus_millis(ms) })
+        let About { finding, title } = about();
+        Some(What::Acknowledged { finding, title, text: text.to_owned(), until: T0.plus_millis(ms) })
     };
     assert_eq!(typed("ACK known, freeing"), ack("known, freeing", 3_600_000));
     assert_eq!(typed("ack 20m: freeing"), ack("freeing", 1_200_000));
@@ -55,6 +59,16 @@ fn an_acknowledgement_holds_for_an_hour_or_as_it_says() {
     let without = said("ACK it", &rose(), None, None, T0).map(|e| e.what);
     assert_eq!(without, Some(What::Note { text: "ACK it".to_owned() }), "without a finding it is a note");
     assert_eq!((span_ms("90s"), span_ms("9é"), span_ms(""), span_ms("-1m")), (Some(90_000), None, None, None));
+}
+
+#[test]
+fn an_acknowledgement_says_what_was_wrong_and_not_its_name_inside() {
+    let text = |line: &str| said(line, &rose(), None, Some(&about()), T0).map(|entry| entry.text());
+    assert_eq!(text("ACK").as_deref(), Some("acknowledged: /var is full"));
+    assert_eq!(text("ACK 20m: freeing").as_deref(), Some("acknowledged: /var is full (freeing)"));
+    let old = r#"{"at":5,"scope":null,"level":"note","by":"midwatch","what":{"kind":"acknowledged","finding":"shop/x/","text":"","until":9}}"#;
+    let read: Option<Entry> = serde_json::from_str(old).ok();
+    assert_eq!(read.map(|e| e.text()).as_deref(), Some("acknowledged: shop/x/"), "an older midwatch's");
 }
 
 #[test]
