@@ -79,18 +79,27 @@ fn level(level: Level) -> Piece {
     piece(glyphs::role(level), format!("{} {:<8}", glyphs::level(level), level.word()))
 }
 
-/// `record · SEV-2 for 12m, suspected`.
+/// `incident 20261121-0257 · suspected SEV-2 · for 12m`: the one that goes on, else the last, as `report` has it.
 fn title(model: &Model, clock: &Clock) -> String {
-    let Some(incident) = model.timeline.incident.as_ref().filter(|i| i.to.is_none()) else {
+    let Some(incident) = &model.timeline.incident else {
         return "incident record · no incident".to_owned();
     };
-    let severity = match incident.current() {
+    // One that is over was as bad as it was at its worst, as the report has it.
+    let (severity, suspected) = match incident.to {
+        None => incident.current(),
+        Some(_) => (incident.severity, !incident.confirmed),
+    };
+    let severity = match (severity, suspected) {
         (Some(n), true) => format!("suspected SEV-{n}"),
         (Some(n), false) => format!("SEV-{n}"),
         (None, _) => "no severity set".to_owned(),
     };
-    let lasted = format::span(clock.now.secs_since(incident.from));
-    format!("incident {} · {severity} · for {lasted}", incident.id)
+    let span = |since| format::span(clock.now.secs_since(since));
+    let lasted = match incident.to {
+        None => format!("for {}", span(incident.from)),
+        Some(to) => format!("over for {}", span(to)),
+    };
+    format!("incident {} · {severity} · {lasted}", incident.id)
 }
 
 fn line(entry: &Entry, clock: &Clock, width: u16) -> (Vec<Piece>, Vec<Piece>) {
@@ -145,5 +154,44 @@ fn whole(canvas: &mut Canvas<'_>, area: Rect, entry: &Entry, clock: &Clock) {
             canvas.put(row, detail, Role::Muted);
             rest = below;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::app::record::Timeline;
+    use crate::domain::id::HostId;
+    use crate::domain::record::Who;
+    use crate::domain::record::said::said;
+    use crate::domain::time::Timestamp;
+    use crate::ui::theme::Theme;
+    use crate::ui::{Glyphs, Look};
+
+    #[test]
+    fn an_incident_that_is_over_is_still_named_as_the_report_names_it() {
+        let t0 = Timestamp::from_millis(1_795_229_820_000);
+        let look = Look {
+            theme: Theme::built_in("mono").unwrap_or_else(|| unreachable!("it is built in")),
+            glyphs: Glyphs::Ascii,
+            zone: TimeZone::UTC,
+        };
+        let told = |lines: &[(i64, &str)], secs| {
+            let now = t0.plus_secs(secs);
+            let mut model = Model::new(now, Vec::new(), HostId("web1".to_owned()));
+            let entries =
+                lines.iter().filter_map(|(at, line)| said(line, &Who::default(), None, None, t0.plus_secs(*at)));
+            let mut timeline = Timeline::default();
+            timeline.take(entries.collect(), now);
+            model.timeline = timeline;
+            title(&model, &Clock::of(&model, &look))
+        };
+        assert_eq!(told(&[(0, "a note")], 60), "incident record · no incident");
+        let on = [(0, "SEV-2 nobody can buy")];
+        assert_eq!(told(&on, 60), "incident 20261121-0257 · SEV-2 · for 1m00s");
+        let over = [(0, "SEV-2 nobody can buy"), (120, "SEV-3 some can"), (300, "RESOLVED")];
+        assert_eq!(told(&over, 420), "incident 20261121-0257 · SEV-2 · over for 2m00s");
     }
 }
