@@ -1,6 +1,6 @@
 //! The command line as clap sees it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -71,8 +71,10 @@ pub enum Command {
     /// List the backups of the sites, or of any folder, and say how far each is proven; the exit code is 0 ok, 1 warning,
     /// 2 broken or critical, 3 unknown.
     Backups(BackupsArgs),
-    /// List the rules: what each reads, means, and what mends it.
+    /// List the rules, or one of them: what each reads, means, and what mends it.
     Rules {
+        /// Only this rule, by its id (`disk-full`).
+        id: Option<String>,
         /// How to print it.
         #[arg(short, long, value_enum, default_value_t = Form::Text)]
         output: Form,
@@ -179,12 +181,20 @@ pub struct BackupsArgs {
 }
 
 /// What can be done with backups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum BackupsCommand {
     /// List them with what is known of each, reading none.
-    List,
+    List(Folder),
     /// Read each from its beginning to its end, then list them.
-    Verify,
+    Verify(Folder),
+}
+
+/// A folder to look at instead of the sites' backups.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Folder {
+    /// Look at this folder or file, without a site and without configuration; like --path.
+    #[arg(value_name = "PATH", conflicts_with = "path")]
+    pub folder: Option<PathBuf>,
 }
 
 /// How a status can be printed.
@@ -246,6 +256,22 @@ pub enum DemoPart {
         /// The site's directory.
         dir: PathBuf,
     },
+}
+
+impl BackupsArgs {
+    /// Whether each is to be read.
+    pub const fn verify(&self) -> bool {
+        matches!(self.command, Some(BackupsCommand::Verify(_)))
+    }
+
+    /// The folder or file to look at instead of the sites' backups.
+    pub fn folder(&self) -> Option<&Path> {
+        let named = match &self.command {
+            Some(BackupsCommand::List(named) | BackupsCommand::Verify(named)) => named.folder.as_deref(),
+            None => None,
+        };
+        named.or(self.path.as_deref())
+    }
 }
 
 impl Command {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use color_eyre::eyre::{WrapErr, eyre};
 
-use super::args::{BackupsArgs, BackupsCommand, Form, Global};
+use super::args::{BackupsArgs, Form, Global};
 use super::run::{USAGE_OF_A_CHECK, say, with_config};
 use crate::backends::backups::meter::Control;
 use crate::backends::backups::verify::Inventory;
@@ -35,9 +35,9 @@ struct Part {
 
 /// Lists or verifies; the exit code.
 pub(super) fn backups(global: &Global, args: &BackupsArgs) -> color_eyre::Result<u8> {
-    let verify = args.command == Some(BackupsCommand::Verify);
+    let verify = args.verify();
     let limits = Thresholds::default();
-    if let Some(path) = &args.path {
+    if let Some(path) = args.folder() {
         let path = std::path::absolute(path).wrap_err("the path can't be understood")?;
         let meta = std::fs::metadata(&path);
         meta.map_err(|error| eyre!("{} can't be looked at: {error}", path.display()))?;

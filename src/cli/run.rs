@@ -64,7 +64,13 @@ fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
             say(&out)
         }
         Some(Command::Backups(args)) => super::backups::backups(&cli.global, &args),
-        Some(Command::Rules { output }) => say(super::rules::print(output).as_bytes()),
+        Some(Command::Rules { id, output }) => match super::rules::print(id.as_deref(), output) {
+            Ok(text) => say(text.as_bytes()),
+            Err(complaint) => {
+                say_error(&format!("midwatch: {complaint}"));
+                Ok(USAGE)
+            }
+        },
         Some(Command::Config(command)) => configuration(&cli.global, command),
         Some(Command::Demo(args)) => match args.part {
             Some(part) => demo_part(part),

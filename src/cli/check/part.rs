@@ -1,5 +1,6 @@
 //! The parts that can be checked: rules, sources, and areas of everyday words.
 
+use crate::cli::rules::nearest;
 use crate::domain::id::SourceKind;
 use crate::triage::Finding;
 use crate::triage::rule::{Rule, rule, rules};
@@ -146,10 +147,7 @@ pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 fn unknown(name: &str) -> String {
-    let mut near: Vec<(f64, &str)> = names().map(|(known, _)| (strsim::jaro_winkler(known, name), known)).collect();
-    near.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let near: Vec<String> =
-        near.iter().filter(|(score, _)| *score > 0.7).take(4).map(|(_, name)| format!("`{name}`")).collect();
+    let near = nearest(name, names().map(|(known, _)| known));
     if near.is_empty() {
         return format!("nothing is called `{name}`; `midwatch check list` says what can be checked");
     }

@@ -85,6 +85,19 @@ async fn a_bare_folder_is_listed_and_verified_without_a_site() {
 }
 
 #[test]
+fn a_folder_is_named_as_an_argument_as_well() {
+    let (dir, state) = (folder(), folder());
+    fs::write(dir.path().join("none.sql.gz"), gzip(b"")).unwrap();
+    for verb in ["list", "verify"] {
+        let out = midwatch(state.path(), &["backups", verb]).arg(dir.path()).args(["-o", "json"]).output().unwrap();
+        let json: Value = serde_json::from_slice(&out.stdout).unwrap();
+        assert_eq!(json["backups"][0]["name"], "none.sql.gz", "{verb}");
+    }
+    let both = midwatch(state.path(), &["backups", "list", "--path", "/a", "/b"]).output().unwrap();
+    assert_eq!(both.status.code(), Some(3), "one of the two");
+}
+
+#[test]
 fn a_changed_file_loses_its_proof() {
     let (dir, state) = (folder(), folder());
     let path = dir.path().join("a.tar");
