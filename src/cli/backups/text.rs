@@ -29,6 +29,7 @@ pub(super) fn render(parts: &[Part], now: Timestamp) -> String {
             });
             lines.push(["  ", cells.collect::<Vec<_>>().join("  ").trim_end()].concat());
             lines.extend(backup.proof.why().map(|why| format!("      {why}")));
+            lines.extend(backup.exposed.iter().map(|who| format!("      exposed: {who}")));
         }
         if part.reading.backups.is_empty() {
             lines.push("  no backup was found".to_owned());
@@ -84,4 +85,37 @@ fn row(b: &Backup, now: Timestamp) -> [String; 6] {
         b.kind.word().to_owned(),
         b.path.clone(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::backup::BackupsReading;
+    use crate::domain::backup::kind::Kind;
+
+    #[test]
+    fn who_else_can_read_a_backup_is_said() {
+        let backup = Backup {
+            path: "/srv/backups/shop.dump".to_owned(),
+            subject: Subject::Database,
+            kind: Kind::PgCustom,
+            made: Timestamp::from_millis(0),
+            changed: Timestamp::from_millis(0),
+            named: None,
+            bytes: Some(4096),
+            proof: Proof::UNREAD,
+            header: None,
+            contents: None,
+            digest: None,
+            owner: None,
+            exposed: vec!["every user of this host can read it (mode 644)".to_owned()],
+            stray_in: None,
+            same_disk: None,
+            off_host: false,
+            place: 0,
+        };
+        let reading = BackupsReading { backups: vec![backup], ..BackupsReading::default() };
+        let text = render(&[Part { site: None, reading, claims: Vec::new() }], Timestamp::from_millis(60_000));
+        assert!(text.contains("\n      exposed: every user of this host can read it (mode 644)\n"), "{text}");
+    }
 }
