@@ -284,6 +284,9 @@ pub struct Model {
     pub findings: Vec<Finding>,
     /// Table of findings on Now.
     pub now_table: Table,
+    /// First visible row of the finding that is opened on Now.
+    #[serde(default)]
+    pub finding_top: usize,
     /// Table of routes on Requests.
     pub requests: Table,
     /// Table of tasks on Tasks.
@@ -354,6 +357,7 @@ impl Model {
             overlay: Overlay::None,
             findings: Vec::new(),
             now_table: Table::default(),
+            finding_top: 0,
             requests: Table::default(),
             tasks: Table::default(),
             processes: Table::default(),

@@ -2,6 +2,7 @@
 
 pub mod backups;
 pub mod data;
+pub mod finding;
 pub mod logs;
 pub mod services;
 

@@ -156,4 +156,34 @@ impl<'a> Canvas<'a> {
         }
         columns(lines.len()).min(area.height)
     }
+
+    /// Draws what takes up to `rows` rows and says how many; of those the ones from `top` on stand in `area`, and which
+    /// they are in its corner, where not all fit.
+    pub(super) fn scrolled(
+        &mut self,
+        area: Rect,
+        rows: u16,
+        top: usize,
+        draw: impl FnOnce(&mut Canvas<'_>, Rect) -> u16,
+    ) {
+        let whole = Rect { x: 0, y: 0, height: rows.max(area.height), ..area };
+        let mut buffer = Buffer::empty(whole);
+        let mut beside = Canvas::new(&mut buffer, self.look);
+        beside.clear(whole);
+        let used = draw(&mut beside, whole).min(whole.height);
+        let top = columns(top).min(used.saturating_sub(area.height));
+        for at in area.intersection(self.buffer.area).positions() {
+            let from = buffer.cell((at.x - area.x, at.y - area.y + top));
+            if let (Some(from), Some(cell)) = (from, self.buffer.cell_mut(at)) {
+                cell.clone_from(from);
+            }
+        }
+        if used > area.height {
+            let label = format!(" {}–{} of {used} ", top + 1, top + area.height);
+            let (_, row) = split_top(area, area.height.saturating_sub(1));
+            let (_, corner) = split_left(row, row.width.saturating_sub(columns(text::width(&label))), 0);
+            self.clear(corner);
+            self.put(corner, &label, Role::Key);
+        }
+    }
 }

@@ -8,53 +8,74 @@ use super::findings::{level, since};
 use super::format;
 use super::theme::Role;
 use crate::app::model::Model;
+use crate::app::view;
 use crate::triage::{Finding, SinceSource, rule};
 
-/// Draws the finding with this identity.
+/// Rows of a finding that can be scrolled to.
+const ROWS_MAX: u16 = 2_000;
+
+/// Draws the finding with this identity, as far down as it was scrolled.
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, id: &str, clock: &Clock) {
-    let Some(finding) = find(&model.findings, id) else {
+    let Some(finding) = view::finding::find(&model.findings, id) else {
         let text = "✔ This finding is gone: what it said no longer holds. Esc goes back to the others.";
         canvas.paragraph(area, text, Role::Ok);
         return;
     };
+    // Twice the rows it takes: an estimate may be too low.
+    let rows = columns(2 * view::finding::height(finding, area.width)).clamp(area.height, ROWS_MAX);
+    canvas.scrolled(area, rows, model.finding_top, |canvas, area| whole(canvas, area, finding, clock));
+}
+
+/// Draws all of it; the rows it took.
+fn whole(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding, clock: &Clock) -> u16 {
     let right = [piece(Role::Muted, [finding.site.as_str(), " · rule ", &finding.rule].concat())];
     canvas.heading(area, &[level(finding)], &right);
     let rest = below(area, 1);
     let used = canvas.paragraph(rest, &finding.title, Role::Title);
     let rest = below(rest, used);
     let used = canvas.paragraph(rest, &when(finding, clock), Role::Text);
-    let rest = below(rest, used.saturating_add(1));
-    let used = canvas.paragraph(rest, &finding.evidence, Role::Text);
-    let rest = below(rest, used.saturating_add(u16::from(used > 0)));
-    // What to do goes before what is only more of the same: on a small terminal the rest may not fit.
-    let rest = advice(canvas, rest, finding);
-    let rest = details(canvas, rest, finding);
-    symptoms(canvas, rest, finding, clock);
+    let mut parts = Parts { rest: below(rest, used), end: 0 };
+    parts.end = parts.rest.y;
+    parts.add(|area| canvas.paragraph(area, &finding.evidence, Role::Text));
+    // What to do goes before what is only more of the same.
+    parts.add(|area| advice(canvas, area, finding));
+    parts.add(|area| details(canvas, area, finding));
+    parts.add(|area| symptoms(canvas, area, finding, clock));
+    parts.end.saturating_sub(area.y)
 }
 
-/// The lines of evidence, as many as leave room for what follows; the rest of the area.
-fn details(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) -> Rect {
-    let keep = columns(finding.symptoms.len().min(4)) + 2;
-    let room = area.height.saturating_sub(keep).max(area.height.min(3));
+/// Parts of a text, a blank row between any two of them.
+struct Parts {
+    rest: Rect,
+    end: u16,
+}
+
+impl Parts {
+    /// Adds a part that draws itself and says how many rows it took.
+    fn add(&mut self, draw: impl FnOnce(Rect) -> u16) {
+        let area = below(self.rest, 1);
+        let used = draw(area);
+        if used > 0 {
+            self.rest = below(area, used);
+            self.end = self.rest.y;
+        }
+    }
+}
+
+/// The lines of evidence; the rows they took.
+fn details(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) -> u16 {
     let mut rest = area;
-    let lines = usize::from(room);
-    let all = finding.details.len();
-    let shown = if all > lines { lines.saturating_sub(1) } else { all };
-    for line in finding.details.iter().take(shown) {
+    for line in &finding.details {
         let (row, after) = split_top(rest, 1);
         canvas.put(row, line, Role::Muted);
         rest = after;
     }
-    if all > shown {
-        canvas.put(split_top(rest, 1).0, &format!("… {} more", format::plural(all - shown, "line")), Role::Muted);
-        rest = below(rest, 1);
-    }
-    if all > 0 { below(rest, 1) } else { rest }
+    area.height - rest.height
 }
 
-/// What the catalogue says of the rule: what it means, what mends it, what makes it worse.
-fn advice(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) -> Rect {
-    let Some(rule) = rule(&finding.rule) else { return area };
+/// What the catalogue says of the rule: what it means, what mends it, what makes it worse; the rows used.
+fn advice(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) -> u16 {
+    let Some(rule) = rule(&finding.rule) else { return 0 };
     let mut rest = area;
     let parts = [("means", rule.meaning), ("mend", rule.mend), ("danger", rule.danger)];
     for (name, text) in parts.into_iter().filter(|(_, text)| !text.is_empty()) {
@@ -64,7 +85,7 @@ fn advice(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) -> Rect {
         let used = canvas.paragraph(body, text, role);
         rest = below(rest, used);
     }
-    below(rest, 1)
+    area.height - rest.height
 }
 
 const fn below(area: Rect, rows: u16) -> Rect {
@@ -91,10 +112,10 @@ fn when(finding: &Finding, clock: &Clock) -> String {
     }
 }
 
-/// What follows from it.
-fn symptoms(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding, clock: &Clock) {
+/// What follows from it; the rows used.
+fn symptoms(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding, clock: &Clock) -> u16 {
     if finding.symptoms.is_empty() {
-        return;
+        return 0;
     }
     canvas.heading(area, &[piece(Role::Title, "what follows from it")], &[]);
     let mut rest = below(area, 1);
@@ -105,8 +126,5 @@ fn symptoms(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding, clock: &Cloc
         let used = canvas.paragraph(split_left(after, 11, 0).1, &symptom.evidence, Role::Muted);
         rest = below(after, used);
     }
-}
-
-fn find<'m>(findings: &'m [Finding], id: &str) -> Option<&'m Finding> {
-    findings.iter().find_map(|f| if f.id() == id { Some(f) } else { find(&f.symptoms, id) })
+    area.height - rest.height
 }

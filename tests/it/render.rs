@@ -6,7 +6,10 @@ mod logs;
 use std::fmt::Write as _;
 
 use jiff::tz::{TimeZone, offset};
+use midwatch::app::event::Event;
+use midwatch::app::key::{Chord, Key};
 use midwatch::app::model::{Model, Overlay, Screen, Site, Toast};
+use midwatch::app::update::update;
 use midwatch::app::view;
 use midwatch::domain::id::SiteId;
 use midwatch::ui::theme::Theme;
@@ -72,6 +75,41 @@ fn now_with_a_finding_opened() {
     snapshot("now-finding", &model);
     model.now_table.open = Some("pretix/gone/".into());
     assert!(ui::plain(&model, &dark(), 80, 24).contains("This finding is gone"));
+}
+
+#[test]
+fn an_opened_finding_scrolls_to_its_end_and_the_list_behind_it_stays() {
+    let mut model = fixtures::db_down();
+    model.size = (60, 15);
+    model.now_table.selected = Some(model.findings[0].id());
+    let press = |model: &mut Model, key| update(model, Event::Key(Chord { key, ctrl: false, alt: false }));
+    let shown = |model: &Model| ui::plain(model, &dark(), 60, 15);
+    press(&mut model, Key::Enter);
+    assert!(!shown(&model).contains("what follows from it"), "{}", shown(&model));
+    press(&mut model, Key::Char('j'));
+    assert!(!shown(&model).contains("rule database-down"), "one row down: {}", shown(&model));
+    press(&mut model, Key::Char('k'));
+    assert!(shown(&model).contains("rule database-down"), "{}", shown(&model));
+    let mut seen = String::new();
+    for _ in 0..4 {
+        press(&mut model, Key::PageDown);
+        seen.push_str(&shown(&model));
+    }
+    let last = model.findings[0].symptoms.last().unwrap_or_else(|| unreachable!("it has symptoms"));
+    let words: Vec<&str> = last.evidence.split_whitespace().collect();
+    let end = words.last().unwrap_or_else(|| unreachable!("it has evidence"));
+    assert!(seen.contains("what follows from it") && seen.contains(end), "{seen}");
+    let end = shown(&model);
+    press(&mut model, Key::Char('G'));
+    assert_eq!(shown(&model), end, "there is nothing after the end");
+    for _ in 0..3 {
+        press(&mut model, Key::Char('k'));
+    }
+    assert_ne!(shown(&model), end, "and the way back begins there");
+    assert_eq!(model.now_table.selected, Some(model.findings[0].id()), "the list did not move");
+    press(&mut model, Key::Esc);
+    press(&mut model, Key::Enter);
+    assert!(shown(&model).contains("rule database-down"), "opened anew it begins at its beginning");
 }
 
 #[test]

@@ -175,6 +175,11 @@ fn step(model: &mut Model, by: isize) {
     if logs::stepped(model, by) {
         return;
     }
+    // What is opened is moved, and not the list behind it.
+    if view::finding::is_open(model) {
+        model.finding_top = model.finding_top.saturating_add_signed(by).min(view::finding::last_top(model));
+        return;
+    }
     let rows = view::rows(model);
     let height = usize::try_from(page(model)).unwrap_or(1);
     model.table_mut().step(&rows, by, height);
@@ -293,6 +298,10 @@ fn open(model: &mut Model) {
     if model.screen == Screen::Host {
         return;
     }
+    if view::finding::is_open(model) {
+        return;
+    }
+    model.finding_top = 0;
     let rows = view::rows(model);
     let table = model.table_mut();
     table.open = rows.get(table.position(&rows)).cloned();

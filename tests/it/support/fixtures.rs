@@ -97,6 +97,7 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         screen: Screen::Now,
         overlay: Overlay::None,
         findings: Vec::new(),
+        finding_top: 0,
         now_table: Table::default(),
         requests: Table::default(),
         tasks: Table::default(),
