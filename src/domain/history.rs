@@ -14,6 +14,15 @@ pub const STEP_S: i64 = 10;
 /// A point that comes later than this many steps means that the clock was set back.
 const LATE_STEPS: i64 = 6;
 
+/// A minute of points, and of steps.
+const MINUTE: usize = 6;
+const MINUTE_STEPS: i64 = 6;
+/// So many steps after a jump there is a trend again.
+const SETTLED_STEPS: i64 = 3;
+
+/// What one step makes up of all changes where it is a jump.
+const JUMP: f32 = 0.45;
+
 /// Points kept per series in memory: three hours.
 pub const POINTS: usize = 1080;
 
@@ -153,6 +162,28 @@ impl Series {
         self.points.back().map(|p| p.value)
     }
 
+    /// How fast it rose over about the last minute, per second. A jump is no trend: what it was before one says nothing of
+    /// the pace after it. `None` where too little was seen, or too little since a jump.
+    #[expect(clippy::cast_precision_loss, reason = "steps of a minute or two")]
+    pub fn slope(&self) -> Option<f64> {
+        let last = self.points.back()?;
+        let newest = || self.points.iter().rev().take(2 * MINUTE);
+        let first = newest().position(|p| last.step - p.step >= MINUTE_STEPS)?;
+        let mut points: Vec<Point> = newest().take(first + 1).copied().collect();
+        points.reverse();
+        let mut jumped = false;
+        while let Some(at) = jump(&points) {
+            points.drain(..=at);
+            jumped = true;
+        }
+        let first = points.first()?;
+        let steps = last.step - first.step;
+        if steps < if jumped { SETTLED_STEPS } else { MINUTE_STEPS } {
+            return None;
+        }
+        Some(f64::from(last.value - first.value) / (steps * STEP_S) as f64)
+    }
+
     /// `columns` cells that cover the time from `from` to `to`: the highest value of each, `None` where nobody watched.
     pub fn cells(&self, from: Timestamp, to: Timestamp, columns: usize) -> Vec<Option<f32>> {
         let mut cells = vec![None; columns];
@@ -177,6 +208,15 @@ impl Series {
         }
         cells
     }
+}
+
+/// Where points (ascending) jump: the place of the last one before it. One step then makes up almost half of all that
+/// changed in them, or more (there may be a jump back); over a time that nobody watched it can't be told.
+fn jump(points: &[Point]) -> Option<usize> {
+    let steps = || points.windows(2).filter_map(|pair| if let [a, b] = pair { Some((a, b)) } else { None });
+    let by = |a: &Point, b: &Point| (b.value - a.value).abs();
+    let all: f32 = steps().map(|(a, b)| by(a, b)).sum();
+    steps().position(|(a, b)| b.step - a.step <= 2 && by(a, b) > all * JUMP)
 }
 
 /// All series of one scope.
@@ -282,4 +322,45 @@ pub fn points(what: &Observation) -> Vec<(SeriesKey, f64)> {
         | Observation::People(_) => {}
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The slope of a series that had these values in steps one after the other.
+    fn slope(values: &[f64]) -> Option<f64> {
+        let mut series = Series::default();
+        for (value, step) in values.iter().zip(0..) {
+            series.push(Timestamp::from_millis(step * STEP_S * 1000), *value);
+        }
+        series.slope()
+    }
+
+    #[test]
+    fn a_trend_goes_by_the_last_minute() {
+        assert_eq!(slope(&[0.0, 10.0, 20.0, 30.0, 40.0, 50.0]), None, "not a minute yet");
+        assert_eq!(slope(&[0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]), Some(1.0));
+        assert_eq!(slope(&[9.0, 60.0, 52.0, 38.0, 31.0, 22.0, 9.0, 0.0]), Some(-1.0), "what was before is over");
+        assert_eq!(slope(&[5.0; 9]), Some(0.0));
+    }
+
+    #[test]
+    fn a_jump_is_no_trend() {
+        let jumped = |after: &[f64]| slope(&[&[0.0, 2.0, 0.0, 1.0, 2.0, 1.0, 2.0], after].concat());
+        assert_eq!(jumped(&[900.0]), None);
+        assert_eq!(jumped(&[900.0, 900.0, 901.0]), None, "too soon to say");
+        assert_eq!(jumped(&[900.0, 890.0, 880.0, 870.0]), Some(-1.0), "from the points after it");
+        assert_eq!(jumped(&[300.0, 900.0, 890.0, 880.0, 870.0]), Some(-1.0), "over the edge of a step");
+        assert_eq!(jumped(&[900.0, 890.0, 880.0, 870.0, 0.0, 0.0]), None, "and down again");
+    }
+
+    #[test]
+    fn over_a_time_nobody_watched_there_is_a_trend_and_no_jump() {
+        let mut series = Series::default();
+        for (secs, value) in [(0, 0.0), (70, 70.0), (80, 80.0)] {
+            series.push(Timestamp::from_millis(secs * 1000), value);
+        }
+        assert_eq!(series.slope(), Some(1.0));
+    }
 }

@@ -148,14 +148,9 @@ impl Strip {
     }
 }
 
-/// How fast a series rose over about the last minute, per second; `None` where too little was seen.
-#[expect(clippy::cast_precision_loss, reason = "steps of three hours")]
+/// How fast a series rises, per second; `None` where too little was seen, or too little since it jumped.
 pub(super) fn slope(history: &History, name: &str) -> Option<f64> {
-    let series = history.get(&SeriesKey::new(name))?;
-    let last = series.points().next_back()?;
-    let before = series.points().rev().take(12).find(|p| last.step - p.step >= 6)?;
-    let secs = ((last.step - before.step) * crate::domain::history::STEP_S) as f64;
-    Some(f64::from(last.value - before.value) / secs)
+    history.get(&SeriesKey::new(name))?.slope()
 }
 
 /// Recent values as one line of glyphs, the newest at the right, in at most `columns`.

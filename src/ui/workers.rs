@@ -25,6 +25,8 @@ struct Row {
     oldest_at_least_s: Option<u64>,
     reported: Option<u64>,
     reported_oldest_s: Option<f64>,
+    /// The application said so before the broker was asked, and it is something else.
+    outdated: bool,
 }
 
 const COLUMNS: &[Column<Row>] = &[
@@ -65,7 +67,7 @@ const COLUMNS: &[Column<Row>] = &[
         align: Align::Right,
         rank: 2,
         sort: None,
-        cell: |r| number(r.reported),
+        cell: |r| said(r, number(r.reported)),
     },
     Column {
         title: "app: oldest",
@@ -75,11 +77,16 @@ const COLUMNS: &[Column<Row>] = &[
         rank: 3,
         sort: None,
         cell: |r| match r.reported_oldest_s {
-            Some(secs) => piece(Role::Text, format::latency(secs)),
+            Some(secs) => said(r, piece(Role::Text, format::latency(secs))),
             None => piece(Role::Muted, format::NONE),
         },
     },
 ];
+
+/// What the application says of a queue: beside a newer figure of the broker's it was so.
+fn said(row: &Row, value: Piece) -> Piece {
+    if row.outdated { piece(Role::Muted, ["was ", &value.text].concat()) } else { value }
+}
 
 #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
 fn number(n: Option<u64>) -> Piece {
@@ -187,21 +194,57 @@ fn rows(site: &Site, broker: Option<&Broker>) -> Vec<Row> {
             oldest_at_least_s: q.oldest_at_least_s,
             reported: None,
             reported_oldest_s: None,
+            outdated: false,
         })
         .collect();
+    let older = site.redis.fresh().is_some() && site.traffic.at() < site.redis.at();
     for queue in site.traffic.value().map(|t| t.queues.as_slice()).unwrap_or_default() {
         let (reported, reported_oldest_s) = (Some(queue.waiting), queue.oldest_s);
         match rows.iter_mut().find(|row| row.name == queue.name) {
-            Some(row) => (row.reported, row.reported_oldest_s) = (reported, reported_oldest_s),
+            Some(row) => {
+                (row.reported, row.reported_oldest_s) = (reported, reported_oldest_s);
+                row.outdated = older && row.waiting != reported;
+            }
             None => rows.push(Row {
                 name: queue.name.clone(),
                 waiting: None,
                 oldest_at_least_s: None,
                 reported,
                 reported_oldest_s,
+                outdated: false,
             }),
         }
     }
     rows.sort_by(|a, b| b.waiting.max(b.reported).cmp(&a.waiting.max(a.reported)).then_with(|| a.name.cmp(&b.name)));
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::SiteId;
+    use crate::domain::reading::Seen;
+    use crate::domain::redis::{RedisReading, WaitingQueue};
+    use crate::domain::time::Timestamp;
+    use crate::domain::traffic::{Queue, Traffic};
+
+    #[test]
+    fn what_the_application_said_before_is_not_shown_as_if_it_said_so_now() {
+        let t0 = Timestamp::from_millis(1_795_230_000_000);
+        let mut site = Site::new(SiteId("shop".into()), String::new(), String::new(), String::new(), false);
+        let queue = Queue { name: "default".into(), waiting: 0, oldest_s: Some(0.0) };
+        site.traffic.absorb(Seen::Value(Traffic { queues: vec![queue], ..Traffic::default() }), t0, 3);
+        let mut look = |secs, waiting| {
+            let queue = WaitingQueue { name: "default".into(), waiting, oldest_at_least_s: None };
+            let broker = Broker { queues: vec![queue], ..Broker::default() };
+            let reading = RedisReading { broker: Some(broker.clone()), ..RedisReading::default() };
+            site.redis.absorb(Seen::Value(reading), t0.plus_secs(secs), 3);
+            let rows = rows(&site, Some(&broker));
+            rows.first().map(|row| COLUMNS.iter().map(|c| (c.cell)(row).text).collect::<Vec<_>>())
+        };
+        let told = |cells: Option<Vec<String>>| cells.and_then(|cells| cells.get(3).cloned()).unwrap_or_default();
+        assert_eq!(told(look(0, 40)), "0", "both of one moment");
+        assert_eq!(told(look(10, 40)), "was 0");
+        assert_eq!(told(look(15, 0)), "0", "they agree");
+    }
 }

@@ -35,7 +35,7 @@ pub(super) fn release(model: &mut Model) {
 
 fn apply(model: &mut Model, observed: Observed) {
     let Observed { scope, at, took_ms, what } = observed;
-    let points = history::points(&what);
+    let mut points = history::points(&what);
     match scope {
         Scope::Site(id) => {
             let Some(site) = model.sites.iter_mut().find(|s| s.id == id) else { return };
@@ -49,6 +49,9 @@ fn apply(model: &mut Model, observed: Observed) {
                 site.asking.push((kind, at));
                 return;
             }
+            // The broker's own word is newer than the metrics page's of the same queue.
+            let broker = site.redis.fresh().is_some_and(|redis| redis.broker.is_some());
+            points.retain(|(key, _)| !broker || kind != SourceKind::Traffic || key.0 != history::names::QUEUE);
             push(&mut site.history, points, at);
             for (key, known) in history::earlier(&what) {
                 site.history.entry(key).or_default().fill(known);
@@ -98,7 +101,6 @@ fn apply(model: &mut Model, observed: Observed) {
 
 fn push(history: &mut History, points: Vec<(SeriesKey, f64)>, at: Timestamp) {
     for (key, value) in points {
-        // A queue known from Redis and from the metrics is one series; both are right to within a scrape.
         history.entry(key).or_default().push(at, value);
     }
 }
