@@ -116,6 +116,9 @@ fn level(part: &Part, verified: bool) -> Level {
     if (verified || part.site.is_none()) && proofs().any(|proof| matches!(proof, Proof::Broken { .. })) {
         worse(Level::Critical);
     }
+    if part.site.is_none() && part.reading.backups.iter().any(crate::domain::backup::Backup::rowless) {
+        worse(Level::Warning);
+    }
     let unproven = |proof: &Proof| matches!(proof, Proof::Listed { .. });
     if proofs().all(|proof| matches!(proof, Proof::Running { .. })) || (verified && proofs().any(unproven)) {
         worse(Level::Unknown);

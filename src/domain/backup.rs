@@ -227,6 +227,11 @@ impl Backup {
         matches!(self.proof, Proof::Complete { .. } | Proof::Restored { .. })
     }
 
+    /// Whether it was read and holds a schema without a single row.
+    pub fn rowless(&self) -> bool {
+        self.header.as_ref().is_some_and(|header| header.rows == Some(false))
+    }
+
     /// The last part of its path.
     pub fn name(&self) -> &str {
         self.path.trim_end_matches('/').rsplit('/').next().unwrap_or(&self.path)

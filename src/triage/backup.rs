@@ -67,8 +67,8 @@ pub const RULES: &[Rule] = &[
     rule(
         "backup-empty",
         INC_36,
-        "The newest backup holds nothing: a job failed and left an empty file behind.",
-        "Take one now beside it, then mend the job: an exit status through a pipe needs pipefail.",
+        "The newest backup holds nothing: a job failed and left an empty file behind, or it dumps the schema without any rows.",
+        "Take one now beside it, then mend the job: an exit status through a pipe needs pipefail; --schema-only and --no-data leave all rows out.",
         "Trusting the newest time of change; rotation that deletes the last good one.",
         TAKE,
     ),

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::io::{self, BufReader, Cursor, Read};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
 
@@ -33,6 +34,23 @@ pub struct Verdict {
     /// SHA-256 of the whole file, where it was read to its end.
     pub digest: Option<String>,
 }
+
+impl Verdict {
+    /// Notes whether a whole archive holds rows, where it lies on disk and is not packed once more.
+    pub(super) fn count(&mut self, path: Option<&Path>, tools: &Tools) {
+        let (Some(path), Outcome::Whole) = (path, &self.outcome) else { return };
+        let program = client(tools, self.header.as_ref()).ok().and_then(Path::to_str);
+        let (Some(program), Some(place)) = (program, path.to_str()) else { return };
+        if let Ok(list) = crate::backends::program::output(program, &["-l", "--", place], LISTED, LISTING) {
+            let rows = list.lines().any(|line| !line.starts_with(';') && line.contains(" TABLE DATA "));
+            self.header.get_or_insert_default().rows = Some(rows);
+        }
+    }
+}
+
+/// The longest table of contents that is read, in bytes, and for how long.
+const LISTED: u64 = 16 << 20;
+const LISTING: Duration = Duration::from_secs(30);
 
 /// What came of a check.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -213,6 +231,7 @@ fn content(reader: impl Read, path: Option<&Path>, tools: &Tools, control: &Cont
         Kind::PgCustom => {
             out.header = header::archive(&head);
             out.outcome = restore(&mut reader, out.header.as_ref(), path, tools, control);
+            out.count(path, tools);
         }
         Kind::PgTar => {
             let (contents, end) = tar::walk(&mut reader);
@@ -223,6 +242,7 @@ fn content(reader: impl Read, path: Option<&Path>, tools: &Tools, control: &Cont
                     Some(path) => restore_path(path, None, tools, control),
                     None => Outcome::Whole,
                 };
+                out.count(path, tools);
             }
         }
         Kind::PgDirectory => {

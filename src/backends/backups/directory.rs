@@ -63,6 +63,7 @@ pub(super) fn check(dir: &Path, tools: &Tools, control: &Control) -> Verdict {
         return verdict;
     }
     verdict.outcome = restore_path(dir, verdict.header.as_ref(), tools, control);
+    verdict.count(Some(dir), tools);
     if control.stopped() {
         return Verdict::default();
     }

@@ -11,6 +11,11 @@ const TAIL: usize = 8192;
 /// Bytes kept from the beginning.
 const HEAD: usize = 16 * 1024;
 
+/// How lines begin that bring rows.
+const ROWS: [&[u8]; 3] = [b"\nCOPY ", b"\nINSERT ", b"\nREPLACE "];
+/// Longer than any of those.
+const SEAM: usize = 16;
+
 /// What was found at the end of a dump.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -27,6 +32,7 @@ pub(super) enum End {
 /// The head of a dump, its length, and how it ends.
 pub(super) fn read(reader: &mut dyn Read, kind: Kind) -> (Header, u64, End) {
     let (mut head, mut tail) = (Vec::new(), Vec::new());
+    let (mut rows, mut seam) = (false, b"\n".to_vec());
     let mut buffer = vec![0; 1 << 16];
     let mut total = 0_u64;
     while let Ok(n @ 1..) = super::tar::fill(reader, &mut buffer) {
@@ -35,6 +41,11 @@ pub(super) fn read(reader: &mut dyn Read, kind: Kind) -> (Header, u64, End) {
         let room = HEAD.saturating_sub(head.len());
         head.extend_from_slice(bytes.get(..room.min(n)).unwrap_or_default());
         tail.extend_from_slice(bytes);
+        if !rows {
+            seam.extend_from_slice(bytes.get(..SEAM.min(n)).unwrap_or_default());
+            rows = brings_rows(&seam) || brings_rows(bytes);
+            seam = bytes.get(n.saturating_sub(SEAM)..).unwrap_or_default().to_vec();
+        }
         if tail.len() > TAIL {
             tail.drain(..tail.len() - TAIL);
         }
@@ -42,8 +53,14 @@ pub(super) fn read(reader: &mut dyn Read, kind: Kind) -> (Header, u64, End) {
             break;
         }
     }
-    let said = header::sql(&head);
+    // Who writes SQL without the comments of its tool may write it in other words.
+    let told = matches!(kind, Kind::PgSql | Kind::PgAll | Kind::Mysql | Kind::SqliteSql);
+    let said = Header { rows: (rows || told).then_some(rows), ..header::sql(&head) };
     (said, total, end(kind, &head, &tail))
+}
+
+fn brings_rows(bytes: &[u8]) -> bool {
+    ROWS.iter().any(|begin| memchr::memmem::find(bytes, begin).is_some())
 }
 
 fn end(kind: Kind, head: &[u8], tail: &[u8]) -> End {

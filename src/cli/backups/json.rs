@@ -67,6 +67,7 @@ fn backup(part: &Part, b: &Backup, now: Timestamp) -> Value {
         "server_version": header.and_then(|h| h.server.as_ref()),
         "tool_version": header.and_then(|h| h.tool.as_ref()),
         "format_version": header.and_then(|h| h.format).map(|(major, minor)| format!("{major}.{minor}")),
+        "rows": header.and_then(|h| h.rows),
         "mode": b.owner.as_ref().map(|o| format!("{:04o}", o.mode)),
         "owner": b.owner.as_ref().map(|o| &o.user),
         "group": b.owner.as_ref().map(|o| &o.group),

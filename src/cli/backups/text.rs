@@ -29,6 +29,9 @@ pub(super) fn render(parts: &[Part], now: Timestamp) -> String {
             });
             lines.push(["  ", cells.collect::<Vec<_>>().join("  ").trim_end()].concat());
             lines.extend(backup.proof.why().map(|why| format!("      {why}")));
+            if backup.rowless() {
+                lines.push("      warning: it holds no rows, the schema alone".to_owned());
+            }
             lines.extend(backup.exposed.iter().map(|who| format!("      exposed: {who}")));
         }
         if part.reading.backups.is_empty() {

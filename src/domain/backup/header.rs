@@ -19,6 +19,9 @@ pub struct Header {
     pub created: Option<Civil>,
     /// Entries in its table of contents.
     pub entries: Option<u64>,
+    /// Whether it holds rows of any table, once it was read; `None`: not known.
+    #[serde(default)]
+    pub rows: Option<bool>,
 }
 
 /// A date and time without a zone.

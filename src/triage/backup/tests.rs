@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::backup::header::Header;
 use crate::domain::backup::kind::Kind;
 use crate::domain::backup::proof::{Flaw, Proof};
 use crate::domain::backup::{Contents, Job, Needs, Place};
@@ -179,6 +180,26 @@ fn a_sudden_loss_of_size_is_told() {
     assert_eq!(sized(400), [("backup-small", Level::Warning)]);
     assert_eq!(sized(600), []);
     assert_eq!(changed(|r| r.backups[0].bytes = Some(1)), [], "two are no trend");
+}
+
+#[test]
+fn a_dump_of_the_schema_alone_is_no_backup_to_be_calm_about() {
+    let rowless = |reading: &mut BackupsReading| {
+        let newest = reading.backups.iter_mut().filter(|b| b.saves(Subject::Database)).max_by_key(|b| b.made);
+        if let Some(newest) = newest {
+            newest.header = Some(Header { rows: Some(false), ..Header::default() });
+        }
+    };
+    assert_eq!(changed(rowless), [("backup-empty", Level::Warning)]);
+    let mut reading = healthy();
+    rowless(&mut reading);
+    let claim = told(&reading).remove(0);
+    assert!(claim.title.starts_with("The newest backup of the database holds no rows: "), "{}", claim.title);
+    assert!(claim.evidence.starts_with("the schema alone; the last other one: "), "{}", claim.evidence);
+    for backup in &mut reading.backups {
+        backup.header = Some(Header { rows: Some(true), ..Header::default() });
+    }
+    assert_eq!(rules(&reading), []);
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(super) fn claims(look: &Look<'_>, subject: Subject, what: &str, out: &mut Ve
         out.push(claim.of(word));
     }
     let Some(usable) = standing.usable.filter(|_| broken.is_none()) else { return };
+    out.extend(rowless(look, subject, usable).map(|claim| claim.of(word)));
     out.extend(small(look, subject, usable).map(|claim| claim.of(word)));
     out.extend(unproven(look, subject, usable).map(|claim| claim.of(word)));
 }
@@ -141,6 +142,20 @@ fn old(look: &Look<'_>, standing: &Standing<'_>) -> Option<Claim> {
         None => "none was ever proven".to_owned(),
     });
     Some(look.claim("backup-old", level, title, evidence).since(since, true).with(running).with(last))
+}
+
+/// A dump of the schema alone is whole, and brings nothing back.
+fn rowless(look: &Look<'_>, subject: Subject, usable: &Backup) -> Option<Claim> {
+    if !usable.rowless() {
+        return None;
+    }
+    let title = format!("The newest backup of the {} holds no rows: {}", subject.word(), usable.name());
+    let full = look.reading.backups.iter().filter(|b| b.saves(subject) && b.usable() && !b.rowless());
+    let evidence = match full.max_by_key(|b| b.made) {
+        Some(full) => format!("the schema alone; the last other one: {}", look.told(full)),
+        None => "the schema alone; there is no other one".to_owned(),
+    };
+    Some(look.claim("backup-empty", Level::Warning, title, evidence).since(usable.made, true))
 }
 
 fn small(look: &Look<'_>, subject: Subject, usable: &Backup) -> Option<Claim> {

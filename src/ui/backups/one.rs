@@ -97,6 +97,9 @@ fn facts(b: &Backup, reading: &BackupsReading, clock: &Clock) -> Vec<Fact> {
         let entries = h.entries.map(|n| format!(", {n} entries")).unwrap_or_default();
         out.extend(h.format.map(|(major, minor)| ("format", format!("{major}.{minor}{entries}"), Role::Text)));
     }
+    if b.rowless() {
+        out.push(("rows", "none: it holds the schema alone".to_owned(), Role::Warning));
+    }
     if let Some(o) = &b.owner {
         out.push(("owner", format!("{}:{} {:04o}", o.user, o.group, o.mode), Role::Text));
     }

@@ -67,6 +67,29 @@ fn sql_is_whole_with_its_mark_and_never_without() {
 }
 
 #[test]
+fn a_dump_without_rows_says_so() {
+    let dir = folder();
+    let path = dir.path().join("pretix.sql");
+    let rows = |text: &str| {
+        fs::write(&path, text).unwrap();
+        whole(&path).header.unwrap().rows
+    };
+    assert_eq!(rows(SQL), Some(true));
+    let (before, rest) = SQL.split_once("COPY").unwrap();
+    let (_, after) = rest.split_once("\\.\n").unwrap();
+    let (schema, filler) = ([before, after].concat(), "-- nothing\n".repeat(8_000));
+    assert_eq!(rows(&schema), Some(false));
+    // Wherever the buffer ends.
+    for cut in 0..12 {
+        let filler = filler.get(..65_536 - cut - before.len()).unwrap();
+        assert_eq!(rows(&[before, filler, "\nCOPY t (a) FROM stdin;\n\\.\n", after].concat()), Some(true), "{cut}");
+    }
+    let mysql = "-- MySQL dump 10.13\n--\n-- Host: localhost    Database: shop\n\nCREATE TABLE `t` (`a` int);\n-- Dump completed on 2026-11-21\n";
+    assert_eq!(rows(mysql), Some(false));
+    assert_eq!(rows(&mysql.replace("-- Dump", "INSERT INTO `t` VALUES (1);\n-- Dump")), Some(true));
+}
+
+#[test]
 fn what_is_cut_off_is_not_told_with_what_stood_there() {
     let dir = folder();
     let path = dir.path().join("pretix.sql");

@@ -42,6 +42,20 @@ pub(crate) fn dump(server: &PostgresServer, format: &[&str], to: &Path) {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: tests/run installs it"]
+async fn a_dump_of_the_schema_alone_is_known_in_every_format() {
+    let server = server().await;
+    let dir = folder();
+    for format in ["-Fc", "-Ft", "-Fd", "-Fp"] {
+        for (name, more, rows) in [("full", &[][..], true), ("schema", &["--schema-only"], false)] {
+            let path = dir.path().join(format!("{name}{format}"));
+            dump(&server, &[&[format], more].concat(), &path);
+            assert_eq!(whole(&path).header.and_then(|h| h.rows), Some(rows), "{name} {format}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: tests/run installs it"]
 async fn every_format_is_proven_whole_and_never_when_it_is_cut() {
     let server = server().await;
     let dir = folder();

@@ -33,6 +33,7 @@ fn backup(path: &str, subject: Subject, minutes: i64, proof: Proof) -> Backup {
             format: Some((1, 14)),
             created: Civil::new((2026, 11, 21), (0, 4, 0)),
             entries: Some(1561),
+            rows: Some(true),
         }),
         contents: files.then(|| Contents {
             files: 81_204,
