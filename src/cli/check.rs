@@ -1,6 +1,7 @@
 //! `midwatch check NAME`: one part of what is watched, with the exit code of that part alone.
 
 mod part;
+mod proof;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,7 +142,9 @@ fn settled(model: &Model, part: &Part, only: Option<&str>, pace: &PaceConfig) ->
     // The second look at a host has shares.
     let shares =
         !part.reads(SourceKind::Host) || model.hosts.iter().all(|h| h.reading.value().is_none_or(|v| v.cpu.is_some()));
-    answered && !unconfirmed && shares
+    // What is looked at seldom comes with one of the first looks, too.
+    let looked = !part.reads(SourceKind::Host) || part.lacks(model, only).is_none();
+    answered && !unconfirmed && shares && looked
 }
 
 /// The findings of the part, wherever they stand in the tree.
@@ -168,7 +171,7 @@ fn found<'m>(model: &'m Model, part: &Part, only: Option<&str>) -> Vec<&'m Findi
 pub fn view<'m>(model: &'m Model, part: &Part, only: Option<&str>, pace: &PaceConfig) -> View<'m> {
     let findings = found(model, part, only);
     let places = places(model, part, only, pace);
-    let unseen = places.iter().find_map(Place::unseen);
+    let unseen = places.iter().find_map(Place::unseen).or_else(|| part.lacks(model, only));
     let worst = findings.iter().map(|f| f.level).max().unwrap_or(Level::Ok);
     let nothing = places.is_empty();
     let level = if nothing || (unseen.is_some() && worst < Level::Warning) { Level::Unknown } else { worst };

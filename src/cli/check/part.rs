@@ -1,5 +1,7 @@
 //! The parts that can be checked: rules, sources, and areas of everyday words.
 
+use super::proof::Proof;
+use crate::app::model::Model;
 use crate::cli::rules::nearest;
 use crate::domain::id::SourceKind;
 use crate::triage::Finding;
@@ -14,6 +16,8 @@ struct Area {
     words: &'static [&'static str],
     /// Readings belong whose names begin so; with none, all do.
     rows: &'static [&'static str],
+    /// What must have been seen before it is fine.
+    proof: Option<Proof>,
 }
 
 const AREAS: &[Area] = &[
@@ -23,6 +27,7 @@ const AREAS: &[Area] = &[
         sources: &[SourceKind::Health, SourceKind::Direct],
         words: &[],
         rows: &[],
+        proof: None,
     },
     Area {
         name: "tls",
@@ -30,6 +35,7 @@ const AREAS: &[Area] = &[
         sources: &[SourceKind::Health],
         words: &["certificate"],
         rows: &["certificate"],
+        proof: Some(Proof::Certificate),
     },
     Area {
         name: "requests",
@@ -37,6 +43,7 @@ const AREAS: &[Area] = &[
         sources: &[SourceKind::Traffic, SourceKind::Access],
         words: &[],
         rows: &[],
+        proof: None,
     },
     Area {
         name: "queues",
@@ -44,6 +51,7 @@ const AREAS: &[Area] = &[
         sources: &[SourceKind::Redis],
         words: &["queue", "worker", "task", "beat"],
         rows: &["queue", "tasks", "consumers"],
+        proof: None,
     },
     Area {
         name: "disk",
@@ -51,6 +59,7 @@ const AREAS: &[Area] = &[
         sources: &[SourceKind::Host],
         words: &["disk", "inodes", "mount", "read-only-filesystem"],
         rows: &["disk", "inodes"],
+        proof: None,
     },
     Area {
         name: "memory",
@@ -58,6 +67,7 @@ const AREAS: &[Area] = &[
         sources: &[SourceKind::Host],
         words: &["memory", "swap", "oom"],
         rows: &["memory", "swap", "pressure_memory"],
+        proof: None,
     },
     Area {
         name: "cpu",
@@ -65,6 +75,7 @@ const AREAS: &[Area] = &[
         sources: &[SourceKind::Host],
         words: &["cpu", "load", "pressure", "steal"],
         rows: &["cpu", "load", "pressure_cpu", "pressure_io"],
+        proof: None,
     },
     Area {
         name: "clock",
@@ -72,8 +83,16 @@ const AREAS: &[Area] = &[
         sources: &[SourceKind::Host],
         words: &["clock", "ntp"],
         rows: &["clock"],
+        proof: Some(Proof::Clock),
     },
-    Area { name: "cron", what: "cron jobs and timers", sources: &[SourceKind::Schedule], words: &[], rows: &[] },
+    Area {
+        name: "cron",
+        what: "cron jobs and timers",
+        sources: &[SourceKind::Schedule],
+        words: &[],
+        rows: &[],
+        proof: None,
+    },
 ];
 
 /// One part that can be checked.
@@ -86,6 +105,7 @@ pub struct Part {
     rows: Vec<String>,
     /// Only findings of exactly this rule.
     rule: Option<String>,
+    proof: Option<Proof>,
 }
 
 impl Part {
@@ -95,21 +115,22 @@ impl Part {
     /// What to say when there is none: the nearest names there are.
     pub fn named(name: &str) -> Result<Self, String> {
         let wanted = name.to_lowercase();
-        let of = |sources: &[SourceKind], words: &[&str], rows: &[&str], rule: Option<&str>| Self {
+        let of = |sources: &[SourceKind], words: &[&str], rows: &[&str], rule: Option<&str>, proof| Self {
             name: wanted.clone(),
             sources: sources.to_vec(),
             words: words.iter().map(|w| (*w).to_owned()).collect(),
             rows: rows.iter().map(|w| (*w).to_owned()).collect(),
             rule: rule.map(ToOwned::to_owned),
+            proof,
         };
         if let Some(Rule { id, reads, .. }) = rule(&wanted) {
-            return Ok(of(reads, &[], &[], Some(id)));
+            return Ok(of(reads, &[], &[], Some(id), Proof::of_rule(id)));
         }
         if let Some(area) = AREAS.iter().find(|area| area.name == wanted) {
-            return Ok(of(area.sources, area.words, area.rows, None));
+            return Ok(of(area.sources, area.words, area.rows, None, area.proof));
         }
         if let Some(kind) = SourceKind::ALL.into_iter().find(|kind| kind.name() == wanted) {
-            return Ok(of(&[kind], &[], &[], None));
+            return Ok(of(&[kind], &[], &[], None, None));
         }
         Err(unknown(&wanted))
     }
@@ -119,6 +140,11 @@ impl Part {
         self.sources.contains(&kind)
     }
 
+    /// Why there is nothing to judge it by, in a sentence, so that nothing being wrong does not mean that it is fine.
+    pub fn lacks(&self, model: &Model, only: Option<&str>) -> Option<String> {
+        self.proof?.lacks(model, only)
+    }
+
     /// Whether a finding belongs to it.
     pub fn holds(&self, finding: &Finding) -> bool {
         if let Some(rule) = &self.rule {
@@ -126,6 +152,10 @@ impl Part {
         }
         // A finding may come from several sources: the catalogue says which.
         let read = |kind: &SourceKind| self.sources.contains(kind);
+        // The clock is the host's, and what others make of it comes from their servers.
+        if self.proof == Some(Proof::Clock) {
+            return self.words.iter().any(|word| finding.rule.contains(word.as_str()));
+        }
         let ours = read(&finding.source) || rule(&finding.rule).is_some_and(|rule| rule.reads.iter().any(read));
         if self.words.is_empty() {
             return read(&finding.source);

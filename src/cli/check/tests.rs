@@ -3,7 +3,8 @@ use crate::app::event::Event;
 use crate::app::model::Site;
 use crate::app::update::update;
 use crate::domain::database::DatabaseReading;
-use crate::domain::health::{HealthCheck, HealthState};
+use crate::domain::health::{Certificate, HealthCheck, HealthState};
+use crate::domain::host::{Clock, Depth, HostReading};
 use crate::domain::id::{HostId, Scope, SiteId};
 use crate::domain::observation::{Observation, Observed};
 use crate::domain::reading::Seen;
@@ -82,4 +83,63 @@ fn a_healthcheck_under_way_is_waited_for() {
     assert!(!told(&model, "health").2);
     later(&mut model, 4);
     assert_eq!(told(&model, "health").0, Level::Critical, "it hangs");
+}
+
+fn certificate(model: &Model) -> Certificate {
+    Certificate {
+        not_after: model.now.plus_secs(90 * 86_400),
+        subject: "t.example.org".to_owned(),
+        issuer: "R11".to_owned(),
+        distrust: None,
+        on_disk: None,
+    }
+}
+
+#[test]
+fn without_a_certificate_to_look_at_tls_is_unknown() {
+    for name in ["tls", "certificate"] {
+        let mut plain = model("http://t.example.org", &[SourceKind::Health]);
+        see(&mut plain, Observation::Health(Seen::Value(healthy())));
+        let (level, says, settled) = told(&plain, name);
+        assert_eq!((level, says.as_str()), (Level::Unknown, "not applicable: no site with https"), "{name}");
+        assert!(settled, "waiting would bring none");
+        let mut https = model("https://t.example.org", &[SourceKind::Health]);
+        let closed = HealthCheck { detail: "connection reset".to_owned(), ..healthy() };
+        see(&mut https, Observation::Health(Seen::Value(closed)));
+        assert_eq!(told(&https, name).1, "tickets: no certificate was seen: connection reset");
+        let tls = Some(certificate(&https));
+        see(&mut https, Observation::Health(Seen::Value(HealthCheck { tls, ..healthy() })));
+        assert_eq!(told(&https, name), (Level::Ok, "fine".to_owned(), true), "{name}");
+    }
+}
+
+#[test]
+fn without_a_clock_to_compare_with_the_clock_is_unknown() {
+    let mut model = model("https://t.example.org", &[SourceKind::Health]);
+    see(&mut model, Observation::Health(Seen::Value(healthy())));
+    let host = |model: &mut Model, clock: Clock| {
+        let depth = Some(Depth { at: model.now, clock, ..Depth::default() });
+        let reading = HostReading {
+            cpu: Some(0.1),
+            memory_total: 8 << 30,
+            memory_available: 4 << 30,
+            depth,
+            ..HostReading::default()
+        };
+        let (scope, what) = (Scope::Host(HostId("web1".to_owned())), Observation::Host(Box::new(Seen::Value(reading))));
+        update(model, Event::Observed(Box::new(Observed { scope, at: model.now, took_ms: 20, what })));
+    };
+    let unknown = Clock { by: "no time service runs here".to_owned(), ..Clock::default() };
+    host(&mut model, unknown.clone());
+    let says = "nothing to compare the clock with: no time service runs here; no server has told its time";
+    assert_eq!(told(&model, "clock"), (Level::Unknown, says.to_owned(), false));
+    assert_eq!(told(&model, "clock-wrong").0, Level::Unknown);
+    host(&mut model, Clock { synchronised: Some(true), by: "chrony".to_owned(), ..unknown.clone() });
+    assert_eq!(told(&model, "clock"), (Level::Ok, "fine".to_owned(), true));
+    host(&mut model, unknown);
+    see(&mut model, Observation::Health(Seen::Value(HealthCheck { clock_offset_ms: Some(0), ..healthy() })));
+    assert_eq!(told(&model, "clock").0, Level::Ok, "the web server's says the same");
+    see(&mut model, Observation::Health(Seen::Value(HealthCheck { clock_offset_ms: Some(90_000), ..healthy() })));
+    let (level, says, _) = told(&model, "clock");
+    assert_eq!(level, Level::Warning, "and here it does not: {says}");
 }
