@@ -158,6 +158,9 @@ const BY_ROLE: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// What is said of a database or a Redis that does not answer; it names the place that was asked.
+const SERVER_DOWN: &[&str] = &["database-down", "database-recovering", "redis-down"];
+
 /// How the services look that stand on a server that is down.
 const FALLS: &[&str] = &["service-unhealthy", "service-crash-loop", "worker-gone", "worker-silent", "name-resolution"];
 
@@ -256,6 +259,18 @@ fn same_port(cause: &Finding, symptom: &Finding) -> bool {
     port.is_some_and(|port| says(symptom, &[&port]))
 }
 
+/// Whether a finding, or one below it, says of the server at this port that it does not answer.
+fn hangs_at(finding: &Finding, port: &str) -> bool {
+    let told = |text: &str| {
+        text.match_indices(port).any(|(at, _)| {
+            let after = text.get(at + port.len()..).and_then(|rest| rest.chars().next());
+            !after.is_some_and(|c| c.is_ascii_digit())
+        })
+    };
+    let own = finding.is_any(SERVER_DOWN) && (told(&finding.title) || told(&finding.evidence));
+    own || finding.symptoms.iter().any(|symptom| hangs_at(symptom, port))
+}
+
 fn same_mount(cause: &Finding, symptom: &Finding) -> bool {
     cause.subject == symptom.subject
 }
@@ -277,7 +292,24 @@ pub fn fold(mut findings: Vec<Finding>, hosts: &[&str]) -> Vec<Finding> {
     for edge in BELOW {
         findings = along(edge, findings, hosts);
     }
+    findings = queues_of_servers(findings, hosts);
     sort(&mut findings);
+    findings
+}
+
+/// Connections that wait at the port of a database or a Redis that does not answer a site are a part of that, though the
+/// host has them: what stands at the top is what the site lacks.
+fn queues_of_servers(mut findings: Vec<Finding>, hosts: &[&str]) -> Vec<Finding> {
+    let of_host = |f: &Finding| hosts.contains(&f.site.as_str());
+    let queues: Vec<Finding> = findings.extract_if(.., |f| f.rule == "accept-queue" && of_host(f)).collect();
+    for queue in queues {
+        let port = queue.subject.rsplit_once(':').map(|(_, port)| format!(":{port}"));
+        let cause = findings.iter_mut().find(|f| port.as_ref().is_some_and(|port| hangs_at(f, port)));
+        match cause {
+            Some(cause) => take(cause, vec![queue]),
+            None => findings.push(queue),
+        }
+    }
     findings
 }
 
@@ -344,4 +376,53 @@ fn take(cause: &mut Finding, under: Vec<Finding>) {
 /// Worst first, then the longest standing, then by name.
 pub fn sort(findings: &mut [Finding]) {
     findings.sort_by(|a, b| b.level.cmp(&a.level).then(a.since.at.cmp(&b.since.at)).then_with(|| a.id().cmp(&b.id())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::SourceKind;
+    use crate::domain::time::Timestamp;
+    use crate::triage::Since;
+
+    fn finding(site: &str, rule: &str, subject: &str, evidence: &str) -> Finding {
+        Finding {
+            site: site.to_owned(),
+            rule: rule.to_owned(),
+            subject: subject.to_owned(),
+            level: Level::Critical,
+            title: rule.to_owned(),
+            evidence: evidence.to_owned(),
+            details: Vec::new(),
+            since: Since::watched(Timestamp::from_millis(0), true),
+            source: SourceKind::Host,
+            suspected: false,
+            symptoms: Vec::new(),
+        }
+    }
+
+    /// The rules at the top, each with those below it.
+    fn tree(findings: Vec<Finding>) -> Vec<(String, Vec<String>)> {
+        let below = |f: &Finding| f.symptoms.iter().map(|s| s.rule.clone()).collect();
+        fold(findings, &["web1"]).iter().map(|f| (f.rule.clone(), below(f))).collect()
+    }
+
+    #[test]
+    fn connections_that_wait_at_a_frozen_database_are_a_part_of_it() {
+        let queue =
+            |port: u16| finding("web1", "accept-queue", &format!("127.0.0.1:{port}"), "1 postgres listens there");
+        let down = || finding("shop", "database-down", "", "PostgreSQL at 127.0.0.1:5432 gave no answer within 3 s.");
+        let web = || finding("shop", "web-hangs", "", "no answer from https://shop.example.org");
+        let folded = tree(vec![queue(5432), down(), web()]);
+        let [(top, below)] = folded.as_slice() else { unreachable!("one finding: {folded:?}") };
+        assert_eq!(top, "database-down");
+        assert!(below.iter().any(|rule| rule == "accept-queue") && below.len() == 2, "{below:?}");
+        for other in [543, 54_321, 8000] {
+            assert_eq!(tree(vec![queue(other), down()]).len(), 2, "another port: {other}");
+        }
+        let mut service = finding("shop", "process-stopped-state", "database postgresql", "all of its processes");
+        service.source = SourceKind::Services;
+        assert_eq!(tree(vec![queue(5432), down(), service]).len(), 1, "also where its service is the cause");
+        assert_eq!(tree(vec![queue(5432)]).len(), 1, "and alone it stands by itself");
+    }
 }
