@@ -87,12 +87,12 @@ impl Place<'_> {
     /// Why not everything of it is known, if so.
     fn unseen(&self) -> Option<String> {
         let blind = self.looked.iter().find(|(_, (state, _))| *state != SourceState::Seen);
-        match (blind, &self.old) {
-            (Some((kind, (_, why))), _) => Some(format!("{}: {}: {why}", self.name, kind.name())),
-            (None, _) if self.looked.len() < self.there => Some(format!("{}: no answer yet", self.name)),
-            (None, Some((kind, why))) => Some(format!("{}: {}: {why}", self.name, kind.name())),
-            (None, None) => None,
+        let blind = blind.map(|(kind, (_, why))| (kind, why));
+        if blind.is_none() && self.looked.len() < self.there {
+            return Some(format!("{}: no answer yet", self.name));
         }
+        let (kind, why) = blind.or(self.old.as_ref().map(|(kind, why)| (kind, why)))?;
+        Some(format!("{}: {}: {why}", self.name, kind.name()))
     }
 }
 
@@ -104,19 +104,18 @@ fn places<'m>(model: &'m Model, part: &Part, only: Option<&str>, pace: &PaceConf
         let there = site.sources.iter().filter(|kind| part.reads(**kind)).count();
         let mut looked = sources::of_site(site);
         looked.retain(|kind, _| part.reads(*kind));
-        let answers = sources::answers_of_site(site).into_iter().filter(|(kind, _)| part.reads(*kind));
+        let mut answers = sources::answers_of_site(site).into_iter().filter(|(kind, _)| part.reads(*kind));
         let late = |(kind, answer)| Some((kind, old(model, kind, answer, pace.of_site(kind))?));
-        let (mut late, mut asked) = (answers.filter_map(late), site.asking.iter());
-        let asked = asked.any(|(kind, _)| part.reads(*kind));
-        out.push(Place { name: site.id.0.as_str(), looked, there, asked, old: late.next() });
+        let asked = site.asking.iter().any(|(kind, _)| part.reads(*kind));
+        out.push(Place { name: site.id.0.as_str(), looked, there, asked, old: answers.find_map(late) });
     }
     for host in model.hosts.iter().filter(|h| here(&h.id.0)) {
         let there = sources::HOST.iter().filter(|kind| part.reads(**kind)).count();
         let mut looked = sources::of_host(host);
         looked.retain(|kind, _| part.reads(*kind));
-        let answers = sources::answers_of_host(host).into_iter().filter(|(kind, _)| part.reads(*kind));
+        let mut answers = sources::answers_of_host(host).into_iter().filter(|(kind, _)| part.reads(*kind));
         let late = |(kind, answer)| Some((kind, old(model, kind, answer, pace.of_host(kind))?));
-        let old = answers.filter_map(late).next();
+        let old = answers.find_map(late);
         out.push(Place { name: host.id.0.as_str(), looked, there, asked: false, old });
     }
     out.retain(|place| place.there > 0);
