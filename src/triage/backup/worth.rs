@@ -27,8 +27,9 @@ pub(super) fn claims(look: &Look<'_>, subject: Subject, what: &str, out: &mut Ve
         out.push(claim.of(word));
     }
     let Some(usable) = standing.usable.filter(|_| broken.is_none()) else { return };
-    out.extend(rowless(look, subject, usable).map(|claim| claim.of(word)));
-    out.extend(small(look, subject, usable).map(|claim| claim.of(word)));
+    // That it is small goes without saying where it holds no rows.
+    let lacks = rowless(look, subject, usable).or_else(|| small(look, subject, usable));
+    out.extend(lacks.map(|claim| claim.of(word)));
     out.extend(unproven(look, subject, usable).map(|claim| claim.of(word)));
 }
 

@@ -178,10 +178,17 @@ async fn rotation_of_the_last_good_one_and_a_sudden_loss_of_size_are_named() {
     }
     let mut eyes = ground.eyes("off_host = true\n");
     well(&mut eyes).await;
-    // A dump of the schema alone is whole, and far too small.
-    let schema = ground.at("shop-0.sql");
-    dump(&ground.server, &["-Fp", "--schema-only"], &schema);
-    aged(&schema, 2);
+    // A dump of the schema alone is whole, and brings nothing back.
+    let newest = ground.at("shop-0.sql");
+    dump(&ground.server, &["-Fp", "--schema-only"], &newest);
+    aged(&newest, 2);
+    let rowless = eyes.top("shop", "backup-empty").await;
+    assert!(rowless.title.contains("holds no rows") && rowless.evidence.contains("shop-1.sql"), "{rowless:?}");
+    ground.dump("shop-0.sql", 2);
+    well(&mut eyes).await;
+    // One of a single table is whole, and far too small.
+    dump(&ground.server, &["-Fp", "--table=empty"], &newest);
+    aged(&newest, 2);
     let small = eyes.top("shop", "backup-small").await;
     assert!(small.evidence.contains("median"), "{}", small.evidence);
     ground.dump("shop-0.sql", 2);
