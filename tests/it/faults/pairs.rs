@@ -279,6 +279,15 @@ async fn a_frozen_redis_and_a_standby() {
         .with(&format!("redis = \"{}\"", redis.url(0)));
     let mut eyes = scene.eyes();
     eyes.until("both causes", |m| cause(m, "redis-down").is_some() && cause(m, "database-read-only").is_some()).await;
+    // Who asks waits at its port, which the host sees; that is a part of it and no second cause.
+    let place = format!("127.0.0.1:{}", redis.port);
+    let waiting: Vec<_> = (0..12).map(|_| std::net::TcpStream::connect(&place).unwrap()).collect();
+    let queue = |f: &Finding| f.rule == "accept-queue" && f.subject == place;
+    eyes.until("those that wait stand below it", |m| {
+        cause(m, "redis-down").is_some_and(|f| f.symptoms.iter().any(queue)) && !m.findings.iter().any(queue)
+    })
+    .await;
+    drop(waiting);
     redis.thaw();
     eyes.until("Redis is back", |m| cause(m, "redis-down").is_none() && cause(m, "database-read-only").is_some()).await;
     eyes.end().await;
