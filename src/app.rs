@@ -11,6 +11,7 @@ pub mod keymap;
 pub mod line;
 pub mod model;
 pub mod record;
+pub mod runbooks;
 pub mod sight;
 pub mod table;
 pub mod update;

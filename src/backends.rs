@@ -1,7 +1,8 @@
 //! The real adapters: where sources are asked and state is kept. Each source fulfils a trait of [`crate::ports`] and
 //! explains its failures in plain sentences.
 //!
-//! Invariant: nothing here changes anything outside midwatch's own state directory; sources are asked, never told.
+//! Invariant: nothing here changes anything outside midwatch's own state directory; sources are asked, never told. What a
+//! run does to them is the hands' ([`crate::hands`]), who keep their [`journal`] here.
 
 pub mod access;
 pub mod app_state;
@@ -12,11 +13,14 @@ pub mod database;
 mod errand;
 pub mod host;
 pub mod http;
+pub mod journal;
 pub mod logs;
+pub mod look;
 mod nginx;
 pub mod people;
 mod place;
 mod plain;
+pub mod process_id;
 mod processes;
 mod program;
 pub mod redis;

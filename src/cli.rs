@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod report;
 pub mod rules;
 pub mod run;
+pub mod runbook;
 pub mod screens;
 pub mod status;
 

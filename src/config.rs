@@ -27,7 +27,7 @@ use crate::domain::pace::DIRECT_EVERY;
 
 pub use self::logs::{LogConfig, LogPlace};
 
-pub use self::service::{Listener, ServiceConfig, ServicePlace, SupervisorPlace, UserManager};
+pub use self::service::{Listener, ServiceConfig, ServicePlace, Start, SupervisorPlace, UserManager};
 pub use self::site::decoded;
 
 /// Everything midwatch was told or found out, checked.

@@ -10,8 +10,9 @@
 //!        └─▶ recorder (state directory) ──▶ every other midwatch on this host
 //! ```
 //!
-//! These are the *eyes*: they observe, decide what is wrong, and draw. No code in this crate changes anything outside
-//! midwatch's own state directory.
+//! These are the *eyes*: they observe, decide what is wrong, and draw. No code of theirs changes anything outside
+//! midwatch's own state directory. What acts are the *hands* ([`hands`]): other processes, started for one approved plan
+//! each, and reached from nowhere but their own commands.
 //!
 //! # Code map
 //!
@@ -19,12 +20,15 @@
 //! |---|---|---|
 //! | [`domain`] | readings, observations, history, the metrics parser, the pace of questions: pure | nothing |
 //! | [`triage`] | rules from readings to findings: pure | `domain` |
-//! | [`app`] | model, events, actions, keys, update: pure | `domain`, `triage` |
+//! | [`app`] | model, events, actions, keys, update: pure | `domain`, `triage`, `runbook` |
 //! | [`ports`] | traits of the sources | `domain` |
 //! | [`config`], [`discovery`] | what to watch, told or found | `domain`, `triage` |
-//! | [`backends`] | HTTP, host, database, Redis, the store on disk | `ports`, `domain`, `config` |
+//! | [`runbook`] | runbooks, plans, approvals, runs: pure | `domain` |
+//! | [`backends`] | HTTP, host, database, Redis, the store and the journal on disk | `ports`, `domain`, `config`, `runbook` |
+//! | [`planning`] | from a runbook and what was chosen to a plan: looks everything up, changes nothing | `backends`, `runbook`, `config` |
+//! | [`hands`] | what acts: the runner, the target's lock, programs and their end | `backends`, `runbook`, `config` |
 //! | [`runtime`] | event loop, terminal, input, signals, sandbox | `app` |
-//! | [`ui`] | drawing a model, themes | `app`, `triage`, `domain` |
+//! | [`ui`] | drawing a model, themes | `app`, `runbook`, `triage`, `domain` |
 //! | [`watch`] | puts sources, recorder and event stream together | everything below [`cli`] |
 //! | [`cli`] | commands | everything |
 //! | [`demo`] | the practice site | nothing of the above |
@@ -44,7 +48,10 @@ pub mod config;
 pub mod demo;
 pub mod discovery;
 pub mod domain;
+pub mod hands;
+pub mod planning;
 pub mod ports;
+pub mod runbook;
 pub mod runtime;
 pub mod triage;
 pub mod ui;

@@ -25,6 +25,7 @@ mod note;
 mod now;
 mod overlay;
 mod requests;
+mod runbooks;
 mod service;
 mod services;
 mod source;
@@ -131,6 +132,7 @@ fn everything(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
         Screen::Services => services::draw(canvas, body, model, &clock),
         Screen::Logs => logs::draw(canvas, body, model, &clock),
         Screen::Backups => backups::draw(canvas, body, model, &clock),
+        Screen::Runbooks => runbooks::draw(canvas, body, model, &clock),
     }
     header::foot(canvas, foot, model, &notes);
     overlay::draw(canvas, area, model, &clock);

@@ -20,7 +20,9 @@ use self::clerk::{Desk, Polled};
 use self::emit::Emitter;
 use self::scope::{Post, Turn};
 use self::site::{Signs, WebPlan};
+use crate::app::event::Event;
 use crate::app::model::{Model, Site};
+use crate::app::runbooks::desk::Errand;
 use crate::backends::access::AccessProbe;
 use crate::backends::app_state::AppProbe;
 use crate::backends::backups::BackupsProbe;
@@ -41,7 +43,7 @@ use crate::runtime::driver::Wires;
 
 /// Events that may wait for the event loop; more are dropped and counted.
 const EVENTS: usize = 512;
-/// Notes that may wait to be written into the record.
+/// Notes that may wait to be written into the record, and errands to be carried out.
 const REMARKS: usize = 64;
 /// How long what waits to be written is waited for at the end.
 const END_LIMIT: Duration = Duration::from_millis(1_500);
@@ -51,6 +53,16 @@ const END_LIMIT: Duration = Duration::from_millis(1_500);
 pub struct Watch {
     tasks: JoinSet<()>,
     ending: watch::Sender<bool>,
+    desk: Option<Work>,
+}
+
+/// What whoever plans, starts and reads runs needs.
+#[derive(Debug)]
+pub struct Work {
+    /// Where what is found goes.
+    pub events: mpsc::Sender<Event>,
+    /// What is wanted.
+    pub errands: mpsc::Receiver<Errand>,
 }
 
 impl Watch {
@@ -64,6 +76,7 @@ impl Watch {
         let (polled, polled_receiver) = Polled::none();
         let (looks, looks_receiver) = watch::channel(std::collections::BTreeMap::new());
         let (remarks, remarks_receiver) = mpsc::channel(REMARKS);
+        let (errands, errands_receiver) = mpsc::channel(REMARKS);
         let post = |scope, state: &StateDir| Post {
             scope,
             events: events.clone(),
@@ -120,8 +133,15 @@ impl Watch {
                 }
             });
         }
-        let wires = Wires { events: receiver, poll_now, memories, looks, remarks, away, polled: polled_receiver };
-        (Self { tasks, ending }, wires)
+        let polled = polled_receiver;
+        let wires = Wires { events: receiver, poll_now, memories, looks, remarks, errands, away, polled };
+        let desk = Some(Work { events, errands: errands_receiver });
+        (Self { tasks, ending, desk }, wires)
+    }
+
+    /// What whoever plans, starts and reads runs needs, once. Nobody does who has no screen.
+    pub const fn work(&mut self) -> Option<Work> {
+        self.desk.take()
     }
 
     /// Lets what waits be written, then ends.

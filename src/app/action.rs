@@ -35,6 +35,8 @@ pub enum Action {
     Last,
     /// Open what is selected.
     Open,
+    /// The plan of what mends the finding, or of the selected runbook; the answer to a run's question.
+    Runbook,
     /// One level back.
     Back,
     /// One level back; where there is none, leave.
@@ -185,6 +187,14 @@ pub const ACTIONS: &[ActionSpec] = &[
         &["8"],
         None,
     ),
+    spec(
+        Action::Show(Screen::Runbooks),
+        "runbooks",
+        "Runbooks",
+        "What is being done, what was done, and what can be.",
+        &["9"],
+        None,
+    ),
     spec(Action::NextScreen, "next-screen", "next", "The next screen.", &["Tab"], None),
     spec(Action::PreviousScreen, "previous-screen", "previous", "The previous screen.", &["Shift-Tab"], None),
     spec(Action::NextSite, "next-site", "site", "The next site, where several are watched.", &["S"], Some(5)),
@@ -197,11 +207,19 @@ pub const ACTIONS: &[ActionSpec] = &[
     spec(Action::First, "first", "first", "The first row.", &["g", "Home"], None),
     spec(Action::Last, "last", "last", "The last row.", &["G", "End"], None),
     spec(Action::Open, "open", "open", "Open what is selected.", &["Enter", "l", "Right"], Some(0)),
+    spec(
+        Action::Runbook,
+        "runbook",
+        "runbook",
+        "The plan of what mends the finding, or of the selected runbook; the answer to a run's question.",
+        &["R"],
+        Some(0),
+    ),
     spec(Action::Back, "back", "back", "One level back; clears the filter.", &["Esc", "h", "Left"], None),
     spec(Action::Close, "close", "close", "One level back; on Now with nothing open, leaves midwatch.", &["q"], None),
     spec(Action::SortNext, "sort", "sort", "Sort by the next column.", &["s"], Some(2)),
     spec(Action::SortPrevious, "sort-previous", "sort back", "Sort by the previous column.", &["<"], None),
-    spec(Action::SortReverse, "reverse", "reverse", "Sort the other way round.", &["R", ">"], None),
+    spec(Action::SortReverse, "reverse", "reverse", "Sort the other way round.", &[">"], None),
     spec(Action::Filter, "filter", "filter", "Show only rows with these words.", &["/"], Some(1)),
     spec(Action::NextError, "next-error", "next error", "The next error in the logs.", &["e"], None),
     spec(Action::PreviousError, "previous-error", "error before", "The previous error in the logs.", &["E"], None),

@@ -1,7 +1,9 @@
-//! What the operator's key asks the runtime to do. Nothing here changes anything outside midwatch itself.
+//! What the operator's key asks the runtime to do. Nothing here changes anything outside midwatch itself, but for a plan
+//! that was approved: that is handed to a process of its own.
 
 use serde::{Deserialize, Serialize};
 
+use super::runbooks::desk::Errand;
 use crate::domain::id::Scope;
 use crate::domain::record::About;
 
@@ -21,6 +23,8 @@ pub enum Effect {
     Copy(String),
     /// Write this into the incident record.
     Note(Remark),
+    /// Plan, start, or speak to a run.
+    Errand(Errand),
     /// Put the whole screen as plain text on the operator's clipboard.
     CopyScreen,
 }

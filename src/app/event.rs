@@ -1,13 +1,18 @@
 //! What happened, in the past tense.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::key::Chord;
+use super::runbooks::desk::NoPlan;
+use super::runbooks::{Book, Run, Tail};
 use crate::domain::history::{Point, SeriesKey};
 use crate::domain::id::Scope;
 use crate::domain::observation::Observed;
 use crate::domain::record::Entry;
 use crate::domain::time::Timestamp;
+use crate::runbook::plan::Plan;
 use crate::triage::Memory;
 
 /// Something that happened.
@@ -40,6 +45,20 @@ pub enum Event {
     ClockJumped(i64),
     /// So many observations were dropped because newer ones of the same source arrived first.
     Dropped(u64),
+    /// The catalogue of runbooks was read: what can be used, and why the rest can't.
+    Runbooks(Vec<Book>, Vec<String>),
+    /// The journals of runs have changed: the newest runs, and what can't be read.
+    Runs(Vec<Arc<Run>>, Vec<String>),
+    /// The run that is watched has printed this.
+    Printed(Tail),
+    /// The plan that was asked for with this number.
+    Planned(u64, Result<Box<Plan>, NoPlan>),
+    /// What became of the plan that was approved with this number: the run's id, or why nothing was begun.
+    Started(u64, Result<String, String>),
+    /// Something was said to a run, or could not be.
+    Spoken(Result<String, String>),
+    /// What waited for it was drawn: the plan with this number can be answered.
+    Drawn(u64),
     /// The terminal was given back after a suspend.
     Resumed,
     /// The text was handed to the terminal's clipboard.

@@ -9,6 +9,8 @@ use super::event::Storage;
 use super::keymap::Keymap;
 use super::line::Line;
 use super::record::Timeline;
+use super::runbooks::Runbooks;
+use super::runbooks::desk::Desk;
 use super::table::Table;
 use super::view::logs::LogView;
 use crate::domain::access::AccessReading;
@@ -54,12 +56,23 @@ pub enum Screen {
     Logs,
     /// Backups.
     Backups,
+    /// Runbooks and their runs.
+    Runbooks,
 }
 
 impl Screen {
     /// Every screen, in the order of their keys.
-    pub const ALL: [Self; 8] =
-        [Self::Now, Self::Requests, Self::Tasks, Self::Host, Self::Data, Self::Services, Self::Logs, Self::Backups];
+    pub const ALL: [Self; 9] = [
+        Self::Now,
+        Self::Requests,
+        Self::Tasks,
+        Self::Host,
+        Self::Data,
+        Self::Services,
+        Self::Logs,
+        Self::Backups,
+        Self::Runbooks,
+    ];
 }
 
 /// What covers the screen.
@@ -98,6 +111,8 @@ pub enum Overlay {
         /// Its filter is being typed.
         typing: bool,
     },
+    /// What stands between a wish and a run.
+    Desk(Box<Desk>),
 }
 
 /// A short message that goes away by itself.
@@ -305,6 +320,12 @@ pub struct Model {
     pub log_view: LogView,
     /// Table of backups on Backups.
     pub backups: Table,
+    /// Table of runs and runbooks on Runbooks.
+    #[serde(default)]
+    pub runs: Table,
+    /// Runbooks and their runs.
+    #[serde(default)]
+    pub runbooks: Runbooks,
     /// The incident record.
     pub timeline: Timeline,
     /// Index into [`ZOOMS`].
@@ -367,6 +388,8 @@ impl Model {
             log_groups: Table::default(),
             log_view: LogView::default(),
             backups: Table::default(),
+            runs: Table::default(),
+            runbooks: Runbooks::default(),
             timeline: Timeline::default(),
             zoom: 2,
             utc_first: true,
@@ -408,6 +431,7 @@ impl Model {
             Screen::Logs if self.log_view.grouped => &self.log_groups,
             Screen::Logs => &self.logs,
             Screen::Backups => &self.backups,
+            Screen::Runbooks => &self.runs,
         }
     }
 
@@ -423,6 +447,7 @@ impl Model {
             Screen::Logs if self.log_view.grouped => &mut self.log_groups,
             Screen::Logs => &mut self.logs,
             Screen::Backups => &mut self.backups,
+            Screen::Runbooks => &mut self.runs,
         }
     }
 

@@ -1,5 +1,6 @@
 //! How each event changes the model.
 
+mod desk;
 mod keys;
 mod logs;
 mod observe;
@@ -8,6 +9,9 @@ mod said;
 use super::effect::Effect;
 use super::event::{Event, Storage};
 use super::model::{Model, Toast};
+use super::runbooks::RUNS;
+use super::runbooks::desk::Errand;
+use super::view::runbooks;
 use crate::domain::id::Scope;
 use crate::domain::time::Timestamp;
 
@@ -16,8 +20,21 @@ const TOAST_MS: i64 = 4_000;
 /// A jump of the clock is told for so long, in milliseconds.
 const JUMP_TOLD_MS: u64 = 60_000;
 
+pub use desk::unseen;
+
 /// Takes in one event. Never fails, never blocks; what must happen outside comes back as effects.
 pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
+    let watched = runbooks::watched(model).map(ToOwned::to_owned);
+    let mut effects = take(model, event);
+    // Only of the run that is watched is read what it prints.
+    let now = runbooks::watched(model).map(ToOwned::to_owned);
+    if now != watched {
+        effects.push(Effect::Errand(Errand::Follow(now)));
+    }
+    effects
+}
+
+fn take(model: &mut Model, event: Event) -> Vec<Effect> {
     match event {
         Event::Key(chord) => {
             model.touched = true;
@@ -40,6 +57,16 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
         Event::Noted(Some(why)) => toast(model, format!("NOT on disk, in memory only: {why}")),
         Event::ClockJumped(millis) => model.clock_jump = Some((model.now, millis)),
         Event::Dropped(count) => model.dropped = model.dropped.saturating_add(count),
+        Event::Runbooks(books, broken) => (model.runbooks.books, model.runbooks.broken) = (books, broken),
+        Event::Runs(mut runs, unread) => {
+            runs.truncate(RUNS);
+            (model.runbooks.runs, model.runbooks.unread) = (Some(runs), unread);
+        }
+        Event::Printed(tail) => model.runbooks.tail = tail,
+        Event::Planned(number, plan) => desk::planned(model, number, plan),
+        Event::Started(number, reply) => desk::started(model, number, reply),
+        Event::Spoken(reply) => desk::spoken(model, reply),
+        Event::Drawn(number) => desk::drawn(model, number),
         Event::Resumed => return vec![Effect::Redraw],
         Event::Copied(chars) => toast(model, format!("copied {chars} characters")),
     }

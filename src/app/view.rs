@@ -4,6 +4,7 @@ pub mod backups;
 pub mod data;
 pub mod finding;
 pub mod logs;
+pub mod runbooks;
 pub mod services;
 
 use std::cmp::Ordering;
@@ -23,7 +24,7 @@ pub const PROCESS_SORTS: &[&str] = &["cpu", "memory", "pid", "command"];
 /// What the current screen can be sorted by; empty: it can't.
 pub const fn sorts(screen: Screen) -> &'static [&'static str] {
     match screen {
-        Screen::Now => &[],
+        Screen::Now | Screen::Runbooks => &[],
         Screen::Logs => logs::SORTS,
         Screen::Data => data::SORTS,
         Screen::Services => services::SORTS,
@@ -137,6 +138,7 @@ pub fn rows(model: &Model) -> Vec<String> {
         Screen::Services => services::rows(model),
         Screen::Logs => logs::rows(model),
         Screen::Backups => backups::rows(model),
+        Screen::Runbooks => runbooks::rows(model),
     }
 }
 

@@ -7,6 +7,7 @@ mod cells;
 mod life;
 mod mysql;
 mod postgres;
+pub(crate) mod session;
 mod sqlite;
 
 use std::time::{Duration, Instant};

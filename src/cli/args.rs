@@ -1,5 +1,6 @@
 //! The command line as clap sees it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -71,6 +72,11 @@ pub enum Command {
     /// List the backups of the sites, or of any folder, and say how far each is proven; the exit code is 0 ok, 1 warning,
     /// 2 broken or critical, 3 unknown.
     Backups(BackupsArgs),
+    /// List runbooks, plan them, run them, see what they did; the exit code is 0 done and verified, 1 a step failed, 10
+    /// refused because read-only, 11 somebody else acts, 12 not confirmed or the world has changed, 13 not possible, 14
+    /// done but not verified, 130 cancelled.
+    #[command(subcommand)]
+    Runbook(RunbookCommand),
     /// List the rules, or one of them: what each reads, means, and what mends it.
     Rules {
         /// Only this rule, by its id (`disk-full`).
@@ -89,6 +95,26 @@ pub enum Command {
     },
     /// Print the manual page.
     Man,
+    /// Carry out the approved plan that comes through standard input.
+    #[command(hide = true)]
+    Runner,
+    /// Note which process this is, and become a program of a run's step.
+    #[command(hide = true)]
+    Shim(ShimArgs),
+}
+
+/// Flags of `shim`.
+#[derive(Debug, Clone, Args)]
+pub struct ShimArgs {
+    /// Where to note it.
+    #[arg(long, value_name = "FILE")]
+    pub record: PathBuf,
+    /// Don't let the program hold the target's lock, for it leaves others running.
+    #[arg(long)]
+    pub leaves: bool,
+    /// The program and its arguments.
+    #[arg(last = true, required = true, value_name = "PROGRAM")]
+    pub argv: Vec<OsString>,
 }
 
 /// What can be asked of the configuration.
@@ -195,6 +221,142 @@ pub struct Folder {
     /// Look at this folder or file, without a site and without configuration; like --path.
     #[arg(value_name = "PATH", conflicts_with = "path")]
     pub folder: Option<PathBuf>,
+}
+
+/// What can be done with runbooks.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RunbookCommand {
+    /// List them.
+    List {
+        /// How to print it.
+        #[arg(short, long, value_enum, default_value_t = Form::Text)]
+        output: Form,
+    },
+    /// Show one as it is written.
+    Show {
+        /// Its id.
+        name: String,
+    },
+    /// Say what is wrong with a file, with line and column.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Look everything up and show what would be done, with the token that confirms it. Changes nothing.
+    Plan {
+        /// What to plan.
+        #[command(flatten)]
+        wish: Wish,
+        /// How to print it.
+        #[arg(short, long, value_enum, default_value_t = PlanForm::Text)]
+        output: PlanForm,
+    },
+    /// Plan it, have it confirmed, run it, and show it until it ends. It goes on when the terminal goes.
+    Run {
+        /// What to run.
+        #[command(flatten)]
+        wish: Wish,
+        /// How it is confirmed.
+        #[command(flatten)]
+        consent: Consent,
+        /// Start it and end; `attach` shows it.
+        #[arg(long)]
+        detach: bool,
+        /// How to print it; json prints a line for each thing that happens.
+        #[arg(short, long, value_enum, default_value_t = Form::Text)]
+        output: Form,
+    },
+    /// Show a run from its beginning on, until it ends.
+    Attach {
+        /// The run; its first characters are enough. Without it: the one that goes on.
+        run: Option<String>,
+        /// How to print it.
+        #[arg(short, long, value_enum, default_value_t = Form::Text)]
+        output: Form,
+    },
+    /// Go on with a run that failed, was stopped, or whose runner is gone. What that left running is ended first.
+    Resume {
+        /// The run; its first characters are enough.
+        run: String,
+        /// Try the step that failed again.
+        #[arg(long, conflicts_with_all = ["skip", "revert"])]
+        retry: bool,
+        /// Go on without the step that failed.
+        #[arg(long, conflicts_with = "revert")]
+        skip: bool,
+        /// Undo what was done, as far as it can be.
+        #[arg(long)]
+        revert: bool,
+        /// Why, for the record.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// How it is confirmed.
+        #[command(flatten)]
+        consent: Consent,
+        /// How to print it.
+        #[arg(short, long, value_enum, default_value_t = Form::Text)]
+        output: Form,
+    },
+    /// Stop a run: after the step it is at, or now.
+    Abort {
+        /// The run; its first characters are enough.
+        run: String,
+        /// End what it runs now.
+        #[arg(long)]
+        now: bool,
+    },
+    /// Answer the question a run asks.
+    Answer {
+        /// The run; its first characters are enough.
+        run: String,
+        /// yes or no.
+        #[arg(value_parser = ["yes", "no"])]
+        word: String,
+    },
+    /// What runs have done: all of them, or one of them whole.
+    Log {
+        /// The run; its first characters are enough.
+        run: Option<String>,
+        /// How to print it.
+        #[arg(short, long, value_enum, default_value_t = Form::Text)]
+        output: Form,
+    },
+}
+
+/// How a plan is confirmed without being asked.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Consent {
+    /// The token that `plan` has printed (for resume: that the refusal has printed): it is good for exactly that.
+    #[arg(long, value_name = "TOKEN", conflicts_with = "yes")]
+    pub confirm: Option<String>,
+    /// Confirm what needs only a `y`.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// A runbook and its parameters.
+#[derive(Debug, Clone, Args)]
+pub struct Wish {
+    /// The runbook's id.
+    pub name: String,
+    /// Its parameters: `service=web`.
+    #[arg(value_name = "NAME=VALUE")]
+    pub parameters: Vec<String>,
+    /// The site; needed only where there are several.
+    #[arg(long, value_name = "NAME")]
+    pub site: Option<String>,
+}
+
+/// How a plan can be printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum PlanForm {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+    /// For a ticket or a chat.
+    Markdown,
 }
 
 /// How a status can be printed.

@@ -25,8 +25,9 @@ async fn watched(global: &Global, site: &mut PracticeSite) -> color_eyre::Result
     let mut global = global.clone();
     global.config = Some(site.ground().config());
     let config = super::load(&global).map_err(|report| color_eyre::eyre::eyre!(report))?;
+    let flags = super::runbook::start::flags(&global);
     tokio::select! {
-        end = super::screens::open(Arc::new(config)) => Ok(end?.code()),
+        end = super::screens::open(Arc::new(config), flags) => Ok(end?.code()),
         kept = site.keep() => kept.map(|()| 0),
     }
 }

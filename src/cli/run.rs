@@ -49,6 +49,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
+    // First of all, for it becomes another program: it must find the process as that expects it.
+    if let Some(Command::Shim(args)) = &cli.command {
+        let (code, why) = crate::hands::shim::become_program(&args.record, args.leaves, &args.argv);
+        say_error(&format!("midwatch: {why}"));
+        return Ok(code);
+    }
     crate::runtime::panic::install()?;
     // Both TLS users (HTTP and Redis) take the process-wide provider; a second installation changes nothing.
     rustls::crypto::ring::default_provider().install_default().ok();
@@ -64,6 +70,7 @@ fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
             say(&out)
         }
         Some(Command::Backups(args)) => super::backups::backups(&cli.global, &args),
+        Some(Command::Runbook(command)) => super::runbook::runbook(&cli.global, command),
         Some(Command::Rules { id, output }) => match super::rules::print(id.as_deref(), output) {
             Ok(text) => say(text.as_bytes()),
             Err(complaint) => {
@@ -99,6 +106,8 @@ fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
             code
         }),
         Some(Command::Record) => with_config(&cli.global, BAD_CONFIG, |config, _| record(config)),
+        Some(Command::Shim(_)) => Ok(FAILED),
+        Some(Command::Runner) => super::runbook::runner(&cli.global),
         Some(Command::Tui) => tui(&cli.global),
         None if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() => tui(&cli.global),
         None => status(&cli.global, &StatusArgs::default()),
@@ -162,7 +171,7 @@ const SHUTDOWN: Duration = Duration::from_millis(100);
 fn tui(global: &Global) -> color_eyre::Result<u8> {
     with_config(global, BAD_CONFIG, |config, _| {
         let runtime = runtime()?;
-        let end = runtime.block_on(super::screens::open(Arc::new(config)));
+        let end = runtime.block_on(super::screens::open(Arc::new(config), super::runbook::start::flags(global)));
         runtime.shutdown_timeout(SHUTDOWN);
         Ok(end?.code())
     })

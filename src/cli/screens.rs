@@ -1,6 +1,10 @@
 //! `midwatch` on a terminal: themes, locale, terminal, event loop.
 
+mod journals;
+mod work;
+
 use std::env;
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +23,8 @@ use crate::ui::{self, Glyphs, Look};
 use crate::watch::{self, Watch};
 
 /// Opens the screens and runs until the operator leaves.
-pub async fn open(config: Arc<Config>) -> color_eyre::Result<End> {
+/// `flags` lead a runner it starts to the same configuration.
+pub async fn open(config: Arc<Config>, flags: Vec<OsString>) -> color_eyre::Result<End> {
     let looks = looks(&config.look).map_err(|why| eyre!(why))?;
     let mut model = watch::model(&config);
     model.keymap = Keymap::with(&config.keys).wrap_err("[keys] in the configuration")?;
@@ -31,7 +36,8 @@ pub async fn open(config: Arc<Config>) -> color_eyre::Result<End> {
     let terminal =
         Terminal::enter().wrap_err("the terminal can't be used: midwatch needs one on its standard output")?;
     let frame_time = Duration::from_millis(1000 / u64::from(config.look.frames_per_second.clamp(1, 60)));
-    let (watch, wires) = Watch::begin(&config);
+    let (mut watch, wires) = Watch::begin(&config);
+    let work = watch.work().map(|work| tokio::spawn(work::serve(Arc::clone(&config), Arc::new(flags), work)));
     let drawn = looks.clone();
     let draw = move |model: &Model, frame: &mut Frame<'_>| {
         if let Some(look) = drawn.get(model.theme).or_else(|| drawn.first()) {
@@ -43,6 +49,9 @@ pub async fn open(config: Arc<Config>) -> color_eyre::Result<End> {
         None => String::new(),
     };
     let end = driver::screens(model, wires, (signals, terminal), inputs, frame_time, draw, plain).await;
+    if let Some(work) = work {
+        work.abort();
+    }
     watch.end().await;
     end.wrap_err("the event loop could not be started")
 }

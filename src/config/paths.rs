@@ -33,6 +33,13 @@ pub fn theme_dirs(around: &Surroundings) -> Vec<PathBuf> {
     out
 }
 
+/// Where the operator's own runbooks are looked for; a later one wins.
+pub fn runbook_dirs(around: &Surroundings) -> Vec<PathBuf> {
+    let mut out = vec![PathBuf::from("/etc/midwatch/runbooks")];
+    out.extend(user_dir(around).map(|dir| dir.join("runbooks")));
+    out
+}
+
 /// The state directory: the one that was named, the shared one where it can be written, or the operator's own.
 pub fn state(around: &Surroundings, named: Option<&Path>) -> StateDir {
     if let Some(dir) = named {

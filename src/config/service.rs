@@ -27,6 +27,17 @@ pub struct ServiceConfig {
     pub shared: bool,
     /// How it was found.
     pub found: String,
+    /// How plain processes come back after they were ended; others are started by their manager.
+    pub start: Option<Start>,
+}
+
+/// How plain processes come back after they were ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// This program brings them up, with its arguments.
+    Command(Vec<String>),
+    /// Something that midwatch doesn't know starts them again by itself.
+    Kept,
 }
 
 impl ServiceConfig {
@@ -50,6 +61,11 @@ impl ServiceConfig {
                 keys.push(("process", words.join(" ")));
                 keys.extend(uid.map(|uid| ("user", uid.to_string())));
             }
+        }
+        match &self.start {
+            Some(Start::Command(words)) => keys.push(("start", words.join(" "))),
+            Some(Start::Kept) => keys.push(("kept", "true".to_owned())),
+            None => {}
         }
         keys
     }
@@ -185,6 +201,12 @@ pub struct ServiceFile {
     pub socket: Option<String>,
     /// Words that are all in the command line of its processes.
     pub process: Option<String>,
+    /// The program that starts its processes, with its arguments: `["/srv/shop/start", "worker"]`. What it leaves running
+    /// lives on. For plain processes only: without it, or `kept`, they are not restarted.
+    pub start: Option<Vec<String>>,
+    /// Whether something else starts its processes again after they ended.
+    #[serde(default)]
+    pub kept: bool,
     /// Leaves out a service that was found by itself.
     #[serde(default)]
     pub ignore: bool,
@@ -231,7 +253,26 @@ pub(super) fn overlay(
         let by_place = Role::of(&place.name(), &words);
         let told = Role::of_name(&name).unwrap_or(by_place);
         let role = entry.role.or(found_role).unwrap_or(told);
-        services.push(ServiceConfig { name: plain(&name, 60), role, place, shared: false, found });
+        let start = match (entry.start, entry.kept) {
+            (None, kept) => kept.then_some(Start::Kept),
+            (Some(words), false) if words.first().is_some_and(|program| program.starts_with('/')) => {
+                Some(Start::Command(words))
+            }
+            (Some(_), false) => {
+                source.mistake(span, format!("start of service {name} must name a program by its whole path"), None);
+                continue;
+            }
+            (Some(_), true) => {
+                source.mistake(span, format!("service {name} has both start and kept: one of them starts it"), None);
+                continue;
+            }
+        };
+        if start.is_some() && place.manager() != Manager::Process {
+            let what = format!("service {name} is started by {}", place.manager().word());
+            source.mistake(span, what, Some("start and kept are for plain processes".to_owned()));
+            continue;
+        }
+        services.push(ServiceConfig { name: plain(&name, 60), role, place, shared: false, found, start });
     }
     services.sort_by(|a, b| a.role.cmp(&b.role).then_with(|| a.name.cmp(&b.name)));
 }

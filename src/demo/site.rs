@@ -159,6 +159,17 @@ metrics_url = "http://127.0.0.1:{port}/metrics"
 metrics_user = "{METRICS_USER}"
 metrics_password = {{ file = "{}" }}
 database = "sqlite://{dir}/practice.db"
+
+# The practice site starts its own processes again.
+[sites.practice.services.web]
+role = "web"
+process = "demo web {dir}"
+kept = true
+
+[sites.practice.services.worker]
+role = "worker"
+process = "demo worker {dir}"
+kept = true
 "#,
         password.display()
     )

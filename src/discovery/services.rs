@@ -77,7 +77,7 @@ impl Services {
         let mut names = std::iter::once(base.clone()).chain((2..).map(|n| format!("{base}-{n}")));
         let free = |name: &String| !self.out.iter().any(|known| known.name == *name);
         let name = names.find(free).unwrap_or(base);
-        self.out.push(ServiceConfig { name, role, place, shared, found });
+        self.out.push(ServiceConfig { name, role, place, shared, found, start: None });
     }
 
     fn unit(&mut self, unit: &str, user: Option<UserManager>, role: Role, shared: bool, found: String) {

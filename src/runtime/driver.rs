@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -18,8 +18,10 @@ use super::screen::{Report, Screen};
 use super::terminal::{Frame, Terminal};
 use crate::app::effect::{Effect, Remark};
 use crate::app::event::Event;
+use crate::app::key::{Chord, Key};
 use crate::app::model::Model;
 use crate::app::record::looks;
+use crate::app::runbooks::desk::Errand;
 use crate::app::update::{released, update};
 use crate::domain::id::Scope;
 use crate::domain::record::ledger::Look;
@@ -63,6 +65,8 @@ pub struct Wires {
     pub looks: watch::Sender<Looks>,
     /// What the operator says to it.
     pub remarks: mpsc::Sender<Remark>,
+    /// What they want of runbooks and runs.
+    pub errands: mpsc::Sender<Errand>,
     /// True while the program is stopped, or about to be: it polls nothing then, and others may.
     pub away: watch::Sender<bool>,
     /// The scopes this process polls.
@@ -191,6 +195,7 @@ pub async fn screens(
                     wires.away.send_replace(false);
                     batch.push(Event::Resumed);
                 }
+                Some(Report::Drawn(number)) => batch.extend(drawn(number, inputs.as_mut())),
                 Some(Report::Gone(error)) => {
                     tracing::info!(%error, "the terminal is gone");
                     break End::HungUp;
@@ -235,11 +240,8 @@ pub async fn screens(
                         timeout(AWAY_LIMIT, wires.polled.wait_for(BTreeSet::is_empty)).await.ok();
                         screen.suspend();
                     }
-                    Effect::Note(remark) => {
-                        if let Err(error) = wires.remarks.try_send(remark) {
-                            update(Arc::make_mut(&mut model), Event::Noted(Some(format!("not noted: {error}"))));
-                        }
-                    }
+                    Effect::Note(remark) => note(&wires, &mut model, remark),
+                    Effect::Errand(errand) => hand_on(&wires, &mut model, errand),
                     Effect::Redraw => screen.clear(),
                     Effect::PollNow => wires.poll_now.send_modify(|n| *n = n.wrapping_add(1)),
                     Effect::Copy(text) => copy(&screen, &mut model, text),
@@ -266,6 +268,32 @@ pub async fn screens(
     wires.looks.send_replace(behind.looks(&model));
     screen.leave(LEAVE_LIMIT).await;
     Ok(end)
+}
+
+fn note(wires: &Wires, model: &mut Arc<Model>, remark: Remark) {
+    if let Err(error) = wires.remarks.try_send(remark) {
+        update(Arc::make_mut(model), Event::Noted(Some(format!("not noted: {error}"))));
+    }
+}
+
+/// Hands an errand to who carries it out.
+fn hand_on(wires: &Wires, model: &mut Arc<Model>, errand: Errand) {
+    if let Err(error) = wires.errands.try_send(errand) {
+        update(Arc::make_mut(model), Event::Spoken(Err(format!("not done: {error}"))));
+    }
+}
+
+/// What waits to be read while something is drawn that asks for an approval was typed before anybody saw it: of that only
+/// the ways out count.
+fn drawn(number: u64, mut inputs: Pin<&mut impl Stream<Item = io::Result<Input>>>) -> Vec<Event> {
+    let mut kept = vec![Event::Drawn(number)];
+    while let Some(Some(Ok(input))) = inputs.next().now_or_never() {
+        let out = [Chord::ctrl('c'), Chord::plain(Key::Esc)];
+        if matches!(&input, Input::Key(chord) if out.contains(chord)) || matches!(input, Input::Resized(..)) {
+            kept.push(input.into_event());
+        }
+    }
+    kept
 }
 
 fn copy(screen: &Screen, model: &mut Arc<Model>, text: String) {

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::terminal::{self, Frame, Terminal};
 use crate::app::model::Model;
+use crate::app::update::unseen;
 
 /// What the drawing thread reports.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub enum Report {
     Gone(io::Error),
     /// The program was suspended and goes on.
     Resumed,
+    /// The card with this number, which waited for it, was drawn.
+    Drawn(u64),
 }
 
 #[derive(Debug)]
@@ -50,7 +53,7 @@ impl Screen {
         draw: impl Fn(&Model, &mut Frame<'_>) + Send + 'static,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Report>)> {
         let desk: Arc<(Mutex<Desk>, Condvar)> = Arc::default();
-        // Unbounded, yet bounded: at most one report per order, and `Gone` ends the thread.
+        // Unbounded, yet bounded: at most one report per order or frame, and `Gone` ends the thread.
         let (reports, receiver) = mpsc::unbounded_channel();
         let theirs = Arc::clone(&desk);
         let thread = std::thread::Builder::new()
@@ -119,7 +122,11 @@ fn work(
             Some(Order::Copy(text)) => terminal.copy(&text),
             Some(Order::Leave) => return,
             None => match model {
-                Some(model) => terminal.draw(|frame| draw(&model, frame)),
+                Some(model) => terminal.draw(|frame| draw(&model, frame)).map(|()| {
+                    if let Some(number) = unseen(&model) {
+                        reports.send(Report::Drawn(number)).ok();
+                    }
+                }),
                 None => Ok(()),
             },
         };

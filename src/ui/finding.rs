@@ -7,6 +7,7 @@ use super::clock::Clock;
 use super::findings::{level, since};
 use super::format;
 use super::theme::Role;
+use crate::app::action::Action;
 use crate::app::model::Model;
 use crate::app::view;
 use crate::triage::{Finding, SinceSource, rule};
@@ -23,11 +24,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, id: &str,
     };
     // Twice the rows it takes: an estimate may be too low.
     let rows = columns(2 * view::finding::height(finding, area.width)).clamp(area.height, ROWS_MAX);
-    canvas.scrolled(area, rows, model.finding_top, |canvas, area| whole(canvas, area, finding, clock));
+    canvas.scrolled(area, rows, model.finding_top, |canvas, area| whole(canvas, area, model, (finding, clock)));
 }
 
 /// Draws all of it; the rows it took.
-fn whole(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding, clock: &Clock) -> u16 {
+fn whole(canvas: &mut Canvas<'_>, area: Rect, model: &Model, (finding, clock): (&Finding, &Clock)) -> u16 {
     let right = [piece(Role::Muted, [finding.site.as_str(), " · rule ", &finding.rule].concat())];
     canvas.heading(area, &[level(finding)], &right);
     let rest = below(area, 1);
@@ -39,6 +40,7 @@ fn whole(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding, clock: &Clock) 
     parts.add(|area| canvas.paragraph(area, &finding.evidence, Role::Text));
     // What to do goes before what is only more of the same.
     parts.add(|area| advice(canvas, area, finding));
+    parts.add(|area| runbooks(canvas, area, model, finding));
     parts.add(|area| details(canvas, area, finding));
     parts.add(|area| symptoms(canvas, area, finding, clock));
     parts.end.saturating_sub(area.y)
@@ -86,6 +88,17 @@ fn advice(canvas: &mut Canvas<'_>, area: Rect, finding: &Finding) -> u16 {
         rest = below(rest, used);
     }
     area.height - rest.height
+}
+
+/// What `R` shows the plan of; the rows it took.
+fn runbooks(canvas: &mut Canvas<'_>, area: Rect, model: &Model, finding: &Finding) -> u16 {
+    let ids: Vec<&str> = view::runbooks::treating(model, finding).into_iter().map(|book| book.id.as_str()).collect();
+    if ids.is_empty() {
+        return 0;
+    }
+    let (label, body) = split_left(area, 7, 1);
+    canvas.put(label, &model.keymap.label(Action::Runbook), Role::Key);
+    canvas.paragraph(body, &format!("runbook {}", ids.join(", ")), Role::Accent)
 }
 
 const fn below(area: Rect, rows: u16) -> Rect {

@@ -78,26 +78,27 @@ pub(super) fn title(screen: Screen) -> &'static str {
 }
 
 fn screens(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
-    let tabs = |brief: bool| -> Vec<Piece> {
+    let tabs = |brief: bool, before: &str| -> Vec<Piece> {
         let tab = |screen: Screen| {
             let label = model.keymap.label(Action::Show(screen));
             let named = screen == model.screen || !brief || label.is_empty();
             let (gap, title) =
                 (if label.is_empty() || !named { "" } else { " " }, if named { title(screen) } else { "" });
-            let text = [" ", &label, gap, title, " "].concat();
+            let text = [before, &label, gap, title, " "].concat();
             piece(if screen == model.screen { Role::TabSelected } else { Role::Tab }, text)
         };
         Screen::ALL.into_iter().map(tab).collect()
     };
-    // Where not all titles have room, the keys have, and the title of what is shown.
-    let whole = tabs(false);
-    let tabs = if width_of(&whole) > usize::from(area.width) { tabs(true) } else { whole };
     let table = model.table();
     let mut right = Vec::new();
     if !table.filter.is_empty() && !matches!(model.overlay, Overlay::Filter { .. }) {
         right = vec![piece(Role::Filter, ["filter: ", &table.filter].concat()), piece(Role::Muted, " ")];
     }
-    canvas.row(area, &tabs, &right);
+    // Where not all titles have room, the keys have, and the title of what is shown.
+    let room = usize::from(area.width).saturating_sub(width_of(&right) + 1);
+    let tight = [vec![piece(Role::Tab, " ")], tabs(false, "")].concat();
+    let wide = [tabs(false, " "), tight].into_iter().find(|tabs| width_of(tabs) <= room);
+    canvas.row(area, &wide.unwrap_or_else(|| tabs(true, " ")), &right);
 }
 
 fn state(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &Clock) {
@@ -183,6 +184,24 @@ pub(super) fn foot(canvas: &mut Canvas<'_>, area: Rect, model: &Model, notes: &[
     }
 }
 
+/// Whether there is a plan to look at, or a question to answer.
+fn runbook_useful(model: &Model) -> bool {
+    if let Some(id) = view::runbooks::watched(model) {
+        return model.runbooks.run(id).is_some_and(|run| run.question().is_some() || !run.ways_on().is_empty());
+    }
+    match model.screen {
+        Screen::Runbooks => view::runbooks::book(model).is_some(),
+        Screen::Now => view::runbooks::finding(model).is_some_and(|f| !view::runbooks::treating(model, f).is_empty()),
+        Screen::Requests
+        | Screen::Tasks
+        | Screen::Host
+        | Screen::Data
+        | Screen::Services
+        | Screen::Logs
+        | Screen::Backups => false,
+    }
+}
+
 fn keys(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
     let mut specs: Vec<_> = ACTIONS.iter().filter_map(|spec| spec.footer.map(|rank| (rank, spec))).collect();
     specs.sort_by_key(|(rank, _)| *rank);
@@ -192,10 +211,12 @@ fn keys(canvas: &mut Canvas<'_>, area: Rect, model: &Model) {
     let rows = view::rows(model).len();
     let ordered = model.screen == Screen::Logs && !model.log_view.grouped;
     let sorts = !ordered && !view::sorts(model.screen).is_empty();
+    let runbook = runbook_useful(model);
     for spec in back.into_iter().chain(specs.into_iter().map(|(_, spec)| spec)) {
         let useless = (spec.action == Action::Open && (opened || rows == 0 || model.screen == Screen::Host))
             || (spec.action == Action::SortNext && (opened || rows < 2 || !sorts))
             || (spec.action == Action::Filter && (opened || (rows < 2 && model.table().filter.is_empty())))
+            || (spec.action == Action::Runbook && !runbook)
             || (spec.action == Action::NextSite && model.sites.len() < 2);
         let label = model.keymap.label(spec.action);
         if !useless && !label.is_empty() {

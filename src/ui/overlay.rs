@@ -6,7 +6,7 @@ use super::canvas::{Canvas, Piece, columns, inset, piece, split_left, split_top}
 use super::clock::Clock;
 use super::grid::Window;
 use super::theme::Role;
-use super::{note, text, timeline};
+use super::{note, runbooks, text, timeline};
 use crate::app::action::{ACTIONS, Action, ActionSpec};
 use crate::app::model::{Model, Overlay};
 
@@ -17,6 +17,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, clock: &C
         Overlay::Help { scroll } => help(canvas, area, model, *scroll),
         Overlay::Palette { input, selected } => palette(canvas, area, model, input, *selected),
         Overlay::Note { line, about } => note::draw(canvas, area, model, line, about.as_ref()),
+        Overlay::Desk(desk) => runbooks::desk::draw(canvas, area, model, clock, desk),
         Overlay::Timeline { typing } => timeline::draw(canvas, area, model, clock, *typing),
     }
 }
@@ -68,6 +69,7 @@ fn group(action: Action) -> &'static str {
         | Action::LogGroups
         | Action::TextRight
         | Action::TextLeft => "logs",
+        Action::Runbook => "runbooks",
         Action::Note | Action::Acknowledge | Action::Timeline | Action::Severity(_) | Action::Resolved => {
             "the incident"
         }
@@ -93,7 +95,7 @@ const LEGEND: [&str; 6] = [
     "Health: ▄ well, ✖ not, ? something else answers. ≥ means: at least, for that is how long it was watched.",
     "Every value stands beside its age. Stale values stay, with the reason why there are no newer ones.",
     "A filter takes words; on Requests also 4xx and 5xx.",
-    "Nothing here can change anything outside midwatch.",
+    "Looking changes nothing. Only a plan does, once what it asks for was typed: Enter and pasted text never do.",
 ];
 
 fn keys(model: &Model, spec: &ActionSpec) -> String {
@@ -102,7 +104,7 @@ fn keys(model: &Model, spec: &ActionSpec) -> String {
 
 fn help_lines(model: &Model, width: usize) -> Vec<Vec<Piece>> {
     let mut lines = Vec::new();
-    for name in ["screens", "moving", "tables", "logs", "the incident", "everywhere"] {
+    for name in ["screens", "moving", "runbooks", "tables", "logs", "the incident", "everywhere"] {
         lines.push(vec![piece(Role::Title, name)]);
         for spec in ACTIONS.iter().filter(|spec| group(spec.action) == name) {
             let keys = keys(model, spec);

@@ -75,6 +75,26 @@ pub(super) fn wrap(text: &str, max: usize) -> Vec<String> {
     lines
 }
 
+/// `text` in lines of at most `max` columns, every character where it was: for commands, where a blank may matter.
+pub(super) fn fold(text: &str, max: usize) -> Vec<String> {
+    let max = max.max(1);
+    let mut lines = Vec::new();
+    let (mut line, mut used) = (String::new(), 0);
+    // What is wider than a whole line can't be shown at all.
+    for grapheme in text.graphemes(true).filter(|g| g.width() <= max) {
+        if used + grapheme.width() > max {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
+        }
+        line.push_str(grapheme);
+        used += grapheme.width();
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -90,6 +110,7 @@ mod tests {
         assert_eq!(cut_start("pretix.base.services", 9), "…services");
         assert_eq!(wrap("eins zwei drei", 9), ["eins zwei", "drei"]);
         assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(fold("a  b c", 3), ["a  ", "b c"]);
     }
 
     proptest! {
@@ -98,6 +119,7 @@ mod tests {
             prop_assert!(width(&cut(&text, max)) <= max);
             prop_assert!(width(&cut_start(&text, max)) <= max);
             prop_assert!(wrap(&text, max).iter().all(|line| width(line) <= max));
+            prop_assert!(fold(&text, max).iter().all(|line| width(line) <= max));
         }
     }
 }

@@ -18,6 +18,7 @@ use midwatch::app::update::update;
 use midwatch::config::load::{Request, load};
 use midwatch::discovery::Surroundings;
 use midwatch::domain::health::HealthState;
+use midwatch::domain::level::Level;
 use midwatch::watch::{self, Watch};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, timeout_at};
@@ -25,13 +26,13 @@ use tokio::time::{Instant, timeout_at};
 /// How long a condition is waited for before the test fails. A worker that does nothing shows after two metrics pages.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-struct Practice {
+pub(crate) struct Practice {
     child: Child,
     says: BTreeMap<String, String>,
 }
 
 impl Practice {
-    fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_midwatch"));
         command.args(["demo", "--headless"]).args(args).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
@@ -43,6 +44,11 @@ impl Practice {
             says.insert(key.to_owned(), value.to_owned());
         }
         Self { child, says }
+    }
+
+    /// Its configuration, as a path.
+    pub(crate) fn config(&self) -> &str {
+        &self.says["CONFIG"]
     }
 
     fn fault(&self, name: &str) {
@@ -87,14 +93,17 @@ impl Eyes {
 }
 
 /// Whether the practice site itself (not the machine the test runs on) has this rule as its first finding.
+/// Whether the site's first finding has this rule, or the process that is gone is told as its cause.
 fn first(model: &Model, rule: &str) -> bool {
-    model.findings.iter().find(|f| f.site == "practice").is_some_and(|f| f.rule == rule)
+    let top = model.findings.iter().find(|f| f.site == "practice");
+    top.is_some_and(|f| f.rule == rule || (f.rule == "service-stopped" && f.symptoms.iter().any(|s| s.rule == rule)))
 }
 
 fn healthy(model: &Model) -> bool {
     model.sites[0].health.fresh().is_some_and(|c| c.state == HealthState::Ok)
         && model.sites[0].traffic.fresh().is_some()
-        && !model.findings.iter().any(|f| f.site == "practice")
+        // That a process was started anew is told for some minutes, as a note.
+        && !model.findings.iter().any(|f| f.site == "practice" && f.level > Level::Note)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@
 mod calls;
 mod kept;
 mod looks;
+mod runs;
 mod stalls;
 
 use rustix::process::{Pid, Signal, kill_process};

@@ -2,6 +2,7 @@
 
 mod data;
 mod logs;
+mod runbooks;
 
 use std::fmt::Write as _;
 
@@ -272,7 +273,7 @@ proptest! {
         width in 0_u16..=300,
         height in 0_u16..=300,
         fixture in 0_usize..13,
-        screen in 0_usize..4,
+        screen in 0_usize..9,
         overlay in overlay(),
         open in any::<bool>(),
         offset in any::<usize>(),

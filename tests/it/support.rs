@@ -6,4 +6,5 @@ pub(crate) mod nginx;
 pub(crate) mod pty;
 pub(crate) mod servers;
 pub(crate) mod site;
+pub(crate) mod standins;
 pub(crate) mod web;

@@ -73,6 +73,7 @@ fn failing_screens(ground: &Path) -> End {
             memories: watch::channel(<_>::default()).0,
             looks: watch::channel(<_>::default()).0,
             remarks: mpsc::channel(1).0,
+            errands: mpsc::channel(1).0,
             away: watch::channel(false).0,
             polled: watch::channel(<_>::default()).1,
         };

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a test says what it expects by failing")]
 
+mod runbooks;
+
 use midwatch::app::action::{ACTIONS, Action};
 use midwatch::app::effect::Effect;
 use midwatch::app::event::{Event, Storage};

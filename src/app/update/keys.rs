@@ -1,11 +1,12 @@
 //! What a key does, by mode.
 
-use super::{logs, observe, said, toast};
+use super::{desk, logs, observe, said, toast};
 use crate::app::action::{ACTIONS, Action};
 use crate::app::effect::Effect;
 use crate::app::event::Storage;
 use crate::app::key::{Chord, Key};
 use crate::app::model::{Model, Overlay, Screen, ZOOMS};
+use crate::app::runbooks::desk::Desk;
 use crate::app::view;
 use crate::app::view::logs::Wanted;
 
@@ -18,6 +19,10 @@ const FRAME_LINES: u16 = 8;
 pub(super) fn pressed(model: &mut Model, chord: Chord) -> Vec<Effect> {
     // The two ways out of anything, in every mode.
     if chord == Chord::ctrl('c') {
+        let asked = matches!(&model.overlay, Overlay::Desk(desk) if matches!(desk.as_ref(), Desk::Leave { .. }));
+        if !asked && desk::leaving(model) {
+            return Vec::new();
+        }
         return vec![Effect::Quit];
     }
     match std::mem::take(&mut model.overlay) {
@@ -30,6 +35,7 @@ pub(super) fn pressed(model: &mut Model, chord: Chord) -> Vec<Effect> {
         Overlay::Filter { before } => filter(model, chord, before),
         Overlay::Note { line, about } => said::typing(model, chord, line, about),
         Overlay::Timeline { typing } => timeline(model, chord, typing),
+        Overlay::Desk(desk) => desk::pressed(model, chord, *desk),
     }
 }
 
@@ -94,6 +100,7 @@ pub(super) fn pasted(model: &mut Model, pasted: &str) {
         // A line break is a blank there: what was pasted stays one line.
         Overlay::Note { line, .. } => line.insert(pasted, crate::domain::record::LINE_MAX),
         Overlay::Timeline { typing: true } => model.timeline.table.filter.push_str(&text),
+        Overlay::Desk(desk) => desk::pasted(desk, pasted),
         Overlay::None | Overlay::Help { .. } | Overlay::Timeline { typing: false } => {}
     }
 }
@@ -202,7 +209,8 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::PageDown => step(model, page(model)),
         Action::First => step(model, isize::MIN),
         Action::Last => step(model, isize::MAX),
-        Action::Open => open(model),
+        Action::Open => return open(model),
+        Action::Runbook => return desk::asked(model),
         Action::Back => {
             back(model);
         }
@@ -293,19 +301,26 @@ fn next_site(model: &mut Model) {
     }
 }
 
-fn open(model: &mut Model) {
+fn open(model: &mut Model) -> Vec<Effect> {
     // A process has nothing to open: its row says all there is.
     if model.screen == Screen::Host {
-        return;
+        return Vec::new();
+    }
+    // A runbook opens as its plan, a run that asks as its question.
+    let opened = model.screen == Screen::Runbooks && model.runs.open.is_some();
+    if opened || (model.screen == Screen::Runbooks && view::runbooks::book(model).is_some()) {
+        let asks = view::runbooks::watched(model).and_then(|id| model.runbooks.run(id)?.question()).is_some();
+        return if opened && !asks { Vec::new() } else { desk::asked(model) };
     }
     if view::finding::is_open(model) {
-        return;
+        return Vec::new();
     }
     model.finding_top = 0;
     let rows = view::rows(model);
     let table = model.table_mut();
     table.open = rows.get(table.position(&rows)).cloned();
     table.selected = table.open.clone().or(table.selected.take());
+    Vec::new()
 }
 
 /// One level back: close what is open, clear the filter, leave the screen for Now. False if there was no way back.
@@ -359,6 +374,12 @@ fn copy(model: &mut Model) -> Vec<Effect> {
             rows.get(model.processes.position(&ids)).map(|p| format!("{} {}", p.pid, p.command))
         }
         Screen::Logs => logs::copied(model),
+        Screen::Runbooks => {
+            // The id alone, as commands take it.
+            let rows = view::rows(model);
+            let row = model.runs.open.as_ref().or_else(|| rows.get(model.runs.position(&rows)));
+            row.and_then(|row| row.split_once(' ')).map(|(_, id)| id.to_owned())
+        }
         Screen::Requests | Screen::Tasks | Screen::Data | Screen::Services | Screen::Backups => {
             let rows = view::rows(model);
             rows.get(model.table().position(&rows)).cloned()

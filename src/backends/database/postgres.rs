@@ -77,7 +77,7 @@ impl Postgres {
         }
     }
 
-    fn options(&self) -> PgConnectOptions {
+    pub(super) fn options(&self) -> PgConnectOptions {
         let options = PgConnectOptions::new_without_pgpass()
             .port(self.port)
             .application_name(APPLICATION)
@@ -97,7 +97,7 @@ impl Postgres {
         }
     }
 
-    fn trouble(&self, error: &sqlx::Error) -> Trouble {
+    pub(super) fn trouble(&self, error: &sqlx::Error) -> Trouble {
         trouble::told(error, &self.place(), &self.user, &self.database)
     }
 }

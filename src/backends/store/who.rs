@@ -19,6 +19,17 @@ pub fn who(env: &BTreeMap<String, String>) -> Who {
     told(&passwd, uid, login, env, from.as_deref(), tty)
 }
 
+/// The user this process runs as.
+pub fn user() -> String {
+    name(rustix::process::geteuid().as_raw())
+}
+
+/// The name of a user; their number where they have none.
+pub fn name(uid: u32) -> String {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    name_of(&passwd, uid).unwrap_or_else(|| uid.to_string())
+}
+
 /// The groups this process belongs to, by name where they have one.
 pub fn groups() -> Vec<String> {
     let file = std::fs::read_to_string("/etc/group").unwrap_or_default();
@@ -28,6 +39,18 @@ pub fn groups() -> Vec<String> {
     ids.sort_unstable();
     ids.dedup();
     ids.iter().map(|gid| name_of(&file, *gid).unwrap_or_else(|| gid.to_string())).collect()
+}
+
+/// The name of a user id, where `/etc/passwd` has it.
+pub fn named(uid: u32) -> Option<String> {
+    name_of(&std::fs::read_to_string("/etc/passwd").unwrap_or_default(), uid)
+}
+
+/// The home directory of a user, where `/etc/passwd` has it.
+pub fn home(user: &str) -> Option<String> {
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    let line = passwd.lines().find(|line| line.split(':').next() == Some(user))?;
+    line.split(':').nth(5).filter(|home| home.starts_with('/')).map(ToOwned::to_owned)
 }
 
 /// What follows from user ids, environment and the names of the machine.

@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects by failing")]
 
 mod docker;
-mod standins;
 
 use std::fs;
 use std::path::Path;
@@ -17,10 +16,10 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use self::docker::Docker;
-use self::standins::{Standin, Supervisord, UserManager, unique};
 use crate::support::eyes::{Eyes, holds, top};
 use crate::support::servers::free_port;
 use crate::support::site::{StandsOn, serve};
+use crate::support::standins::{self, Standin, Supervisord, UserManager, unique};
 
 /// A site at this port with these services, looked at every second.
 fn config(port: u16, services: &str) -> String {

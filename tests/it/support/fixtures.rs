@@ -10,6 +10,8 @@
 
 #[path = "fixtures/logs.rs"]
 pub(crate) mod logs;
+#[path = "fixtures/runbooks.rs"]
+pub(crate) mod runbooks;
 
 use std::collections::VecDeque;
 
@@ -108,6 +110,8 @@ pub(crate) fn blank(sites: Vec<Site>) -> Model {
         log_groups: Table::default(),
         log_view: LogView::default(),
         backups: Table::default(),
+        runs: Table::default(),
+        runbooks: midwatch::app::runbooks::Runbooks::default(),
         timeline: Timeline::default(),
         zoom: 2,
         utc_first: true,

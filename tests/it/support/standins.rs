@@ -1,4 +1,5 @@
 //! Processes, a supervisord and a user manager of systemd, each ended with its guard.
+#![cfg(test)]
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -11,30 +12,30 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::servers::eventually;
 
 /// A word that no other process has in its command line.
-pub(super) fn unique(what: &str) -> String {
+pub(crate) fn unique(what: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("shop{}n{}.{what}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Kills a process that this test started.
-pub(super) fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
 }
 
 /// A process under another's name.
-pub(super) struct Standin(Child);
+pub(crate) struct Standin(Child);
 
 impl Standin {
     /// One whose command line begins so.
-    pub(super) fn start(line: &str) -> Self {
+    pub(crate) fn start(line: &str) -> Self {
         Self(Command::new("sleep").arg0(line).arg("600").stdin(Stdio::null()).spawn().unwrap())
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }
 
-    pub(super) fn send(&self, signal: Signal) {
+    pub(crate) fn send(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 }
@@ -47,14 +48,14 @@ impl Drop for Standin {
 }
 
 /// A supervisord in a directory of its own.
-pub(super) struct Supervisord {
+pub(crate) struct Supervisord {
     child: Child,
     dir: PathBuf,
 }
 
 impl Supervisord {
     /// Runs these programs: name and shell script.
-    pub(super) fn start(dir: &Path, programs: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(dir: &Path, programs: &[(&str, &str)]) -> Self {
         let mut conf = format!(
             "[supervisord]\nnodaemon=true\nlogfile={d}/supervisord.log\npidfile={d}/supervisord.pid\nchildlogdir={d}\n\
              [unix_http_server]\nfile={d}/supervisor.sock\n[supervisorctl]\nserverurl=unix://{d}/supervisor.sock\n\
@@ -79,17 +80,17 @@ impl Supervisord {
     }
 
     /// Where it listens.
-    pub(super) fn socket(&self) -> String {
+    pub(crate) fn socket(&self) -> String {
         self.dir.join("supervisor.sock").display().to_string()
     }
 
     /// What a program does from its next start on.
-    pub(super) fn program(&self, name: &str, script: &str) {
+    pub(crate) fn program(&self, name: &str, script: &str) {
         fs::write(self.dir.join(name), format!("{script}\n")).unwrap();
     }
 
     /// Tells it to do something; what it answers doesn't matter.
-    pub(super) fn ctl(&self, arguments: &[&str]) {
+    pub(crate) fn ctl(&self, arguments: &[&str]) {
         let mut command = Command::new("supervisorctl");
         command.arg("-c").arg(self.dir.join("supervisord.conf")).args(arguments);
         command.stdout(Stdio::null()).status().unwrap();
@@ -104,7 +105,7 @@ impl Drop for Supervisord {
 }
 
 /// A user manager of systemd, in a mount namespace of its own: on a machine that systemd didn't boot it would not start.
-pub(super) struct UserManager {
+pub(crate) struct UserManager {
     child: Child,
     dir: PathBuf,
 }
@@ -120,7 +121,7 @@ exec /usr/lib/systemd/systemd --user --log-target=null
 
 impl UserManager {
     /// With everything it keeps in `dir`.
-    pub(super) fn start(dir: &Path) -> Self {
+    pub(crate) fn start(dir: &Path) -> Self {
         for name in ["run", "cgroup", "home/.config/systemd/user"] {
             fs::create_dir_all(dir.join(name)).unwrap();
         }
@@ -138,12 +139,12 @@ impl UserManager {
     }
 
     /// Its runtime directory.
-    pub(super) fn runtime(&self) -> PathBuf {
+    pub(crate) fn runtime(&self) -> PathBuf {
         self.dir.join("run")
     }
 
     /// Writes a service.
-    pub(super) fn unit(&self, name: &str, service: &str) {
+    pub(crate) fn unit(&self, name: &str, service: &str) {
         let path = self.dir.join("home/.config/systemd/user").join(name);
         fs::write(path, format!("[Service]\n{service}\n")).unwrap();
     }
@@ -156,7 +157,7 @@ impl UserManager {
     }
 
     /// Tells it to do something; whether that succeeds doesn't matter.
-    pub(super) fn ctl(&self, arguments: &[&str]) {
+    pub(crate) fn ctl(&self, arguments: &[&str]) {
         self.systemctl(arguments).stdout(Stdio::null()).status().unwrap();
     }
 }

@@ -1,0 +1,67 @@
+//! One session of a database: which it is.
+
+use sqlx::{ConnectOptions, Connection, Row};
+
+use super::postgres::Postgres;
+use crate::config::DatabaseConfig;
+use crate::domain::database::Engine;
+use crate::domain::text::plain;
+
+/// A connection for one question, and what tells its mistakes.
+///
+/// # Errors
+/// A sentence, where there is none to be had.
+pub(crate) async fn connection(config: &DatabaseConfig) -> Result<sqlx::PgConnection, String> {
+    only_postgres(config)?;
+    Postgres::new(config).own().await
+}
+
+/// What a mistake of the server means, in a sentence without the password.
+pub(crate) fn sentence(config: &DatabaseConfig, error: &sqlx::Error) -> String {
+    Postgres::new(config).sentence(error)
+}
+
+/// Which session of that number there is: whose, since when, and which transaction it is in. `None`: there is none.
+///
+/// # Errors
+/// A sentence, where it can't be seen.
+pub(crate) async fn identity(config: &DatabaseConfig, pid: i64) -> Result<Option<String>, String> {
+    only_postgres(config)?;
+    let sql = "select usename::text, backend_start::text, coalesce(xact_start::text, '') from pg_stat_activity \
+               where pid = $1 and backend_type = 'client backend'";
+    let postgres = Postgres::new(config);
+    let mut connection = postgres.own().await?;
+    let row = sqlx::query(sql).bind(i32::try_from(pid).unwrap_or(-1)).fetch_optional(&mut connection).await;
+    connection.close().await.ok();
+    let row = row.map_err(|error| postgres.sentence(&error))?;
+    let told = |row: sqlx::postgres::PgRow| {
+        let text = |at: usize| row.try_get::<Option<String>, _>(at).ok().flatten().unwrap_or_default();
+        let transaction = if text(2).is_empty() { String::new() } else { format!(" · transaction of {}", text(2)) };
+        plain(&format!("{} · connected {}{transaction}", text(0), text(1)), 200)
+    };
+    Ok(row.map(told))
+}
+
+fn only_postgres(config: &DatabaseConfig) -> Result<(), String> {
+    match config.engine {
+        Engine::Postgresql => Ok(()),
+        Engine::Mysql | Engine::Sqlite => {
+            Err(format!("sessions of {} are not ended by midwatch: only PostgreSQL's are", config.engine.name()))
+        }
+    }
+}
+
+impl Postgres {
+    /// A connection of its own, for one question.
+    async fn own(&self) -> Result<sqlx::PgConnection, String> {
+        let limit = std::time::Duration::from_secs(5);
+        match tokio::time::timeout(limit, self.options().connect()).await {
+            Ok(connected) => connected.map_err(|error| self.sentence(&error)),
+            Err(_) => Err(format!("PostgreSQL has not answered within {} s", limit.as_secs())),
+        }
+    }
+
+    fn sentence(&self, error: &sqlx::Error) -> String {
+        self.trouble(error).sentence
+    }
+}

@@ -1,0 +1,233 @@
+//! One look at one thing a plan counts on, or a step must bring about: by whoever makes a plan, and again by its runner.
+//!
+//! All of it only reads.
+
+use std::os::unix::fs::MetadataExt;
+
+use super::database::session;
+use super::http::{Limits, WebProbe};
+use super::redis::RedisProbe;
+use super::services::ServicesProbe;
+use crate::config::{ServiceConfig, SiteConfig};
+use crate::domain::reading::Seen;
+use crate::domain::redis::{Labour, RedisReading};
+use crate::domain::service::{Service, State};
+use crate::domain::text::plain;
+use crate::ports::{Observe, Web};
+use crate::runbook::plan::{Probe, Subject};
+
+/// What a thing is where it isn't there.
+pub const NOT_THERE: &str = "not there";
+
+/// Looks at the things of one site, or of the host alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Looker<'c> {
+    site: Option<&'c SiteConfig>,
+}
+
+impl<'c> Looker<'c> {
+    /// For this site; `None`: only what is of the host.
+    pub const fn of(site: Option<&'c SiteConfig>) -> Self {
+        Self { site }
+    }
+
+    fn site(self) -> Result<&'c SiteConfig, String> {
+        self.site.ok_or_else(|| "there is no site to look at".to_owned())
+    }
+
+    /// The service of this name, as it is configured.
+    ///
+    /// # Errors
+    /// A sentence, where the site has none.
+    pub fn configured(self, name: &str) -> Result<&'c ServiceConfig, String> {
+        let site = self.site()?;
+        let known = || site.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ");
+        let found = site.services.iter().find(|service| service.name == name);
+        found.ok_or_else(|| format!("{} has no service `{name}`: there are {}", site.id, known()))
+    }
+
+    /// Every service of the site as it is now.
+    ///
+    /// # Errors
+    /// A sentence, where they can't be seen.
+    pub async fn services(self) -> Result<Vec<Service>, String> {
+        seen(ServicesProbe::new(self.site()?).observe().await).map(|reading| reading.services)
+    }
+
+    /// One service as it is now.
+    ///
+    /// # Errors
+    /// A sentence, where it can't be seen.
+    pub async fn service(self, name: &str) -> Result<Service, String> {
+        let one = self.configured(name)?.clone();
+        let mut services = seen(ServicesProbe::of(vec![one]).observe().await)?.services;
+        services.pop().ok_or_else(|| format!("nothing is known of the service {name}"))
+    }
+
+    /// The queues and workers as they are now.
+    ///
+    /// # Errors
+    /// A sentence, where they can't be seen.
+    pub async fn queues(self) -> Result<RedisReading, String> {
+        let site = self.site()?;
+        if let (Err(_), Err(why)) = (&site.redis, &site.broker) {
+            return Err(why.clone());
+        }
+        let mut probe = RedisProbe::of(site.redis.as_ref().ok(), site.broker.as_ref().ok(), site.app);
+        seen(probe.observe().await)
+    }
+
+    /// What a thing is now, in words that are the same exactly while it is the same thing.
+    ///
+    /// # Errors
+    /// A sentence, where it can't be seen.
+    pub async fn subject(self, of: &Subject) -> Result<String, String> {
+        match of {
+            Subject::Service(name) => self.service(name).await.map(|service| told(&service)),
+            Subject::Process(pid) => Ok(process(*pid)),
+            Subject::File(path) => Ok(file(path)),
+            Subject::Descriptor(pid, fd) => Ok(descriptor(*pid, *fd)),
+            Subject::Session(pid) => {
+                let database = self.site()?.database.as_ref().map_err(Clone::clone)?;
+                Ok(session::identity(database, *pid).await?.unwrap_or_else(|| NOT_THERE.to_owned()))
+            }
+        }
+    }
+
+    /// Whether something holds now. A program is not run here.
+    ///
+    /// # Errors
+    /// A sentence that says how it is instead.
+    pub async fn holds(self, probe: &Probe) -> Result<String, String> {
+        match probe {
+            Probe::Runs(name) => running(&self.service(name).await?),
+            Probe::Restarted { service, was } => {
+                let now = self.service(service).await?;
+                let seen = running(&now)?;
+                if told(&now) == *was { Err(format!("{service} still runs as before: {was}")) } else { Ok(seen) }
+            }
+            Probe::Stopped(name) => {
+                let service = self.service(name).await?;
+                if is_down(&service) { Ok(told(&service)) } else { Err(told(&service)) }
+            }
+            Probe::Healthy => self.healthy().await,
+            Probe::WorkerListens => self.worker().await,
+            Probe::Gone { pid, was } => {
+                let now = process(*pid);
+                if now == *was { Err(format!("process {pid} is still there")) } else { Ok(format!("{pid} has ended")) }
+            }
+            Probe::SessionGone { pid, was } => {
+                let now = self.subject(&Subject::Session(*pid)).await?;
+                if now == *was { Err(format!("session {pid} still holds what it held")) } else { Ok(now) }
+            }
+            Probe::Freed { pid, fd } => {
+                let size = std::fs::metadata(format!("/proc/{pid}/fd/{fd}")).map_or(0, |meta| meta.len());
+                // What was written since is little against what was freed.
+                if size < 1 << 20 {
+                    Ok(format!("{size} bytes are left"))
+                } else {
+                    Err(format!("{size} bytes are held"))
+                }
+            }
+            Probe::Succeeds(command) => Err(format!("{} is not run to look", command.argv.join(" "))),
+        }
+    }
+
+    async fn healthy(self) -> Result<String, String> {
+        let limits = Limits::with_hang(std::time::Duration::from_secs(35));
+        let check = WebProbe::new(self.site()?, limits)?.health().await;
+        if check.state == crate::domain::health::HealthState::Ok { Ok(check.detail) } else { Err(check.detail) }
+    }
+
+    async fn worker(self) -> Result<String, String> {
+        let reading = match self.queues().await {
+            Ok(reading) => reading,
+            // An application without a broker has no worker that could be asked for.
+            Err(why) if self.site()?.broker.is_err() => return Ok(why),
+            Err(why) => return Err(why),
+        };
+        let Some(broker) = reading.broker else { return Ok("the application has no queues".to_owned()) };
+        match broker.labour() {
+            Labour::Asking => Ok("a worker asks for tasks".to_owned()),
+            Labour::Busy(n) => Ok(format!("{n} workers are busy")),
+            Labour::Gone => Err("no worker is connected".to_owned()),
+            Labour::Leaving(..) => Err("the worker is about to end".to_owned()),
+            Labour::Hung(n, s) => Err(format!("{n} workers have been silent for {s} s")),
+            Labour::Unsure(..) | Labour::Unknown => Err("it can't be told whether a worker takes tasks".to_owned()),
+        }
+    }
+}
+
+fn seen<T>(seen: Seen<T>) -> Result<T, String> {
+    match seen {
+        Seen::Value(value) => Ok(value),
+        Seen::Failed(why) | Seen::Unseen(why) => Err(why),
+        Seen::Asking => Err("no answer has come yet".to_owned()),
+    }
+}
+
+/// Whether a service does nothing for anybody now: stopped, failed, given up, not there.
+pub const fn is_down(service: &Service) -> bool {
+    matches!(service.state, State::Stopped | State::Failed | State::GaveUp | State::Missing)
+}
+
+/// What a service is: its state, its main process, and when that began.
+pub fn told(service: &Service) -> String {
+    let pid = service.pid.map(|pid| format!(" · pid {pid}")).unwrap_or_default();
+    let began = service.started.map(|at| format!(" · began {}", at.as_millis())).unwrap_or_default();
+    format!("{}{pid}{began}", service.state.word())
+}
+
+fn running(service: &Service) -> Result<String, String> {
+    match service.state {
+        State::Running | State::Waiting if service.stuck.is_none() => Ok(told(service)),
+        State::Running
+        | State::Waiting
+        | State::Starting
+        | State::Stopping
+        | State::Unhealthy
+        | State::Restarting
+        | State::Frozen
+        | State::Stopped
+        | State::Failed
+        | State::GaveUp
+        | State::Missing
+        | State::Unknown => Err(format!("{} is {} ({})", service.name, service.state.word(), service.said)),
+    }
+}
+
+/// A process: when it began (clock ticks since boot) and its name.
+pub(crate) fn process(pid: u32) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let name = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')'));
+    let began = name.and_then(|(_, rest)| rest.split_whitespace().nth(19));
+    // One that nobody has collected yet has ended all the same.
+    let dead = name.is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']));
+    match (name.filter(|_| !dead), began) {
+        (Some((name, _)), Some(began)) => format!("{} · began {began}", plain(name, 64)),
+        (Some(_) | None, _) => NOT_THERE.to_owned(),
+    }
+}
+
+fn file(path: &str) -> String {
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) => format!(
+            "inode {}:{} · {} bytes · changed {}.{:09}",
+            meta.dev(),
+            meta.ino(),
+            meta.len(),
+            meta.mtime(),
+            meta.mtime_nsec()
+        ),
+        Err(_) => NOT_THERE.to_owned(),
+    }
+}
+
+fn descriptor(pid: u32, fd: u32) -> String {
+    let link = format!("/proc/{pid}/fd/{fd}");
+    let points = std::fs::read_link(&link).map(|path| plain(&path.display().to_string(), 400)).unwrap_or_default();
+    match std::fs::metadata(&link) {
+        Ok(meta) => format!("{} · {points} · inode {}:{}", process(pid), meta.dev(), meta.ino()),
+        Err(_) => NOT_THERE.to_owned(),
+    }
+}

@@ -1,0 +1,123 @@
+//! As whom a program runs, and what it finds in its environment.
+
+use std::ffi::OsString;
+
+use crate::backends::store::who;
+use crate::runbook::plan::Command;
+
+/// What of the runner's environment a program gets.
+const PASSED: [&str; 4] = ["PATH", "LANG", "LC_ALL", "TZ"];
+/// What belongs to one user, and is no other's.
+const PERSONAL: [&str; 3] = ["HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
+/// Where programs are, if nothing says so.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The user the runner runs as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Me {
+    pub(super) uid: u32,
+    pub(super) name: Option<String>,
+}
+
+impl Me {
+    pub(super) fn here() -> Self {
+        let uid = rustix::process::geteuid().as_raw();
+        Self { uid, name: who::named(uid) }
+    }
+
+    /// Whether a command runs as somebody else.
+    fn changes<'a>(&self, command: &'a Command) -> Option<&'a str> {
+        let user = command.user.as_deref()?;
+        let same = self.name.as_deref() == Some(user) || (self.uid == 0 && user == "root");
+        (!same).then_some(user)
+    }
+
+    /// The words that run a command as its user.
+    ///
+    /// # Errors
+    /// A sentence, where it names no program or no user.
+    pub(super) fn words(&self, command: &Command) -> Result<Vec<String>, String> {
+        if command.argv.first().is_none_or(String::is_empty) {
+            return Err("the step names no program".to_owned());
+        }
+        if command.argv.iter().any(|word| word.contains('\0')) {
+            return Err("an argument holds a NUL, which no program can be given".to_owned());
+        }
+        let before: &[&str] = match self.changes(command) {
+            None => &[],
+            Some(user) if !is_name(user) => return Err(format!("`{}` is no user's name", user.escape_default())),
+            Some(user) if self.uid == 0 => &["runuser", "-u", user, "--"],
+            Some("root") => &["sudo", "-n", "--"],
+            Some(user) => &["sudo", "-n", "-u", user, "--"],
+        };
+        Ok(before.iter().map(|word| (*word).to_owned()).chain(command.argv.iter().cloned()).collect())
+    }
+
+    /// The environment of a command.
+    pub(super) fn environment(&self, command: &Command) -> Vec<(&'static str, OsString)> {
+        let named = |name: &'static str| Some((name, std::env::var_os(name).filter(|value| !value.is_empty())?));
+        let mut out: Vec<_> = PASSED.into_iter().filter_map(named).collect();
+        // Root takes no program from where somebody else's PATH may lead.
+        if self.uid == 0 {
+            out.retain(|(name, _)| *name != "PATH");
+        }
+        if !out.iter().any(|(name, _)| *name == "PATH") {
+            out.push(("PATH", PATH.into()));
+        }
+        match self.changes(command) {
+            None => out.extend(PERSONAL.into_iter().filter_map(named)),
+            Some(user) => out.extend(who::home(user).map(|home| ("HOME", home.into()))),
+        }
+        out
+    }
+}
+
+/// As `useradd` takes it, so never an option.
+fn is_name(user: &str) -> bool {
+    let begins = user.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    begins && user.len() <= 64 && user.chars().all(|c| c.is_ascii_alphanumeric() || "_.-@$\\".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Me;
+    use crate::runbook::plan::Command;
+
+    fn command(user: Option<&str>) -> Command {
+        let user = user.map(str::to_owned);
+        Command { argv: vec!["id".to_owned(), "-u".to_owned()], user, save: None, leaves: false }
+    }
+
+    fn words(uid: u32, name: Option<&str>, user: Option<&str>) -> String {
+        let me = Me { uid, name: name.map(str::to_owned) };
+        me.words(&command(user)).map_or_else(|why| why, |words| words.join(" "))
+    }
+
+    #[test]
+    fn a_command_runs_as_its_user() {
+        assert_eq!(words(0, Some("root"), None), "id -u");
+        assert_eq!(words(0, Some("root"), Some("root")), "id -u");
+        assert_eq!(words(0, None, Some("root")), "id -u");
+        assert_eq!(words(1000, Some("rose"), Some("rose")), "id -u");
+        assert_eq!(words(0, Some("root"), Some("pretix")), "runuser -u pretix -- id -u");
+        assert_eq!(words(1000, Some("rose"), Some("root")), "sudo -n -- id -u");
+        assert_eq!(words(1000, None, Some("pretix")), "sudo -n -u pretix -- id -u");
+    }
+
+    #[test]
+    fn what_names_no_user_or_program_is_refused() {
+        assert_eq!(words(0, None, Some("-c")), "`-c` is no user's name");
+        assert_eq!(words(0, None, Some("")), "`` is no user's name");
+        let me = Me { uid: 0, name: None };
+        assert!(me.words(&Command { argv: vec![], ..command(None) }).is_err());
+        assert!(me.words(&Command { argv: vec!["a\0b".to_owned()], ..command(None) }).is_err());
+    }
+
+    #[test]
+    fn nothing_of_one_users_session_reaches_another() {
+        let me = Me { uid: 0, name: Some("root".to_owned()) };
+        let names = |user| me.environment(&command(user)).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert!(names(None).contains(&"PATH"));
+        assert!(!names(Some("nobody")).iter().any(|name| name.starts_with("XDG") || name.starts_with("DBUS")));
+    }
+}

@@ -1,0 +1,363 @@
+//! A run at work: step after step, each written down before and after it is done.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep};
+
+use super::acts;
+use super::lock::TargetLock;
+use crate::backends::journal::{Journal, OutputBound};
+use crate::backends::look::Looker;
+use crate::config::SiteConfig;
+use crate::domain::time::Timestamp;
+use crate::runbook::approval::Permit;
+use crate::runbook::kept::Printed;
+use crate::runbook::plan::{Act, Plan, PlannedStep, Probe, Subject, subject};
+use crate::runbook::run::{Next, Outcome, Progress, StepState, What, Word};
+
+/// How often something that is waited for is looked at.
+const LOOK: Duration = Duration::from_millis(700);
+/// How often operators' words are looked for.
+const LISTEN: Duration = Duration::from_millis(200);
+/// For how long a probe is asked that settles a step nobody knows of: what was begun may still be coming up.
+const SETTLE: Duration = Duration::from_secs(15);
+
+/// What a run works with.
+pub(super) struct Tools<'c> {
+    pub(super) site: Option<&'c SiteConfig>,
+    pub(super) looker: Looker<'c>,
+    pub(super) permit: Permit,
+    pub(super) lock: TargetLock,
+    pub(super) state: PathBuf,
+    pub(super) now: fn() -> Timestamp,
+}
+
+/// One run.
+pub(super) struct Run<'c> {
+    pub(super) id: String,
+    pub(super) plan: Plan,
+    pub(super) journal: Arc<Journal>,
+    pub(super) tools: Arc<Tools<'c>>,
+    pub(super) progress: Progress,
+    heard: u64,
+    bound: OutputBound,
+    stop: watch::Sender<bool>,
+}
+
+impl<'c> Run<'c> {
+    pub(super) fn new(id: String, plan: Plan, journal: Arc<Journal>, (tools, progress): (Tools<'c>, Progress)) -> Self {
+        let bound = OutputBound::after(0);
+        let tools = Arc::new(tools);
+        Self { id, plan, journal, tools, progress, heard: 0, bound, stop: watch::Sender::new(false) }
+    }
+
+    /// Writes down what has happened; on the disk when it returns.
+    pub(super) async fn note(&mut self, what: What) -> Result<u64, String> {
+        let entry =
+            self.journal.append(&self.id, (self.tools.now)(), &what).await.map_err(|error| error.to_string())?;
+        self.progress.take(&what);
+        Ok(entry.seq)
+    }
+
+    /// Passes over what operators have said so far.
+    pub(super) async fn deaf_to_what_was(&mut self) -> Result<(), String> {
+        let spoken = self.journal.words_after(&self.id, 0).await.map_err(|error| error.to_string())?;
+        self.heard = spoken.last().map_or(0, |said| said.seq);
+        Ok(())
+    }
+
+    /// Works until the run is over. What can't be written down is not done.
+    pub(super) async fn work(&mut self) -> Outcome {
+        if let Ok(kept) = self.journal.output_kept(&self.id).await {
+            self.bound = OutputBound::after(kept);
+        }
+        let worked = self.steps().await;
+        let (outcome, left) = match worked {
+            Ok(outcome) => (outcome, self.left(outcome)),
+            Err(why) => (Outcome::Failed, format!("the journal could not be written, so nothing more was done: {why}")),
+        };
+        if let Err(why) = self.note(What::Ended { outcome, left }).await {
+            tracing::error!(%why, "the end of the run could not be written down");
+        }
+        outcome
+    }
+
+    async fn steps(&mut self) -> Result<Outcome, String> {
+        loop {
+            self.listen().await?;
+            match self.progress.next(&self.plan) {
+                Next::End(outcome) => return Ok(outcome),
+                Next::Do(step, attempt) => self.step(step, attempt).await?,
+                Next::Settle(step, attempt) => self.settle(step, attempt).await?,
+                Next::Undo(step) => {
+                    if !self.undo(step).await? {
+                        return Ok(Outcome::Failed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in what operators have said.
+    async fn listen(&mut self) -> Result<(), String> {
+        let spoken = self.journal.words_after(&self.id, self.heard).await.map_err(|error| error.to_string())?;
+        for said in spoken {
+            self.heard = said.seq;
+            if said.word == Word::StopNow {
+                self.stop.send_replace(true);
+            }
+            self.note(What::Said { by: said.by, word: said.word }).await?;
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, index: usize, attempt: u32) -> Result<(), String> {
+        let Some(step) = self.plan.steps.get(index).cloned() else { return Ok(()) };
+        let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
+        if let Some(probe) = &step.unless
+            && let Ok(how) = self.holds(probe).await
+        {
+            self.note(What::Intended { step: index, attempt }).await?;
+            self.note(What::Done { step: index, how: format!("nothing to do: {how}"), verified: true }).await?;
+            return Ok(());
+        }
+        self.note(What::Intended { step: index, attempt }).await?;
+        let acted = self.act(&step, (index, attempt), deadline).await?;
+        let how = match acted {
+            Ok(how) => how,
+            Err(why) => {
+                self.note(What::Failed { step: index, attempt, why }).await?;
+                return Ok(());
+            }
+        };
+        self.note(What::Acted { step: index, how: how.clone() }).await?;
+        let done = match &step.verify {
+            None => Ok((how, matches!(step.act, Act::Probe(_) | Act::Wait(_)))),
+            Some(probe) => self.until(probe, deadline).await?.map(|how| (how, true)),
+        };
+        match done {
+            Ok((how, verified)) => self.note(What::Done { step: index, how, verified }).await?,
+            Err(why) => self.note(What::Failed { step: index, attempt, why }).await?,
+        };
+        Ok(())
+    }
+
+    async fn act(
+        &mut self,
+        step: &PlannedStep,
+        at: (usize, u32),
+        deadline: Instant,
+    ) -> Result<Result<String, String>, String> {
+        match &step.act {
+            Act::Note(text) => Ok(Ok(text.clone())),
+            Act::Probe(probe) => Ok(self.holds(probe).await),
+            Act::Wait(probe) => self.until(probe, deadline).await,
+            Act::Ask(question) => {
+                self.note(What::Asked { step: at.0, question: question.clone() }).await?;
+                self.answered().await
+            }
+            Act::Command(command) => {
+                if let Some(changed) = self.moved().await {
+                    return Ok(Err(changed));
+                }
+                let (sender, receiver) = mpsc::channel(64);
+                let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
+                let told = acts::command(&tools, (&run, command), at, (deadline, self.stop.subscribe()), sender);
+                self.while_heard(told, receiver).await
+            }
+            Act::End { pid, patience_ms, kill } => {
+                let was = self.plan.facts.iter().find(|fact| fact.of == Subject::Process(*pid));
+                let was = was.map(|fact| fact.was.clone()).unwrap_or_default();
+                Ok(acts::end(&self.tools.permit, (*pid, &was), Duration::from_millis(*patience_ms), *kill).await)
+            }
+            Act::Session { pid, was, terminate } => Ok(acts::session(&self.tools, (*pid, was), *terminate).await),
+        }
+    }
+
+    /// What a program of the plan is about to touch and is no longer what was seen, in a sentence. A run may be taken up
+    /// hours later, when a number belongs to another process.
+    async fn moved(&self) -> Option<String> {
+        for fact in &self.plan.facts {
+            if matches!(fact.of, Subject::Descriptor(..) | Subject::File(_)) {
+                let now = self.tools.looker.subject(&fact.of).await.unwrap_or_else(|why| why);
+                if now != fact.was {
+                    return Some(format!("nothing was done: {} was {}, is {now}", subject(&fact.of), fact.was));
+                }
+            }
+        }
+        None
+    }
+
+    /// Carries out what takes long while its output is written down and operators are listened to.
+    async fn while_heard(
+        &mut self,
+        work: impl Future<Output = Result<String, String>>,
+        mut receiver: mpsc::Receiver<acts::Sign>,
+    ) -> Result<Result<String, String>, String> {
+        let mut work = std::pin::pin!(work);
+        let mut listen = tokio::time::interval(LISTEN);
+        let mut trouble = None;
+        let ended = loop {
+            let noted = tokio::select! {
+                biased;
+                ended = &mut work => break ended,
+                _ = listen.tick() => self.listen().await,
+                Some(sign) = receiver.recv() => self.sign(sign).await,
+            };
+            // What can't be written down is ended, and waited for: nothing is left working behind a run that is over.
+            if let Err(why) = noted {
+                trouble.get_or_insert(why);
+                self.stop.send_replace(true);
+            }
+        };
+        if let Some(why) = trouble {
+            return Err(why);
+        }
+        while let Ok(sign) = receiver.try_recv() {
+            self.sign(sign).await?;
+        }
+        let rest = self.bound.end_step();
+        self.printed(&rest).await?;
+        Ok(ended)
+    }
+
+    async fn sign(&mut self, sign: acts::Sign) -> Result<(), String> {
+        match sign {
+            acts::Sign::Started(step, attempt, child) => {
+                self.note(What::Started { step, attempt, child }).await.map(|_| ())
+            }
+            acts::Sign::Printed(printed) => {
+                let rows = self.bound.take(printed);
+                self.printed(&rows).await
+            }
+            acts::Sign::Note(text) => self.note(What::Note(text)).await.map(|_| ()),
+        }
+    }
+
+    async fn printed(&mut self, rows: &[Printed]) -> Result<(), String> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.journal.output(&self.id, rows).await.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    async fn answered(&mut self) -> Result<Result<String, String>, String> {
+        loop {
+            self.listen().await?;
+            if *self.stop.borrow() || self.progress.stopping {
+                return Ok(Err("stopped instead of answered".to_owned()));
+            }
+            match self.progress.answer {
+                Some(true) => return Ok(Ok("yes".to_owned())),
+                Some(false) => return Ok(Err("the operator said no".to_owned())),
+                None => sleep(LISTEN).await,
+            }
+        }
+    }
+
+    async fn holds(&self, probe: &Probe) -> Result<String, String> {
+        match probe {
+            Probe::Succeeds(command) => acts::succeeds(&self.tools, (&self.id, command)).await,
+            Probe::Runs(_)
+            | Probe::Restarted { .. }
+            | Probe::Stopped(_)
+            | Probe::Healthy
+            | Probe::WorkerListens
+            | Probe::Gone { .. }
+            | Probe::SessionGone { .. }
+            | Probe::Freed { .. } => self.tools.looker.holds(probe).await,
+        }
+    }
+
+    /// Looks until it holds, the time is over, or the operator stops it.
+    async fn until(&mut self, probe: &Probe, deadline: Instant) -> Result<Result<String, String>, String> {
+        loop {
+            let why = match self.holds(probe).await {
+                Ok(how) => return Ok(Ok(how)),
+                Err(why) => why,
+            };
+            self.listen().await?;
+            if *self.stop.borrow() {
+                return Ok(Err(format!("stopped while it was waited for: {why}")));
+            }
+            if Instant::now() >= deadline {
+                return Ok(Err(format!("not within its time: {why}")));
+            }
+            sleep(LOOK.min(deadline - Instant::now())).await;
+        }
+    }
+
+    /// The runner was gone in the middle of this step: its probe says whether it was done.
+    async fn settle(&mut self, index: usize, attempt: u32) -> Result<(), String> {
+        let Some(step) = self.plan.steps.get(index).cloned() else { return Ok(()) };
+        let what = match &step.verify {
+            // What it did was done: only its verification was cut off.
+            Some(probe) if self.progress.acted(index) => {
+                match self.until(probe, Instant::now() + Duration::from_millis(step.timeout_ms)).await? {
+                    Ok(how) => What::Done { step: index, how: format!("it had been done: {how}"), verified: true },
+                    Err(why) => What::Failed { step: index, attempt, why },
+                }
+            }
+            Some(probe) => match self.until(probe, Instant::now() + SETTLE).await? {
+                Ok(how) => What::Done { step: index, how: format!("it had been done: {how}"), verified: true },
+                Err(why) => What::NotDone { step: index, how: format!("it had not been done: {why}") },
+            },
+            None if step.repeatable => What::NotDone { step: index, how: "it may be done again".to_owned() },
+            None => {
+                let why = "its runner was gone in the middle of it, and nothing tells whether it was done: look, then \
+                           retry or skip it";
+                What::Failed { step: index, attempt: attempt.max(step.max_attempts), why: why.to_owned() }
+            }
+        };
+        self.note(what).await.map(|_| ())
+    }
+
+    async fn undo(&mut self, index: usize) -> Result<bool, String> {
+        let Some(Act::Command(command)) = self.plan.steps.get(index).and_then(|step| step.revert.clone()) else {
+            self.note(What::Reverted { step: index, how: "nothing undoes it".to_owned() }).await?;
+            return Ok(true);
+        };
+        let limit = self.plan.steps.get(index).map_or(0, |step| step.timeout_ms);
+        let deadline = Instant::now() + Duration::from_millis(limit);
+        self.note(What::Note(format!("undoing step {}", index + 1))).await?;
+        let (sender, receiver) = mpsc::channel(64);
+        let at = (index, 0);
+        let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
+        let undone = acts::command(&tools, (&run, &command), at, (deadline, self.stop.subscribe()), sender);
+        match self.while_heard(undone, receiver).await? {
+            Ok(how) => {
+                self.note(What::Reverted { step: index, how }).await?;
+                Ok(true)
+            }
+            Err(why) => {
+                self.note(What::Note(format!("the way back of step {} failed: {why}", index + 1))).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// The state it leaves, in a sentence.
+    fn left(&self, outcome: Outcome) -> String {
+        let of = self.plan.steps.len();
+        let done = self.progress.steps.iter().filter(|state| matches!(state, StepState::Done(_))).count();
+        let failed = self.plan.steps.iter().zip(&self.progress.steps).find_map(|(step, state)| match state {
+            StepState::Failed(_, why) => Some(format!("`{}` failed: {why}", step.name)),
+            StepState::Waiting
+            | StepState::Begun(_)
+            | StepState::Done(_)
+            | StepState::Skipped
+            | StepState::Reverted => None,
+        });
+        let failed = failed.map(|why| format!("; {why}")).unwrap_or_default();
+        match outcome {
+            Outcome::Done => format!("all {of} steps are done"),
+            Outcome::Unverified => format!("{done} of {of} steps are done{failed}"),
+            Outcome::Failed | Outcome::Refused => format!("{done} of {of} steps are done{failed}; nothing was undone"),
+            Outcome::Cancelled => format!("stopped by the operator: {done} of {of} steps are done{failed}"),
+            Outcome::Reverted => "what could be undone was undone".to_owned(),
+        }
+    }
+}

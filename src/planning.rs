@@ -1,0 +1,269 @@
+//! From a runbook and what the operator chose to a plan: looks everything up, decides, changes nothing.
+
+mod catalogue;
+mod services;
+mod values;
+
+use std::collections::BTreeMap;
+
+use crate::backends::look::Looker;
+use crate::backends::process_id;
+use crate::backends::store::who;
+use crate::config::{Config, SiteConfig, StateDir};
+use crate::domain::time::Timestamp;
+use crate::runbook::plan::{Act, Command, Confirm, Fact, HostCard, Plan, PlannedStep, Probe, SCHEMA, Subject};
+use crate::runbook::spec::{Does, Holds, Risk, Runbook, Step};
+use crate::runbook::template::{Values, fill};
+
+pub use catalogue::{Broken, Catalogue};
+pub use values::Choice;
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlan {
+    /// A parameter has no value; these could be given.
+    #[error("{0} ({1}) has to be given{choices}", choices = listed(.2))]
+    Missing(String, String, Vec<Choice>),
+    /// A value can't be used; these can.
+    #[error("{0} = {1}: {2}{choices}", choices = listed(.3))]
+    Wrong(String, String, String, Vec<Choice>),
+    /// Such a parameter there is not.
+    #[error("the runbook has no parameter `{0}`; it has {1}")]
+    Unknown(String, String),
+    /// Such a runbook or site there is not.
+    #[error("{0}")]
+    Unheard(String),
+    /// It can't be done now, or not by midwatch, or not by this user.
+    #[error("{0}")]
+    Impossible(String),
+}
+
+fn listed(choices: &[Choice]) -> String {
+    if choices.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<String> =
+        choices.iter().map(|choice| format!("\n  {:<16} {}", choice.value, choice.label)).collect();
+    format!(". There are:{}", lines.concat())
+}
+
+/// What a plan is made from besides the runbook.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'c> {
+    /// The configuration.
+    pub config: &'c Config,
+    /// The site it is for; `None`: the host.
+    pub site: Option<&'c SiteConfig>,
+    /// The moment it is made, or for a token: was made.
+    pub made: Timestamp,
+}
+
+/// A plan in the making.
+struct Draft<'c> {
+    ground: Ground<'c>,
+    looker: Looker<'c>,
+    values: Values,
+    facts: Vec<Fact>,
+    steps: Vec<PlannedStep>,
+    costs: Vec<String>,
+    at_risk: Vec<String>,
+    /// Whether all it interrupts is down anyway.
+    down: bool,
+    /// Whether any of it runs.
+    interrupts: bool,
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// Why there is none: a value that is missing, wrong, or not possible now.
+pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: Ground<'_>) -> Result<Plan, NoPlan> {
+    if !runbook.host && ground.site.is_none() {
+        return Err(NoPlan::Impossible(format!("{} acts on a site: name one with --site", runbook.id)));
+    }
+    if let Some(name) = given.keys().find(|name| !runbook.parameters.iter().any(|p| p.name == **name)) {
+        let known: Vec<_> = runbook.parameters.iter().map(|p| p.name.as_str()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(NoPlan::Unknown(name.clone(), known));
+    }
+    let site = ground.site.filter(|_| !runbook.host);
+    let mut draft = Draft {
+        ground,
+        looker: Looker::of(ground.site),
+        values: values::given(runbook, ground),
+        facts: Vec::new(),
+        steps: Vec::new(),
+        costs: Vec::new(),
+        at_risk: Vec::new(),
+        down: false,
+        interrupts: false,
+    };
+    for parameter in &runbook.parameters {
+        let value = given.get(&parameter.name).or(parameter.default.as_ref());
+        draft.parameter(parameter, value).await?;
+    }
+    for step in &runbook.steps {
+        draft.step(step).await?;
+    }
+    let parameters =
+        runbook.parameters.iter().filter_map(|p| Some((p.name.clone(), draft.values.get(&p.name)?.clone())));
+    let mut costs = Vec::new();
+    for cost in &runbook.costs {
+        costs.push(draft.fill(cost)?);
+    }
+    costs.append(&mut draft.costs);
+    let host = process_id::host(&ground.config.host.0);
+    let confirm = confirm(runbook.risk, draft.down, &host, site, &draft.values);
+    Ok(Plan {
+        schema: SCHEMA,
+        made: ground.made,
+        runbook: runbook.id.clone(),
+        title: draft.fill(&runbook.title)?,
+        risk: runbook.risk,
+        user: who::user(),
+        site: site.map(|site| site.id.0.clone()),
+        target: target(&host, site),
+        parameters: parameters.collect(),
+        costs,
+        at_risk: draft.at_risk.clone(),
+        way_back: draft.fill(&runbook.way_back)?,
+        facts: draft.facts,
+        steps: draft.steps,
+        confirm,
+        past_ms: Vec::new(),
+        host,
+    })
+}
+
+/// What nobody else may act on meanwhile. A site is known by where it is, not by what this user's configuration calls it.
+fn target(host: &HostCard, site: Option<&SiteConfig>) -> String {
+    match site {
+        None => format!("host {}", host.machine),
+        Some(site) => match (&site.data_dir, &site.database) {
+            (Some(dir), _) => format!("site {}", dir.display()),
+            (None, Ok(database)) => {
+                let port = database.port.map(|port| format!(":{port}")).unwrap_or_default();
+                format!("database {}{port}/{}", database.host, database.name)
+            }
+            (None, Err(_)) => format!("site {}", site.url),
+        },
+    }
+}
+
+fn confirm(risk: Risk, down: bool, host: &HostCard, site: Option<&SiteConfig>, values: &Values) -> Confirm {
+    match risk {
+        Risk::Observe => Confirm::Nothing,
+        Risk::Reversible => Confirm::Yes,
+        Risk::Interrupts if down => Confirm::Yes,
+        Risk::Interrupts => {
+            let service = values.get("service").filter(|service| *service != services::ALL).cloned();
+            let name = service.or_else(|| site.map(|site| site.id.0.clone()));
+            Confirm::Type(name.unwrap_or_else(|| host.name.clone()))
+        }
+        Risk::Destructive => match site {
+            Some(site) => Confirm::Type(format!("{}/{}", host.name, site.id)),
+            None => Confirm::Type(host.name.clone()),
+        },
+    }
+}
+
+impl Draft<'_> {
+    fn fill(&self, text: &str) -> Result<String, NoPlan> {
+        fill(text, &self.values).map_err(|error| NoPlan::Impossible(error.to_string()))
+    }
+
+    fn words(&self, words: &[String]) -> Result<Vec<String>, NoPlan> {
+        words.iter().map(|word| self.fill(word)).collect()
+    }
+
+    /// Notes what something is now, for it must still be so when the run begins.
+    async fn count_on(&mut self, of: Subject) -> Result<String, NoPlan> {
+        let was = self.looker.subject(&of).await.map_err(NoPlan::Impossible)?;
+        if !self.facts.iter().any(|fact| fact.of == of) {
+            self.facts.push(Fact { of, was: was.clone() });
+        }
+        Ok(was)
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), NoPlan> {
+        let name = self.fill(&step.name)?;
+        let command = |argv: Vec<String>, save: Option<String>| Command {
+            argv,
+            user: step.user.clone(),
+            save,
+            leaves: step.leaves,
+        };
+        let act = match &step.does {
+            Does::Run(words) => {
+                let save = step.save.as_ref().map(|save| self.fill(save)).transpose()?;
+                Act::Command(command(self.words(words)?, save))
+            }
+            Does::Probe(holds) => Act::Probe(self.probe(holds).await?),
+            Does::Wait(holds) => Act::Wait(self.probe(holds).await?),
+            Does::Ask(text) => Act::Ask(self.fill(text)?),
+            Does::Note(text) => Act::Note(self.fill(text)?),
+            Does::Restart(service) => return self.services(service, services::Verb::Restart, step).await,
+            Does::Start(service) => return self.services(service, services::Verb::Start, step).await,
+            Does::Reset(service) => return self.services(service, services::Verb::Reset, step).await,
+            Does::Cancel(session) => self.session(session, false).await?,
+            Does::Terminate(session) => self.session(session, true).await?,
+        };
+        let looks = matches!(act, Act::Probe(_) | Act::Wait(_) | Act::Note(_) | Act::Ask(_));
+        let planned = PlannedStep {
+            name,
+            act,
+            repeatable: step.repeatable || looks,
+            verify: self.maybe(step.verify.as_ref()).await?,
+            unless: self.maybe(step.unless.as_ref()).await?,
+            revert: match &step.revert {
+                Some(words) => Some(Act::Command(command(self.words(words)?, None))),
+                None => None,
+            },
+            timeout_ms: step.timeout_ms,
+            max_attempts: step.max_attempts,
+            on_failure: step.on_failure,
+            estimate_ms: step.estimate_ms,
+        };
+        self.steps.push(planned);
+        Ok(())
+    }
+
+    async fn maybe(&mut self, holds: Option<&Holds>) -> Result<Option<Probe>, NoPlan> {
+        match holds {
+            Some(holds) => self.probe(holds).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn session(&mut self, session: &str, terminate: bool) -> Result<Act, NoPlan> {
+        let pid = number(&self.fill(session)?)?;
+        let was = self.count_on(Subject::Session(pid)).await?;
+        Ok(Act::Session { pid, was, terminate })
+    }
+
+    async fn probe(&mut self, holds: &Holds) -> Result<Probe, NoPlan> {
+        Ok(match holds {
+            Holds::Runs(service) => Probe::Runs(self.fill(service)?),
+            Holds::Stopped(service) => Probe::Stopped(self.fill(service)?),
+            Holds::Healthy => Probe::Healthy,
+            Holds::WorkerListens => Probe::WorkerListens,
+            Holds::SessionGone(session) => {
+                let pid = number(&self.fill(session)?)?;
+                Probe::SessionGone { pid, was: self.count_on(Subject::Session(pid)).await? }
+            }
+            Holds::Freed(log) => {
+                let (pid, fd) = values::descriptor(&self.fill(log)?).map_err(NoPlan::Impossible)?;
+                self.count_on(Subject::Descriptor(pid, fd)).await?;
+                Probe::Freed { pid, fd }
+            }
+            Holds::Succeeds(words) => {
+                let argv = self.words(words)?;
+                Probe::Succeeds(Command { argv, user: None, save: None, leaves: false })
+            }
+        })
+    }
+}
+
+fn number(text: &str) -> Result<i64, NoPlan> {
+    text.parse().map_err(|_no_number| NoPlan::Impossible(format!("{text} is no number of a session")))
+}

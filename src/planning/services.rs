@@ -1,0 +1,220 @@
+//! How a service is restarted, started, or forgiven, by who runs it.
+
+use super::{Act, Choice, Command, Draft, NoPlan, PlannedStep, Probe, Step, Subject};
+use crate::backends::look::{is_down, told};
+use crate::backends::store::who;
+use crate::config::{Listener, ServiceConfig, ServicePlace, Start, SupervisorPlace};
+use crate::domain::service::{Role, Service};
+
+/// Every service a runbook is for.
+pub(super) const ALL: &str = "all";
+/// How long a process may take to end after TERM before it is killed: gunicorn's own grace is 30 s, and a task that is
+/// cut off is done again.
+const PATIENCE_MS: u64 = 30_000;
+
+/// What is done with a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Restart,
+    Start,
+    Reset,
+}
+
+pub(super) fn choices(services: &[Service], several: bool) -> Vec<Choice> {
+    let label = |s: &Service| format!("{} · {} · {}", s.role.word(), s.manager.word(), s.state.word());
+    let mut choices: Vec<_> = services.iter().map(|s| Choice { value: s.name.clone(), label: label(s) }).collect();
+    if several && services.len() > 1 {
+        let names: Vec<_> = services.iter().map(|s| s.name.as_str()).collect();
+        choices.push(Choice { value: ALL.to_owned(), label: names.join(", ") });
+    }
+    choices
+}
+
+/// The service that is meant: by its name, or by its role where only one has it.
+pub(super) fn named<'a>(services: &'a [Service], given: &'a str) -> &'a str {
+    let mut of_role = services.iter().filter(|service| service.role.word() == given);
+    match (services.iter().any(|service| service.name == given), of_role.next(), of_role.next()) {
+        (false, Some(only), None) => &only.name,
+        (_, _, _) => given,
+    }
+}
+
+impl Draft<'_> {
+    pub(super) async fn services(&mut self, service: &str, verb: Verb, step: &Step) -> Result<(), NoPlan> {
+        let wanted = self.fill(service)?;
+        let roles = [Role::Web, Role::Worker, Role::Beat];
+        let mut chosen: Vec<Service> = self.looker.services().await.map_err(NoPlan::Impossible)?;
+        chosen.retain(|s| if wanted == ALL { roles.contains(&s.role) } else { s.name == wanted });
+        if chosen.is_empty() {
+            return Err(NoPlan::Impossible(format!("there is no service {wanted}")));
+        }
+        self.interrupts |= !chosen.iter().all(is_down);
+        self.down = !self.interrupts;
+        for service in chosen {
+            if verb != Verb::Reset {
+                self.cost(&service, verb).await;
+            }
+            self.one(&service, verb, step).await?;
+        }
+        Ok(())
+    }
+
+    /// What it costs that this service is away.
+    async fn cost(&mut self, service: &Service, verb: Verb) {
+        if is_down(service) || verb == Verb::Start {
+            return;
+        }
+        let cost = match service.role {
+            Role::Web => "Requests under way are cut off, and new ones refused, until it is up again.".to_owned(),
+            Role::Worker => {
+                let broker = self.looker.queues().await.ok().and_then(|reading| reading.broker);
+                let held = broker.and_then(|broker| broker.unacked);
+                let held = held.map_or("an unknown number of".to_owned(), |n| n.to_string());
+                self.at_risk.push(format!("{}: {held} tasks are taken and not yet done", service.name));
+                "Tasks that are cut off are lost or done twice, as the task is written.".to_owned()
+            }
+            Role::Beat | Role::Periodic => "What is due while it is away starts late, or not at all.".to_owned(),
+            Role::Database | Role::Redis | Role::Proxy | Role::Other => {
+                "Everything that stands on it fails until it is up again.".to_owned()
+            }
+        };
+        self.costs.push(format!("{}: {cost}", service.name));
+    }
+
+    async fn one(&mut self, service: &Service, verb: Verb, step: &Step) -> Result<(), NoPlan> {
+        let configured = self.looker.configured(&service.name).map_err(NoPlan::Impossible)?.clone();
+        self.count_on(Subject::Service(service.name.clone())).await?;
+        let name = format!("{} {}", step.name, service.name);
+        let seen = match verb {
+            Verb::Restart => Some(Probe::Restarted { service: service.name.clone(), was: told(service) }),
+            Verb::Start => Some(Probe::Runs(service.name.clone())),
+            Verb::Reset => None,
+        };
+        if let ServicePlace::Process { .. } = configured.place {
+            return self.process(service, &configured, verb, (name, seen, step)).await;
+        }
+        let command = command(&configured.place, service, verb)?;
+        let Some(command) = command else { return Ok(()) };
+        self.steps.push(planned(name, Act::Command(command), seen, verb == Verb::Reset, step));
+        Ok(())
+    }
+
+    /// A plain process: ended by signals, then started by its own program, or by who keeps it.
+    async fn process(
+        &mut self,
+        service: &Service,
+        configured: &ServiceConfig,
+        verb: Verb,
+        (name, seen, step): (String, Option<Probe>, &Step),
+    ) -> Result<(), NoPlan> {
+        if verb == Verb::Reset {
+            return Ok(());
+        }
+        let Some(start) = &configured.start else {
+            return Err(NoPlan::Impossible(format!(
+                "{} is a plain process, and midwatch doesn't know what starts it again: write start = [\"/program\", …] or \
+                 kept = true into [sites.{}.services.{}]",
+                service.name,
+                self.ground.site.map(|site| site.id.0.as_str()).unwrap_or_default(),
+                service.name
+            )));
+        };
+        if let (Verb::Restart, Some(pid)) = (verb, service.pid) {
+            let was = self.count_on(Subject::Process(pid)).await?;
+            let end = Act::End { pid, patience_ms: PATIENCE_MS, kill: true };
+            let gone = Probe::Gone { pid, was };
+            self.steps.push(planned(format!("end {}", service.name), end, Some(gone), true, step));
+        }
+        let ServicePlace::Process { uid, .. } = configured.place else { return Ok(()) };
+        let act = match start {
+            Start::Command(argv) => {
+                let user = Some(self.owner(service, uid)?);
+                Act::Command(Command { argv: argv.clone(), user, save: None, leaves: true })
+            }
+            Start::Kept => Act::Wait(seen.clone().unwrap_or_else(|| Probe::Runs(service.name.clone()))),
+        };
+        let repeatable = *start == Start::Kept;
+        self.steps.push(planned(name, act, seen, repeatable, step));
+        Ok(())
+    }
+}
+
+impl Draft<'_> {
+    /// As whom a plain process is started: who is configured, or who runs it now.
+    fn owner(&self, service: &Service, uid: Option<u32>) -> Result<String, NoPlan> {
+        use std::os::unix::fs::MetadataExt;
+        let seen = || std::fs::metadata(format!("/proc/{}", service.pid?)).ok().map(|meta| meta.uid());
+        uid.or_else(seen).map(who::name).ok_or_else(|| {
+            let site = self.ground.site.map(|site| site.id.0.as_str()).unwrap_or_default();
+            let name = &service.name;
+            NoPlan::Impossible(format!(
+                "as whom is {name} started? Write user = \"…\" into [sites.{site}.services.{name}]"
+            ))
+        })
+    }
+}
+
+fn planned(name: String, act: Act, verify: Option<Probe>, repeatable: bool, step: &Step) -> PlannedStep {
+    PlannedStep {
+        name,
+        act,
+        repeatable,
+        verify,
+        unless: None,
+        revert: None,
+        timeout_ms: step.timeout_ms,
+        max_attempts: step.max_attempts,
+        on_failure: step.on_failure,
+        estimate_ms: step.estimate_ms,
+    }
+}
+
+/// The command of the service's manager; `None`: there is nothing to do.
+fn command(place: &ServicePlace, service: &Service, verb: Verb) -> Result<Option<Command>, NoPlan> {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let (argv, user) = match place {
+        ServicePlace::Unit { unit, user } => {
+            let verb = match verb {
+                Verb::Restart => "restart",
+                Verb::Start => "start",
+                Verb::Reset => "reset-failed",
+            };
+            let own = rustix::process::geteuid().as_raw();
+            match user {
+                None => (words(&["systemctl", "--no-ask-password", verb, unit]), Some("root".to_owned())),
+                Some(of) if of.uid == own => (words(&["systemctl", "--user", verb, unit]), None),
+                Some(of) => {
+                    let machine = format!("--machine={}@.host", who::name(of.uid));
+                    (words(&["systemctl", "--user", &machine, verb, unit]), Some("root".to_owned()))
+                }
+            }
+        }
+        ServicePlace::Compose { socket, .. } => {
+            let host = format!("unix://{}", socket.display());
+            match verb {
+                Verb::Reset => return Ok(None),
+                Verb::Restart => (words(&["docker", "--host", &host, "restart", "--time", "30", &service.place]), None),
+                Verb::Start => (words(&["docker", "--host", &host, "start", &service.place]), None),
+            }
+        }
+        ServicePlace::Supervisor { at, program } => {
+            let verb = match verb {
+                Verb::Reset => return Ok(None),
+                Verb::Restart => "restart",
+                Verb::Start => "start",
+            };
+            let SupervisorPlace { listens, .. } = at;
+            let server = match listens {
+                Listener::Unix(path) => format!("unix://{}", path.display()),
+                Listener::Tcp(at) => format!("http://{at}"),
+            };
+            // Who needs a password has it in supervisord's own file, which supervisorctl reads: it is on no command line.
+            (words(&["supervisorctl", "-s", &server, verb, program]), None)
+        }
+        ServicePlace::Process { .. } => return Ok(None),
+    };
+    if service.place.starts_with('-') {
+        return Err(NoPlan::Impossible(format!("{} is no name to hand to a program", service.place)));
+    }
+    Ok(Some(Command { argv, user, save: None, leaves: false }))
+}

@@ -1,0 +1,14 @@
+//! Runbooks for real: planned, approved, run, cut off, taken up.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test says what it expects by failing, and looks for one thing among many"
+)]
+
+mod approvals;
+mod ground;
+mod kills;
+mod managers;
+mod terminals;
