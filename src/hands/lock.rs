@@ -193,14 +193,15 @@ impl Holding {
     fn of(file: &Path) -> Self {
         let Ok(meta) = std::fs::symlink_metadata(file) else { return Self::default() };
         let device = (major(meta.dev()), minor(meta.dev()));
+        // Who has it is looked at before who took it: whoever takes it in between is then known to care for it.
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let holders: Vec<u32> = process_id::all().filter(|pid| holds(*pid, &name, meta.ino())).collect();
         let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
         let all: Vec<Line> = locks.lines().filter_map(lock_line).filter(|line| line.inode == meta.ino()).collect();
         // Some file systems have another device here than in stat(2).
         let exact = all.iter().any(|line| line.device == device);
         let takers = all.iter().filter(|line| !exact || line.device == device).map(|line| line.pid).collect();
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let holders = process_id::all().filter(|pid| holds(*pid, &name, meta.ino()));
-        Self { takers, holders: holders.filter_map(|pid| process_id::of(pid).ok()).collect() }
+        Self { takers, holders: holders.into_iter().filter_map(|pid| process_id::of(pid).ok()).collect() }
     }
 }
 

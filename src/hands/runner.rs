@@ -29,6 +29,9 @@ pub const UNCONFIRMED: u8 = 12;
 pub const IMPOSSIBLE: u8 = 13;
 /// How long what a dead runner left running may take to end.
 const GRACE: Duration = Duration::from_secs(10);
+/// How often the lock is tried when a run is taken up, and the pause between where it is not clear whose it is.
+const ROUNDS: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(400);
 /// How often a runner shows that it lives.
 const BEAT: Duration = Duration::from_secs(2);
 
@@ -105,7 +108,7 @@ async fn begin(config: &Config, input: impl Read, now: fn() -> Timestamp) -> Res
         return Err((UNCONFIRMED, "the plan is too old: make a new one".to_owned()));
     }
     let me = process_id::here().map_err(|error| (IMPOSSIBLE, format!("/proc can't be read: {error}")))?;
-    let (lock, ended) = take(state, &order, before.as_ref()).await?;
+    let (lock, ended) = take((state, &own(&journal)), &order, before.as_ref()).await?;
     if let (Some(again), Some(view)) = (&order.again, &mut before) {
         // Another may have taken it up between the look at it and the lock.
         *view = journal.read(&order.run).await.map_err(unrecorded)?;
@@ -169,32 +172,42 @@ fn site<'c>(config: &'c Config, plan: &Plan) -> Result<Option<&'c SiteConfig>, N
 }
 
 /// Takes the target's lock; where a dead runner's children still hold it, and this order takes up that run, ends them.
-async fn take(state: &Path, order: &Order, before: Option<&RunView>) -> Result<(TargetLock, Vec<String>), No> {
+async fn take(
+    (state, own): (&Path, &Path),
+    order: &Order,
+    before: Option<&RunView>,
+) -> Result<(TargetLock, Vec<String>), No> {
     let dir = Path::new(lock::DIR);
     let mut ended = Vec::new();
-    for last in [false, true] {
+    for round in 0..ROUNDS {
         match TargetLock::take(dir, &order.plan.target) {
             Ok(lock) => return Ok((lock, ended)),
             Err(LockTrouble::Nowhere(why)) => return Err((HELD, format!("nothing excludes others here: {why}"))),
             Err(LockTrouble::Held { file, holders, .. }) => {
                 let holder = holder(state, &order.plan.target, &order.run).await;
-                let foreign = before.is_none_or(|view| lock::orphans(&file).iter().any(|p| !is_of(view, p)));
-                if holder.is_some() || foreign || last {
+                let Some(view) = before.filter(|_| holder.is_none() && round + 1 < ROUNDS) else {
                     let lines = holder.into_iter().chain(holders).collect::<Vec<_>>().join("\n  ");
                     return Err((HELD, format!("somebody else acts on {}:\n  {lines}", order.plan.target)));
+                };
+                let own = started(view, own);
+                if lock::orphans(&file).iter().all(|process| is_of(&own, process)) {
+                    ended.extend(lock::end_orphans(&file, GRACE).await);
+                } else {
+                    // One that is just becoming the program of a step has not noted itself yet.
+                    tokio::time::sleep(PAUSE).await;
                 }
-                ended = lock::end_orphans(&file, GRACE).await;
             }
         }
     }
     Err((HELD, "the lock can't be taken".to_owned()))
 }
 
-/// Whether a process is what a step of this run has started, or of its process group.
-fn is_of(view: &RunView, process: &ProcessId) -> bool {
-    let group = process_id::stat(process.pid).map(|stat| stat.group).unwrap_or_default();
-    view.entries.iter().any(|entry| match &entry.what {
-        What::Started { child, .. } => child == process || i32::try_from(child.pid) == Ok(group),
+/// The processes that steps of this run have started: by its journal, and as they noted themselves.
+fn started(view: &RunView, own: &Path) -> Vec<ProcessId> {
+    let noted = std::fs::read_dir(own.join(&view.record.id)).into_iter().flatten().flatten();
+    let noted = noted.filter_map(|entry| super::shim::recorded(&entry.path()));
+    let told = view.entries.iter().filter_map(|entry| match &entry.what {
+        What::Started { child, .. } => Some(child.clone()),
         What::Began { .. }
         | What::Intended { .. }
         | What::Acted { .. }
@@ -205,8 +218,15 @@ fn is_of(view: &RunView, process: &ProcessId) -> bool {
         | What::Asked { .. }
         | What::Said { .. }
         | What::Note(_)
-        | What::Ended { .. } => false,
-    })
+        | What::Ended { .. } => None,
+    });
+    noted.chain(told).collect()
+}
+
+/// Whether a process is one of these, or of the process group of one.
+fn is_of(own: &[ProcessId], process: &ProcessId) -> bool {
+    let group = process_id::stat(process.pid).map(|stat| stat.group).unwrap_or_default();
+    own.iter().any(|child| child == process || i32::try_from(child.pid) == Ok(group))
 }
 
 /// Who acts on the target, by the journals: a run that goes on, whose runner lives.
