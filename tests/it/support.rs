@@ -1,5 +1,10 @@
 //! What several test modules share.
 
+use std::sync::Mutex;
+
+/// The machine's locks are few, and shared: runs are made one after the other.
+pub(crate) static LOCKS: Mutex<()> = Mutex::new(());
+
 pub(crate) mod eyes;
 pub(crate) mod fixtures;
 pub(crate) mod nginx;

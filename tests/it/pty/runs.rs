@@ -2,8 +2,10 @@
 #![cfg(test)]
 
 use std::path::PathBuf;
+use std::sync::PoisonError;
 
 use super::{TAB, code};
+use crate::support::LOCKS;
 use crate::support::pty::{Home, Session};
 use crate::support::servers::eventually;
 
@@ -39,7 +41,9 @@ fn selected(home: &Home) -> Session {
 }
 
 #[test]
-fn only_what_is_typed_after_the_plan_was_seen_starts_it() {
+#[ignore = "needs root: takes the locks of the machine"]
+fn only_what_is_typed_after_the_plan_was_seen_starts_it_as_root() {
+    let _turn = LOCKS.lock().unwrap_or_else(PoisonError::into_inner);
     let (home, made) = home(0);
     let mut session = selected(&home);
     session.keys("\ry\r");
@@ -60,7 +64,9 @@ fn only_what_is_typed_after_the_plan_was_seen_starts_it() {
 }
 
 #[test]
-fn a_run_goes_on_when_its_terminal_is_gone() {
+#[ignore = "needs root: takes the locks of the machine"]
+fn a_run_goes_on_when_its_terminal_is_gone_as_root() {
+    let _turn = LOCKS.lock().unwrap_or_else(PoisonError::into_inner);
     let (home, made) = home(2);
     let mut session = selected(&home);
     session.keys("\r");

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 
 use midwatch::backends::journal;
 use midwatch::backends::process_id;
@@ -12,10 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::support::LOCKS;
 use crate::support::servers::eventually;
-
-/// The machine's locks are few, and shared: runs are made one after the other.
-static LOCKS: Mutex<()> = Mutex::new(());
 
 pub(super) struct Ground {
     dir: TempDir,
