@@ -67,10 +67,8 @@ struct Draft<'c> {
     steps: Vec<PlannedStep>,
     costs: Vec<String>,
     at_risk: Vec<String>,
-    /// Whether all it interrupts is down anyway.
-    down: bool,
-    /// Whether any of it runs.
-    interrupts: bool,
+    /// Whether all services it touches are down anyway; `None`: it touches none.
+    down: Option<bool>,
 }
 
 /// Makes the plan.
@@ -95,8 +93,7 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
         steps: Vec::new(),
         costs: Vec::new(),
         at_risk: Vec::new(),
-        down: false,
-        interrupts: false,
+        down: None,
     };
     for parameter in &runbook.parameters {
         let value = given.get(&parameter.name).or(parameter.default.as_ref());
@@ -113,7 +110,7 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
     }
     costs.append(&mut draft.costs);
     let host = process_id::host(&ground.config.host.0);
-    let confirm = confirm(runbook.risk, draft.down, &host, site, &draft.values);
+    let confirm = confirm(runbook.risk, draft.down == Some(true), &host, site, &draft.values);
     Ok(Plan {
         schema: SCHEMA,
         made: ground.made,

@@ -157,19 +157,8 @@ impl Run {
     /// The question that waits for an answer, and its step.
     pub fn question(&self) -> Option<(usize, String)> {
         let step = self.progress.asking.filter(|_| self.standing() == Standing::Asks)?;
-        let asked = self.entries.iter().rev().find_map(|entry| match &entry.what {
-            What::Asked { question, .. } => Some(question.clone()),
-            What::Began { .. }
-            | What::Intended { .. }
-            | What::Started { .. }
-            | What::Acted { .. }
-            | What::Done { .. }
-            | What::Failed { .. }
-            | What::NotDone { .. }
-            | What::Reverted { .. }
-            | What::Said { .. }
-            | What::Note(_)
-            | What::Ended { .. } => None,
+        let asked = self.entries.iter().rev().find_map(|entry| {
+            if let What::Asked { question, .. } = &entry.what { Some(question.clone()) } else { None }
         });
         Some((step, asked.unwrap_or_else(|| "shall it go on?".to_owned())))
     }

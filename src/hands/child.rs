@@ -5,7 +5,7 @@ mod lines;
 mod pump;
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -343,9 +343,4 @@ fn group(leader: &ProcessId) -> Vec<ProcessId> {
     let Ok(number) = i32::try_from(leader.pid) else { return Vec::new() };
     let member = |pid: &u32| process_id::stat(*pid).is_ok_and(|stat| stat.group == number && stat.lives());
     process_id::all().filter(member).filter_map(|pid| process_id::of(pid).ok()).collect()
-}
-
-/// The record of a step's program in a run's directory.
-pub fn record_file(dir: &Path, run: &str, step: usize, attempt: u32) -> PathBuf {
-    dir.join(format!("{run}-{step}-{attempt}.process"))
 }

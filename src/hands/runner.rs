@@ -206,20 +206,10 @@ async fn take(
 fn started(view: &RunView, own: &Path) -> Vec<ProcessId> {
     let noted = std::fs::read_dir(own.join(&view.record.id)).into_iter().flatten().flatten();
     let noted = noted.filter_map(|entry| super::shim::recorded(&entry.path()));
-    let told = view.entries.iter().filter_map(|entry| match &entry.what {
-        What::Started { child, .. } => Some(child.clone()),
-        What::Began { .. }
-        | What::Intended { .. }
-        | What::Acted { .. }
-        | What::Done { .. }
-        | What::Failed { .. }
-        | What::NotDone { .. }
-        | What::Reverted { .. }
-        | What::Asked { .. }
-        | What::Said { .. }
-        | What::Note(_)
-        | What::Ended { .. } => None,
-    });
+    let told = view
+        .entries
+        .iter()
+        .filter_map(|entry| if let What::Started { child, .. } = &entry.what { Some(child.clone()) } else { None });
     noted.chain(told).collect()
 }
 
@@ -233,9 +223,7 @@ fn is_of(own: &[ProcessId], process: &ProcessId) -> bool {
 async fn holder(state: &Path, target: &str, run: &str) -> Option<String> {
     let all = journal::runs(state).await.runs;
     let live = |view: &&RunView| {
-        view.record.plan.target == target
-            && view.ended().is_none()
-            && view.beat.as_ref().is_some_and(|beat| process_id::lives(&beat.runner))
+        view.record.plan.target == target && view.ended().is_none() && view.runner().is_some_and(process_id::lives)
     };
     let view = all.iter().find(live)?;
     let progress = view.progress();

@@ -259,17 +259,10 @@ impl<'c> Run<'c> {
     }
 
     async fn holds(&self, probe: &Probe) -> Result<String, String> {
-        match probe {
-            Probe::Succeeds(command) => acts::succeeds(&self.tools, (&self.id, command)).await,
-            Probe::Runs(_)
-            | Probe::Restarted { .. }
-            | Probe::Stopped(_)
-            | Probe::Healthy
-            | Probe::WorkerListens
-            | Probe::Gone { .. }
-            | Probe::SessionGone { .. }
-            | Probe::Freed { .. } => self.tools.looker.holds(probe).await,
+        if let Probe::Succeeds(command) = probe {
+            return acts::succeeds(&self.tools, (&self.id, command)).await;
         }
+        self.tools.looker.holds(probe).await
     }
 
     /// Looks until it holds, the time is over, or the operator stops it.

@@ -50,7 +50,7 @@ impl Catalogue {
             files.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
             files.sort();
             for path in files {
-                match trusted(directory).and_then(|()| trusted(&path)).and_then(|()| file(&path)) {
+                match own(directory, &path) {
                     Ok((id, text)) => found.take(&id, &path, &text, false),
                     Err(why) => found.broken.push(Broken { path, why }),
                 }
@@ -77,12 +77,9 @@ impl Catalogue {
 
     /// A runbook's file as it is written.
     pub fn source(directories: &[PathBuf], id: &str) -> Option<String> {
-        let own = |dir: &PathBuf| {
-            let path = dir.join(format!("{id}.toml"));
-            trusted(dir).and_then(|()| trusted(&path)).and_then(|()| file(&path)).ok().filter(|(name, _)| name == id)
-        };
-        let own = directories.iter().rev().find_map(own).map(|(_, text)| text);
-        own.or_else(|| BUILT_IN.iter().find(|(name, _)| *name == id).map(|(_, text)| (*text).to_owned()))
+        let read = |dir: &PathBuf| own(dir, &dir.join(format!("{id}.toml"))).ok().filter(|(name, _)| name == id);
+        let written = directories.iter().rev().find_map(read).map(|(_, text)| text);
+        written.or_else(|| BUILT_IN.iter().find(|(name, _)| *name == id).map(|(_, text)| (*text).to_owned()))
     }
 
     /// Reads one file.
@@ -93,6 +90,13 @@ impl Catalogue {
         let (id, text) = file(path)?;
         parse(&id, &text, false).map_err(|mistakes| told(path, &text, mistakes))
     }
+}
+
+/// A file of the operator's own: its id and its text, where nobody else can have written it.
+fn own(directory: &Path, path: &Path) -> Result<(String, String), String> {
+    trusted(directory)?;
+    trusted(path)?;
+    file(path)
 }
 
 /// Whether only this user and root can have written it: what is in it is carried out.

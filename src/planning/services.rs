@@ -48,8 +48,7 @@ impl Draft<'_> {
         if chosen.is_empty() {
             return Err(NoPlan::Impossible(format!("there is no service {wanted}")));
         }
-        self.interrupts |= !chosen.iter().all(is_down);
-        self.down = !self.interrupts;
+        self.down = Some(self.down.unwrap_or(true) && chosen.iter().all(is_down));
         for service in chosen {
             if verb != Verb::Reset {
                 self.cost(&service, verb).await;

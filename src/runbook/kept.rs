@@ -57,6 +57,16 @@ impl RunView {
         Progress::of(&self.record.plan, &self.entries)
     }
 
+    /// The runner that took it up last.
+    pub fn runner(&self) -> Option<&ProcessId> {
+        let began = self
+            .entries
+            .iter()
+            .rev()
+            .find_map(|entry| if let What::Began { runner, .. } = &entry.what { Some(runner) } else { None });
+        began.or_else(|| self.beat.as_ref().map(|beat| &beat.runner))
+    }
+
     /// How it ended, and when; `None` where it goes on, or its runner is gone.
     pub fn ended(&self) -> Option<(Outcome, Timestamp)> {
         let last =

@@ -97,13 +97,6 @@ impl World {
 
     fn findings(&mut self) -> Vec<Finding> {
         let facts = SiteFacts {
-            access: &Reading::Never,
-            services: &Reading::Never,
-            logs: &Reading::Never,
-            backups: &Reading::Never,
-            on_disk: &Reading::Never,
-            app_name: "pretix",
-            practice: false,
             name: "tickets",
             health: &self.health,
             direct: &self.direct,
@@ -111,10 +104,9 @@ impl World {
             database: &self.database,
             redis: &self.redis,
             asking: &self.asking,
-            history: &self.history,
             heard: Some(self.now),
             silent_after_ms: 45_000,
-            now: self.now,
+            ..SiteFacts::unseen("pretix", &self.history, self.now)
         };
         fold::fold(site(&facts, &Thresholds::default(), &mut self.memory), &[])
     }
@@ -331,24 +323,15 @@ fn the_errors_of_an_outage_are_not_told_again_when_it_is_over() {
 fn readings_that_nobody_renews_are_not_fine_but_unknown() {
     let w = World::healthy();
     let facts = |heard| SiteFacts {
-        access: &Reading::Never,
-        services: &Reading::Never,
-        logs: &Reading::Never,
-        backups: &Reading::Never,
-        on_disk: &Reading::Never,
-        app_name: "pretix",
-        practice: false,
         name: "tickets",
         health: &w.health,
         direct: &w.direct,
         traffic: &w.traffic,
         database: &w.database,
         redis: &w.redis,
-        asking: &[],
-        history: &w.history,
         heard: Some(heard),
         silent_after_ms: 45_000,
-        now: T0.plus_secs(60),
+        ..SiteFacts::unseen("pretix", &w.history, T0.plus_secs(60))
     };
     assert_eq!(site(&facts(T0.plus_secs(30)), &Thresholds::default(), &mut Memory::default()), []);
     let found = site(&facts(T0), &Thresholds::default(), &mut Memory::default());

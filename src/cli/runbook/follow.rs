@@ -31,8 +31,12 @@ const DETACHED: u8 = 130;
 /// A runner that begins has not shown a sign of life yet: so long it may take, in milliseconds.
 const FIRST_BEAT_MS: u64 = 10_000;
 
-fn state(config: &Config) -> Result<&Path, String> {
-    match &config.state {
+/// Where runs are kept.
+///
+/// # Errors
+/// A sentence, where nowhere is.
+pub(in crate::cli) fn state(state: &StateDir) -> Result<&Path, String> {
+    match state {
         StateDir::Directory(dir) => Ok(dir),
         StateDir::Memory(why) => Err(format!("there is no state directory, so there are no runs: {why}")),
     }
@@ -40,7 +44,7 @@ fn state(config: &Config) -> Result<&Path, String> {
 
 /// Shows a run until it ends.
 pub(super) async fn attach(config: &Config, run: Option<&str>, output: Form) -> color_eyre::Result<u8> {
-    let state = match state(config) {
+    let state = match state(&config.state) {
         Ok(state) => state,
         Err(why) => return refused(IMPOSSIBLE, &why),
     };
@@ -82,24 +86,9 @@ pub(in crate::cli) fn lives(view: &RunView) -> bool {
     if view.ended().is_some() {
         return false;
     }
-    let began = view.entries.iter().rev().find_map(|entry| match &entry.what {
-        What::Began { runner, .. } => Some(runner),
-        What::Intended { .. }
-        | What::Started { .. }
-        | What::Acted { .. }
-        | What::Done { .. }
-        | What::Failed { .. }
-        | What::NotDone { .. }
-        | What::Reverted { .. }
-        | What::Asked { .. }
-        | What::Said { .. }
-        | What::Note(_)
-        | What::Ended { .. } => None,
-    });
-    match (began, &view.beat) {
-        (Some(runner), _) => process_id::lives(runner),
-        (None, Some(beat)) => process_id::lives(&beat.runner),
-        (None, None) => clock::now().millis_since(view.record.began) < FIRST_BEAT_MS,
+    match view.runner() {
+        Some(runner) => process_id::lives(runner),
+        None => clock::now().millis_since(view.record.began) < FIRST_BEAT_MS,
     }
 }
 
@@ -141,7 +130,7 @@ pub(super) async fn tell(config: &Config, run: &str, word: Word) -> color_eyre::
     if config.read_only {
         return refused(crate::hands::runner::READ_ONLY, "refused: this midwatch only looks (read-only)");
     }
-    let state = match state(config) {
+    let state = match state(&config.state) {
         Ok(state) => state,
         Err(why) => return refused(IMPOSSIBLE, &why),
     };

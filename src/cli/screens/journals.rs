@@ -9,7 +9,7 @@ use crate::app::event::Event;
 use crate::app::runbooks::{ENTRIES, LINES, RUNS, Run, Tail};
 use crate::backends::journal;
 use crate::backends::store::who;
-use crate::cli::runbook::follow::lives;
+use crate::cli::runbook::follow::{lives, state as state_of};
 use crate::config::StateDir;
 use crate::runbook::kept::{Printed, RunView};
 
@@ -37,10 +37,7 @@ pub(super) struct Journals {
 
 impl Journals {
     pub(super) fn of(state: &StateDir) -> Self {
-        let state = match state {
-            StateDir::Directory(dir) => Ok(dir.clone()),
-            StateDir::Memory(why) => Err(format!("there is no state directory, so there are no runs: {why}")),
-        };
+        let state = state_of(state).map(Path::to_owned);
         let (stamps, followed) = (None, None);
         let (views, runs, unread, tail) = (Vec::new(), Vec::new(), Vec::new(), VecDeque::new());
         Self { state, stamps, views, runs, unread, followed, fresh: false, seq: 0, tail }

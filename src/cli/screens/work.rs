@@ -15,7 +15,7 @@ use crate::app::runbooks::Book;
 use crate::app::runbooks::desk::{Again, Choice, Errand, NoPlan, Wish};
 use crate::backends::journal;
 use crate::cli::runbook::{self, follow, start};
-use crate::config::{Config, StateDir};
+use crate::config::Config;
 use crate::hands::order::{self, Reply};
 use crate::planning::{self, Catalogue};
 use crate::runbook::approval::Challenge;
@@ -121,7 +121,7 @@ async fn begin(
     let (id, again) = match again {
         None => (start::id(&plan), None),
         Some(again) => {
-            let why = still_stands(state(&config.state)?, &plan, &again).await?;
+            let why = still_stands(follow::state(&config.state)?, &plan, &again).await?;
             (again.run, Some(order::Again { seq: again.seq, choice: again.choice, why }))
         }
     };
@@ -150,7 +150,7 @@ async fn still_stands(state: &Path, plan: &Plan, again: &Again) -> Result<String
 
 /// Says a word to a run that goes on; an answer only to the question it was given to.
 async fn tell(config: &Config, run: &str, word: Word, step: Option<usize>) -> Result<String, String> {
-    let state = state(&config.state)?;
+    let state = follow::state(&config.state)?;
     if config.read_only {
         return Err("refused: this midwatch only looks (read-only)".to_owned());
     }
@@ -169,11 +169,4 @@ async fn tell(config: &Config, run: &str, word: Word, step: Option<usize>) -> Re
         Word::StopNow => "told to stop now".to_owned(),
         Word::Retry | Word::Skip | Word::Revert => "said".to_owned(),
     })
-}
-
-fn state(state: &StateDir) -> Result<&Path, String> {
-    match state {
-        StateDir::Directory(dir) => Ok(dir),
-        StateDir::Memory(why) => Err(format!("there is no state directory, so there are no runs: {why}")),
-    }
 }

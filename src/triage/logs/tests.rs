@@ -24,25 +24,13 @@ fn entry(ago_s: i64, level: Severity, text: &str, more: &str) -> Entry {
 
 fn judged(reading: LogReading) -> Vec<Claim> {
     let logs = Reading::Fresh { value: reading, at: NOW, took_ms: 1 };
+    let history = History::new();
     let facts = SiteFacts {
         name: "site",
-        health: &Reading::Never,
-        direct: &Reading::Never,
-        traffic: &Reading::Never,
-        database: &Reading::Never,
-        redis: &Reading::Never,
-        access: &Reading::Never,
-        services: &Reading::Never,
         logs: &logs,
-        backups: &Reading::Never,
-        on_disk: &Reading::Never,
-        app_name: "pretix",
-        practice: false,
-        asking: &[],
-        history: &History::new(),
         heard: Some(NOW),
         silent_after_ms: 45_000,
-        now: NOW,
+        ..SiteFacts::unseen("pretix", &history, NOW)
     };
     claims(&facts, &Thresholds::default())
 }

@@ -64,24 +64,12 @@ fn findings_of(redis: RedisReading, traffic: &Reading<Traffic>, history: &Histor
 fn findings_in(app_name: &str, redis: RedisReading, traffic: &Reading<Traffic>, history: &History) -> Vec<Finding> {
     let redis = Reading::Fresh { value: redis, at: T0, took_ms: 3 };
     let facts = SiteFacts {
-        access: &Reading::Never,
-        services: &Reading::Never,
-        logs: &Reading::Never,
-        backups: &Reading::Never,
-        on_disk: &Reading::Never,
-        app_name,
-        practice: false,
         name: "tickets",
-        health: &Reading::Never,
-        direct: &Reading::Never,
-        traffic,
-        database: &Reading::Never,
         redis: &redis,
-        asking: &[],
-        history,
         heard: Some(T0),
         silent_after_ms: 45_000,
-        now: T0.plus_secs(1),
+        traffic,
+        ..SiteFacts::unseen(app_name, history, T0.plus_secs(1))
     };
     fold(site(&facts, &Thresholds::default(), &mut Memory::default()), &[])
 }

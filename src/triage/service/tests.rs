@@ -42,26 +42,7 @@ fn check(state: HealthState) -> Reading<HealthCheck> {
 fn told(service: Service, health: &Reading<HealthCheck>) -> Vec<Claim> {
     let services = fresh(ServicesReading { services: vec![service], ..ServicesReading::default() });
     let history = History::new();
-    let facts = SiteFacts {
-        name: "shop",
-        health,
-        direct: &Reading::Never,
-        traffic: &Reading::Never,
-        database: &Reading::Never,
-        redis: &Reading::Never,
-        access: &Reading::Never,
-        services: &services,
-        logs: &Reading::Never,
-        backups: &Reading::Never,
-        on_disk: &Reading::Never,
-        app_name: "",
-        practice: false,
-        asking: &[],
-        history: &history,
-        heard: None,
-        silent_after_ms: 40_000,
-        now: at(NOW),
-    };
+    let facts = SiteFacts { services: &services, health, ..SiteFacts::unseen("", &history, at(NOW)) };
     let claims = claims(&facts, &Thresholds::default());
     assert!(claims.iter().all(|claim| rule::rule(claim.rule).is_some()));
     claims

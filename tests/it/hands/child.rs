@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use midwatch::backends::process_id;
-use midwatch::hands::child::{End, Finished, Job, Limits, News, record_file, run};
+use midwatch::hands::child::{End, Finished, Job, Limits, News, run};
 use midwatch::hands::lock::{TargetLock, end_orphans, orphans};
 use midwatch::hands::shim::recorded;
 use midwatch::runbook::kept::Stream;
@@ -41,7 +41,7 @@ impl Scene {
     }
 
     fn record(&self) -> PathBuf {
-        record_file(self.dir.path(), "run", 0, 1)
+        self.dir.path().join("run-0-1.process")
     }
 
     /// Runs it, telling `listen` what is heard.

@@ -94,12 +94,7 @@ impl Ground {
     }
 
     pub(super) fn runner(&self, run: &str) -> ProcessId {
-        let view = self.view(run);
-        let began = view.entries.iter().rev().find_map(|entry| match &entry.what {
-            What::Began { runner, .. } => Some(runner.clone()),
-            _ => None,
-        });
-        began.unwrap()
+        self.view(run).runner().unwrap().clone()
     }
 
     /// Kills the run's runner as soon as this step was begun; whether it was at that step, and not past it.
