@@ -2,6 +2,7 @@
 
 use std::io;
 use std::thread;
+use std::time::Duration;
 
 use crossterm::event::{Event as Term, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use futures_util::stream::{self, Stream};
@@ -13,6 +14,9 @@ use crate::app::key::{Chord, Key};
 
 /// A longer paste (bytes) is cut: nothing here takes more than a line.
 const PASTE_MAX: usize = 64 * 1024;
+
+/// How long the thread that reads is waited for; a terminal that is gone may hold it.
+const LISTENS: Duration = Duration::from_millis(500);
 
 /// So many inputs wait for the event loop; the next one waits in the terminal.
 const WAITING: usize = 64;
@@ -52,7 +56,11 @@ pub fn inputs() -> io::Result<impl Stream<Item = io::Result<Input>>> {
         std::fs::File::open("/dev/tty")?;
     }
     let (sender, mut receiver) = mpsc::channel(WAITING);
+    let (ready, listens) = std::sync::mpsc::channel::<()>();
     thread::Builder::new().name("keys".to_owned()).spawn(move || {
+        // From the first question on crossterm hears of new sizes.
+        crossterm::event::poll(Duration::ZERO).ok();
+        drop(ready);
         loop {
             let read = crossterm::event::read();
             let lost = read.is_err();
@@ -62,6 +70,8 @@ pub fn inputs() -> io::Result<impl Stream<Item = io::Result<Input>>> {
             }
         }
     })?;
+    // A size that changes there and back before anybody listens would leave what the terminal lost undrawn.
+    listens.recv_timeout(LISTENS).ok();
     Ok(stream::poll_fn(move |context| receiver.poll_recv(context)))
 }
 

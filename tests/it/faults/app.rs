@@ -190,7 +190,7 @@ async fn a_configuration_with_debug_is_told_until_it_is_taken_out() {
     on_disk.write("pretix.cfg", &[text.as_str(), "[django]\ndebug=true\n"].concat());
     // Else it would be newer than its processes too.
     on_disk.age("pretix.cfg", Duration::from_hours(1));
-    eyes.top(SITE, "debug-on").await;
+    eyes.told(SITE, "debug-on").await;
     on_disk.write("pretix.cfg", &text);
     eyes.gone(SITE, "debug-on").await;
     eyes.end().await;

@@ -14,7 +14,7 @@ use midwatch::watch::{self, Watch};
 use tokio::time::{Instant, timeout_at};
 
 /// How long a condition is waited for before the test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A midwatch without a screen.
 pub(crate) struct Eyes {
@@ -59,6 +59,11 @@ impl Eyes {
     pub(crate) async fn top(&mut self, of: &str, rule: &str) -> Finding {
         self.until(&format!("{rule} is the top finding of {of}"), |m| top(m, of).is_some_and(|f| f.rule == rule)).await;
         top(&self.model, of).unwrap().clone()
+    }
+
+    /// Waits until a finding of `of` has this rule, as a cause or below one: for notes, whose order is their age's.
+    pub(crate) async fn told(&mut self, of: &str, rule: &str) {
+        self.until(&format!("{rule} is told"), |m| m.findings.iter().any(|f| f.site == of && holds(f, rule))).await;
     }
 
     /// Waits until no finding of `of` has this rule, neither as a cause nor below one.
