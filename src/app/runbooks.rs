@@ -127,28 +127,18 @@ impl Run {
     pub fn times(&self, of: usize) -> (Option<Timestamp>, Option<Timestamp>) {
         let (mut began, mut ended) = (None, None);
         for entry in &self.entries {
-            match &entry.what {
-                What::Intended { step, .. } if *step == of => (began, ended) = (Some(entry.at), None),
-                What::Done { step, .. }
-                | What::Failed { step, .. }
-                | What::NotDone { step, .. }
-                | What::Reverted { step, .. }
-                    if *step == of =>
-                {
-                    ended = Some(entry.at);
-                }
-                What::Began { .. }
-                | What::Intended { .. }
-                | What::Started { .. }
-                | What::Acted { .. }
-                | What::Done { .. }
-                | What::Failed { .. }
-                | What::NotDone { .. }
-                | What::Reverted { .. }
-                | What::Asked { .. }
-                | What::Said { .. }
-                | What::Note(_)
-                | What::Ended { .. } => {}
+            if matches!(&entry.what, What::Intended { step, .. } if *step == of) {
+                (began, ended) = (Some(entry.at), None);
+            }
+            let (What::Done { step, .. }
+            | What::Failed { step, .. }
+            | What::NotDone { step, .. }
+            | What::Reverted { step, .. }) = &entry.what
+            else {
+                continue;
+            };
+            if *step == of {
+                ended = Some(entry.at);
             }
         }
         (began, ended)

@@ -120,8 +120,7 @@ impl<'c> Run<'c> {
         if let Some(probe) = &step.unless
             && let Ok(how) = self.holds(probe).await
         {
-            self.note(What::Intended { step: index, attempt }).await?;
-            self.note(What::Done { step: index, how: format!("nothing to do: {how}"), verified: true }).await?;
+            self.note(What::Spared { step: index, how }).await?;
             return Ok(());
         }
         self.note(What::Intended { step: index, attempt }).await?;
@@ -308,19 +307,14 @@ impl<'c> Run<'c> {
         self.note(what).await.map(|_| ())
     }
 
+    /// Undoes a step. A way back may be begun twice: it is written so that it finds what is left to do.
     async fn undo(&mut self, index: usize) -> Result<bool, String> {
-        let Some(Act::Command(command)) = self.plan.steps.get(index).and_then(|step| step.revert.clone()) else {
-            self.note(What::Reverted { step: index, how: "nothing undoes it".to_owned() }).await?;
-            return Ok(true);
-        };
-        let limit = self.plan.steps.get(index).map_or(0, |step| step.timeout_ms);
-        let deadline = Instant::now() + Duration::from_millis(limit);
-        self.note(What::Note(format!("undoing step {}", index + 1))).await?;
-        let (sender, receiver) = mpsc::channel(64);
-        let at = (index, 0);
-        let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
-        let undone = acts::command(&tools, (&run, &command), at, (deadline, self.stop.subscribe()), sender);
-        match self.while_heard(undone, receiver).await? {
+        let Some(step) = self.plan.steps.get(index).cloned() else { return Ok(false) };
+        let Some(act) = step.revert.clone() else { return Ok(false) };
+        self.note(What::Undoing { step: index }).await?;
+        let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
+        let way_back = PlannedStep { act, ..step };
+        match self.act(&way_back, (index, 0), deadline).await? {
             Ok(how) => {
                 self.note(What::Reverted { step: index, how }).await?;
                 Ok(true)

@@ -73,6 +73,13 @@ pub enum What {
         /// Whether a probe has seen it.
         verified: bool,
     },
+    /// It was not begun: there was nothing to do.
+    Spared {
+        /// The step.
+        step: usize,
+        /// How that is known.
+        how: String,
+    },
     /// It failed.
     Failed {
         /// The step.
@@ -88,6 +95,11 @@ pub enum What {
         step: usize,
         /// How that is known.
         how: String,
+    },
+    /// What it did is about to be undone.
+    Undoing {
+        /// The step.
+        step: usize,
     },
     /// What it did was undone.
     Reverted {
@@ -241,6 +253,8 @@ pub struct Progress {
     pub ended: Option<(Outcome, String)>,
     /// Whether it is being undone.
     pub reverting: bool,
+    /// The step whose way back was begun and has not ended.
+    pub undoing: Option<usize>,
     /// Whether it shall stop before the next step.
     pub stopping: bool,
     /// The question that waits for an answer: of which step.
@@ -262,6 +276,7 @@ impl Progress {
             attempts: vec![0; count],
             ended: None,
             reverting: false,
+            undoing: None,
             stopping: false,
             asking: None,
             acted: vec![false; count],
@@ -297,6 +312,7 @@ impl Progress {
                     *slot = *attempt;
                 }
             }
+            What::Spared { step, .. } => self.set(*step, StepState::Done(true)),
             What::Done { step, verified, .. } => self.set(*step, StepState::Done(*verified)),
             What::Failed { step, attempt, why } => {
                 if let Some(slot) = self.attempts.get_mut(*step) {
@@ -305,7 +321,11 @@ impl Progress {
                 self.set(*step, StepState::Failed(*attempt, why.clone()));
             }
             What::NotDone { step, .. } => self.set(*step, StepState::Waiting),
-            What::Reverted { step, .. } => self.set(*step, StepState::Reverted),
+            What::Undoing { step } => self.undoing = Some(*step),
+            What::Reverted { step, .. } => {
+                self.undoing = None;
+                self.set(*step, StepState::Reverted);
+            }
             What::Asked { step, .. } => {
                 self.asking = Some(*step);
                 self.answer = None;
@@ -346,17 +366,26 @@ impl Progress {
                     self.set(step, StepState::Skipped);
                 }
             }
-            Word::Revert => self.reverting = true,
+            Word::Revert => {
+                self.reverting = true;
+                self.undoing = None;
+            }
         }
     }
 
     /// What a runner does next.
     pub fn next(&self, plan: &Plan) -> Next {
         if self.reverting {
-            let done =
-                |state: &StepState| matches!(state, StepState::Done(_) | StepState::Begun(_) | StepState::Failed(..));
-            let undo =
-                plan.steps.iter().zip(&self.steps).rposition(|(step, state)| step.revert.is_some() && done(state));
+            // Its runner was gone in the middle of a way back, or it failed: the operator says whether it is gone again.
+            if self.undoing.is_some() {
+                return Next::End(Outcome::Failed);
+            }
+            // What was never begun, because there was nothing to do, has nothing to undo.
+            let begun = |step: usize| self.attempts.get(step).is_some_and(|tried| *tried > 0);
+            let undo = (0..plan.steps.len()).rev().find(|&step| {
+                let (planned, state) = (plan.steps.get(step), self.steps.get(step));
+                begun(step) && planned.is_some_and(|s| s.revert.is_some()) && state != Some(&StepState::Reverted)
+            });
             return undo.map_or(Next::End(Outcome::Reverted), Next::Undo);
         }
         let mut verified = true;

@@ -234,10 +234,12 @@ pub(super) fn told(plan: &Plan, entry: &Entry) -> Option<String> {
             format!("  {how}")
         }
         What::Started { .. } | What::Acted { .. } => return None,
+        What::Spared { step, how } => format!("{}: nothing to do: {how}", name(step)),
         What::Done { how, verified: true, .. } => format!("  ok: {how}"),
         What::Done { how, verified: false, .. } => format!("  {how}"),
         What::Failed { why, .. } => format!("  FAILED: {why}"),
         What::NotDone { step, how } => format!("{}: {how}", name(step)),
+        What::Undoing { step } => format!("{}: is undone", name(step)),
         What::Reverted { step, how } => format!("{}: undone: {how}", name(step)),
         What::Asked { question, .. } => format!("  ASKS: {question}   (midwatch runbook answer RUN yes|no)"),
         What::Said { by, word } => format!("{} said: {}", by.whole(), word_of(*word)),
