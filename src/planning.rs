@@ -1,6 +1,7 @@
 //! From a runbook and what the operator chose to a plan: looks everything up, decides, changes nothing.
 
 mod catalogue;
+mod restore;
 mod services;
 mod values;
 
@@ -202,6 +203,14 @@ impl Draft<'_> {
             Does::Restart(service) => return self.services(service, services::Verb::Restart, step).await,
             Does::Start(service) => return self.services(service, services::Verb::Start, step).await,
             Does::Reset(service) => return self.services(service, services::Verb::Reset, step).await,
+            Does::Stop(service) => return self.services(service, services::Verb::Stop, step).await,
+            Does::Own(name, with) => {
+                let mut given = BTreeMap::new();
+                for (key, value) in with {
+                    given.insert(key.as_str(), self.fill(value)?);
+                }
+                return self.own(name, &given, step).await;
+            }
             Does::Cancel(session) => self.session(session, false).await?,
             Does::Terminate(session) => self.session(session, true).await?,
         };
@@ -223,6 +232,15 @@ impl Draft<'_> {
         };
         self.steps.push(planned);
         Ok(())
+    }
+
+    /// Something of midwatch's own ([`crate::runbook::spec::OWN`]), in as many steps as it takes.
+    async fn own(&mut self, name: &str, given: &BTreeMap<&str, String>, step: &Step) -> Result<(), NoPlan> {
+        let value = |key: &str| given.get(key).map(String::as_str).unwrap_or_default();
+        match name {
+            "restore-database" => self.restore_database(value("backup"), step).await,
+            _ => Err(NoPlan::Impossible(format!("midwatch has nothing called `{name}`"))),
+        }
     }
 
     async fn maybe(&mut self, holds: Option<&Holds>) -> Result<Option<Probe>, NoPlan> {

@@ -1,4 +1,4 @@
-//! How a service is restarted, started, or forgiven, by who runs it.
+//! How a service is restarted, started, stopped, or forgiven, by who runs it.
 
 use super::{Act, Choice, Command, Draft, NoPlan, PlannedStep, Probe, Step, Subject};
 use crate::backends::look::{is_down, told};
@@ -18,6 +18,7 @@ pub(super) enum Verb {
     Restart,
     Start,
     Reset,
+    Stop,
 }
 
 pub(super) fn choices(services: &[Service], several: bool) -> Vec<Choice> {
@@ -87,14 +88,19 @@ impl Draft<'_> {
         let seen = match verb {
             Verb::Restart => Some(Probe::Restarted { service: service.name.clone(), was: told(service) }),
             Verb::Start => Some(Probe::Runs(service.name.clone())),
+            Verb::Stop => Some(Probe::Stopped(service.name.clone())),
             Verb::Reset => None,
         };
         if let ServicePlace::Process { .. } = configured.place {
             return self.process(service, &configured, verb, (name, seen, step)).await;
         }
-        let command = command(&configured.place, service, verb)?;
-        let Some(command) = command else { return Ok(()) };
-        self.steps.push(planned(name, Act::Command(command), seen, verb == Verb::Reset, step));
+        let Some(act) = command(&configured.place, service, verb)? else { return Ok(()) };
+        let mut planned = planned(name, Act::Command(act), seen.clone(), verb == Verb::Reset, step);
+        if verb == Verb::Stop {
+            planned.unless = seen;
+            planned.revert = command(&configured.place, service, Verb::Start)?.map(Act::Command);
+        }
+        self.steps.push(planned);
         Ok(())
     }
 
@@ -118,12 +124,20 @@ impl Draft<'_> {
                 service.name
             )));
         };
-        if let (Verb::Restart, Some(pid)) = (verb, service.pid) {
-            let was = self.count_on(Subject::Process(pid)).await?;
-            let end = Act::End { pid, patience_ms: PATIENCE_MS, kill: true };
-            let gone = Probe::Gone { pid, was };
-            self.steps.push(planned(format!("end {}", service.name), end, Some(gone), true, step));
+        if (verb, start) == (Verb::Stop, &Start::Kept) {
+            return Err(NoPlan::Impossible(format!(
+                "{} can't be stopped by midwatch: whoever keeps it starts it again (kept = true); stop it there",
+                service.name
+            )));
         }
+        let end = match service.pid {
+            Some(pid) if matches!(verb, Verb::Restart | Verb::Stop) => {
+                let was = self.count_on(Subject::Process(pid)).await?;
+                let end = Act::End { pid, patience_ms: PATIENCE_MS, kill: true };
+                Some(planned(format!("end {}", service.name), end, Some(Probe::Gone { pid, was }), true, step))
+            }
+            Some(_) | None => None,
+        };
         let ServicePlace::Process { uid, .. } = configured.place else { return Ok(()) };
         let act = match start {
             Start::Command(argv) => {
@@ -132,6 +146,11 @@ impl Draft<'_> {
             }
             Start::Kept => Act::Wait(seen.clone().unwrap_or_else(|| Probe::Runs(service.name.clone()))),
         };
+        if verb == Verb::Stop {
+            self.steps.extend(end.map(|end| PlannedStep { name, verify: seen, revert: Some(act), ..end }));
+            return Ok(());
+        }
+        self.steps.extend(end);
         let repeatable = *start == Start::Kept;
         self.steps.push(planned(name, act, seen, repeatable, step));
         Ok(())
@@ -177,6 +196,7 @@ fn command(place: &ServicePlace, service: &Service, verb: Verb) -> Result<Option
                 Verb::Restart => "restart",
                 Verb::Start => "start",
                 Verb::Reset => "reset-failed",
+                Verb::Stop => "stop",
             };
             let own = rustix::process::geteuid().as_raw();
             match user {
@@ -194,6 +214,7 @@ fn command(place: &ServicePlace, service: &Service, verb: Verb) -> Result<Option
                 Verb::Reset => return Ok(None),
                 Verb::Restart => (words(&["docker", "--host", &host, "restart", "--time", "30", &service.place]), None),
                 Verb::Start => (words(&["docker", "--host", &host, "start", &service.place]), None),
+                Verb::Stop => (words(&["docker", "--host", &host, "stop", "--time", "30", &service.place]), None),
             }
         }
         ServicePlace::Supervisor { at, program } => {
@@ -201,6 +222,7 @@ fn command(place: &ServicePlace, service: &Service, verb: Verb) -> Result<Option
                 Verb::Reset => return Ok(None),
                 Verb::Restart => "restart",
                 Verb::Start => "start",
+                Verb::Stop => "stop",
             };
             let SupervisorPlace { listens, .. } = at;
             let server = match listens {

@@ -2,6 +2,8 @@
 
 mod file;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::plan::OnFailure;
@@ -178,11 +180,18 @@ pub enum Does {
     Start(String),
     /// Forgets that its manager gave it up.
     Reset(String),
+    /// Stops one; the way back starts it.
+    Stop(String),
     /// Cancels what a session of the database does.
     Cancel(String),
     /// Ends a session of the database.
     Terminate(String),
+    /// Something of midwatch's own ([`OWN`]), which may become several steps: its name, and what it is given.
+    Own(String, BTreeMap<String, String>),
 }
+
+/// What midwatch does by code of its own, by name, with what each has to be given.
+pub const OWN: [(&str, &[&str]); 1] = [("restore-database", &["backup"])];
 
 /// Something that holds or does not, as a template.
 #[derive(Debug, Clone, PartialEq, Eq)]

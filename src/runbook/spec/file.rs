@@ -1,12 +1,12 @@
 //! The file's raw shape and its checks. Every mistake is found, each with its place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Does, GIVEN, Holds, Kind, Parameter, Risk, Runbook, Step};
+use super::{Does, GIVEN, Holds, Kind, OWN, Parameter, Risk, Runbook, Step};
 use crate::domain::service::Role;
 use crate::runbook::plan::OnFailure;
 use crate::runbook::template;
@@ -69,8 +69,12 @@ struct StepFile {
     restart: Option<Spanned<String>>,
     start: Option<Spanned<String>>,
     reset: Option<Spanned<String>>,
+    stop: Option<Spanned<String>>,
     cancel: Option<Spanned<String>>,
     terminate: Option<Spanned<String>>,
+    own: Option<Spanned<String>>,
+    #[serde(default)]
+    with: BTreeMap<String, Spanned<String>>,
     user: Option<String>,
     save: Option<Spanned<String>>,
     #[serde(default)]
@@ -251,11 +255,43 @@ impl Check {
         ms
     }
 
+    /// Something of midwatch's own, with what it is given.
+    fn own(&mut self, name: Option<Spanned<String>>, with: BTreeMap<String, Spanned<String>>) -> Option<Does> {
+        let Some(name) = name else {
+            for (key, value) in with {
+                self.mistake(value.span(), format!("`{key}` is given to nothing: `with` goes with `own`"));
+            }
+            return None;
+        };
+        let Some((_, takes)) = OWN.iter().find(|(known, _)| known == name.get_ref()) else {
+            let known = OWN.map(|(known, _)| known).join(", ");
+            self.mistake(name.span(), format!("midwatch has nothing called `{}`: it has {known}", name.get_ref()));
+            return None;
+        };
+        for missing in takes.iter().filter(|takes| !with.contains_key(**takes)) {
+            self.mistake(
+                name.span(),
+                format!("`{}` has to be given `{missing}`: with = {{ {missing} = … }}", name.get_ref()),
+            );
+        }
+        let mut given = BTreeMap::new();
+        for (key, value) in with {
+            if !takes.contains(&key.as_str()) {
+                self.mistake(
+                    value.span(),
+                    format!("`{}` takes no `{key}`: it takes {}", name.get_ref(), takes.join(", ")),
+                );
+            }
+            given.insert(key, self.text(value));
+        }
+        Some(Does::Own(name.into_inner(), given))
+    }
+
     fn step(&mut self, written: Spanned<StepFile>, risk: Risk) -> Option<Step> {
         let span = written.get_ref().name.span();
         let step = written.into_inner();
-        let acts = step.run.is_some()
-            || [&step.restart, &step.start, &step.reset, &step.cancel, &step.terminate].iter().any(|act| act.is_some());
+        let named = [&step.restart, &step.start, &step.reset, &step.stop, &step.cancel, &step.terminate, &step.own];
+        let acts = step.run.is_some() || named.iter().any(|act| act.is_some());
         if acts && risk == Risk::Observe && step.run.is_none() {
             self.mistake(span.clone(), "it acts, and the runbook's risk is `observe`");
         }
@@ -272,13 +308,15 @@ impl Check {
             (step.restart, Does::Restart),
             (step.start, Does::Start),
             (step.reset, Does::Reset),
+            (step.stop, Does::Stop),
             (step.cancel, Does::Cancel),
             (step.terminate, Does::Terminate),
         ] {
             does.extend(written.map(|text| make(self.text(text))));
         }
+        does.extend(self.own(step.own, step.with));
         if does.len() != 1 {
-            let known = "run, probe, wait, ask, note, restart, start, reset, cancel, terminate";
+            let known = "run, probe, wait, ask, note, restart, start, stop, reset, cancel, terminate, own";
             self.mistake(span, format!("a step does exactly one of {known}; this one does {}", does.len()));
             return None;
         }

@@ -1,0 +1,27 @@
+//! How a database is restored, by its engine.
+
+use super::{Draft, NoPlan, Step};
+use crate::domain::database::Engine;
+
+impl Draft<'_> {
+    /// Beside the one in use, then in its place.
+    pub(super) async fn restore_database(&mut self, backup: &str, step: &Step) -> Result<(), NoPlan> {
+        let site = self.ground.site.ok_or_else(|| NoPlan::Impossible("there is no site to restore".to_owned()))?;
+        let database = site.database.as_ref().map_err(|why| NoPlan::Impossible(why.clone()))?;
+        match database.engine {
+            Engine::Postgresql => self.restore_postgres(backup, step).await,
+            Engine::Sqlite => self.restore_sqlite(backup, step).await,
+            Engine::Mysql => Err(NoPlan::Impossible("midwatch restores PostgreSQL and SQLite, not MySQL".to_owned())),
+        }
+    }
+
+    #[expect(clippy::unused_async, reason = "written on branches of their own")]
+    async fn restore_postgres(&mut self, backup: &str, step: &Step) -> Result<(), NoPlan> {
+        Err(NoPlan::Impossible(format!("{backup} {}", step.name)))
+    }
+
+    #[expect(clippy::unused_async, reason = "written on branches of their own")]
+    async fn restore_sqlite(&mut self, backup: &str, step: &Step) -> Result<(), NoPlan> {
+        Err(NoPlan::Impossible(format!("{backup} {}", step.name)))
+    }
+}
