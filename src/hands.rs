@@ -9,6 +9,7 @@
 
 mod acts;
 pub mod child;
+mod leftovers;
 pub mod lock;
 pub mod order;
 pub mod runner;

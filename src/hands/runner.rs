@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::leftovers::{self, is_of, started};
 use super::lock::{self, LockTrouble, TargetLock};
 use super::order::{MOST, Order, Reply};
 use super::work::{Run, Tools};
@@ -108,7 +109,10 @@ async fn begin(config: &Config, input: impl Read, now: fn() -> Timestamp) -> Res
         return Err((UNCONFIRMED, "the plan is too old: make a new one".to_owned()));
     }
     let me = process_id::here().map_err(|error| (IMPOSSIBLE, format!("/proc can't be read: {error}")))?;
-    let (lock, ended) = take((state, &own(&journal)), &order, before.as_ref()).await?;
+    let own_dir = own(&journal);
+    let (lock, mut ended) = take((state, &own_dir), &order, before.as_ref()).await?;
+    let left = leftovers::clear((state, &own_dir), &order.plan.target, before.as_ref(), GRACE).await;
+    ended.extend(left.map_err(|why| (HELD, format!("nothing was done: {why}")))?);
     if let (Some(again), Some(view)) = (&order.again, &mut before) {
         // Another may have taken it up between the look at it and the lock.
         *view = journal.read(&order.run).await.map_err(unrecorded)?;
@@ -200,23 +204,6 @@ async fn take(
         }
     }
     Err((HELD, "the lock can't be taken".to_owned()))
-}
-
-/// The processes that steps of this run have started: by its journal, and as they noted themselves.
-fn started(view: &RunView, own: &Path) -> Vec<ProcessId> {
-    let noted = std::fs::read_dir(own.join(&view.record.id)).into_iter().flatten().flatten();
-    let noted = noted.filter_map(|entry| super::shim::recorded(&entry.path()));
-    let told = view
-        .entries
-        .iter()
-        .filter_map(|entry| if let What::Started { child, .. } = &entry.what { Some(child.clone()) } else { None });
-    noted.chain(told).collect()
-}
-
-/// Whether a process is one of these, or of the process group of one.
-fn is_of(own: &[ProcessId], process: &ProcessId) -> bool {
-    let group = process_id::stat(process.pid).map(|stat| stat.group).unwrap_or_default();
-    own.iter().any(|child| child == process || i32::try_from(child.pid) == Ok(group))
 }
 
 /// Who acts on the target, by the journals: a run that goes on, whose runner lives.

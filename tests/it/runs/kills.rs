@@ -28,7 +28,9 @@ fn once(ground: &Ground, run: &str) {
                 _ => {}
             }
         }
-        let done = view.entries.iter().filter(|e| matches!(e.what, What::Done { step: at, .. } if at == step)).count();
+        let ended =
+            |what: &What| matches!(what, What::Done { step: at, .. } | What::Spared { step: at, .. } if *at == step);
+        let done = view.entries.iter().filter(|e| ended(&e.what)).count();
         assert_eq!(done, 1, "step {step}: {:#?}", view.entries);
     }
 }
@@ -127,4 +129,67 @@ fn a_restart_on_the_practice_site_is_killed_at_every_step_as_root() {
         assert_eq!(ground.view(&run).ended().unwrap().0, Outcome::Done);
         once(&ground, &run);
     }
+}
+
+/// As `sudo` does: closes what it has inherited, the lock with it, and becomes the program.
+const LETS_GO: &str = "import os, sys; os.closerange(3, 200); os.execvp('sleep', ['sleep', sys.argv[1]])";
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine"]
+fn a_program_that_let_go_of_the_lock_is_found_by_what_was_written_down_as_root() {
+    let ground = Ground::new(ALONE, "");
+    let step = format!("[[steps]]\nname = \"long\"\nrun = [\"python3\", \"-c\", \"{LETS_GO}\", \"300\"]\n");
+    ground.write("steps", "reversible", &step);
+    ground.write("other", "reversible", "[[steps]]\nname = \"said\"\nnote = \"done\"\n");
+    let run = ground.begin(&["steps", "--yes"]);
+    let sleeps = |child: &midwatch::runbook::run::ProcessId| {
+        std::fs::read_to_string(format!("/proc/{}/comm", child.pid)).is_ok_and(|comm| comm.trim() == "sleep")
+    };
+    let child = eventually("it sleeps", || started(&ground, &run).into_iter().find(sleeps));
+    Ground::kill(&ground.runner(&run));
+    let (code, said) = ground.call(&["runbook", "run", "other", "--yes"]);
+    assert_eq!(code, 11, "{said}");
+    assert!(said.contains("still works for run") && said.contains(&format!("resume {run}")), "{said}");
+    assert!(midwatch::backends::process_id::lives(&child), "another run ended it");
+    let (code, said) = ground.resume(&run, &["--yes"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("was left running, and was ended"), "{said}");
+    assert!(!midwatch::backends::process_id::lives(&child));
+    let (code, said) = ground.call(&["runbook", "run", "other", "--yes"]);
+    assert_eq!(code, 0, "{said}");
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine"]
+fn a_way_back_that_was_cut_off_is_gone_again_only_on_the_operators_word_as_root() {
+    let ground = Ground::new(ALONE, "");
+    let (trace, flag) = (ground.path().join("trace"), ground.path().join("flag"));
+    let (trace, flag) = (trace.display(), flag.display());
+    let back = |word: &str| {
+        format!("revert = [\"sh\", \"-c\", \"echo back {word} >> {trace}; test -e {flag} || sleep 60\"]\n")
+    };
+    let spared = format!(
+        "[[steps]]\nname = \"spared\"\nrun = [\"false\"]\nunless = {{ succeeds = [\"true\"] }}\n{}",
+        back("spared")
+    );
+    let one = format!("[[steps]]\nname = \"one\"\nrun = [\"sh\", \"-c\", \"echo one >> {trace}\"]\n{}", back("one"));
+    let fails = "[[steps]]\nname = \"fails\"\nrun = [\"false\"]\n";
+    ground.write("steps", "reversible", &[&spared, &one, fails].concat());
+    let run = ground.begin(&["steps", "--yes"]);
+    let (outcome, _) = eventually("it has failed", || ground.view(&run).ended());
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(matches!(ground.view(&run).entries[1].what, What::Spared { step: 0, .. }));
+    let mut undoing = ground.midwatch(&["runbook", "resume", &run, "--yes", "--revert"]);
+    let mut undoing = undoing.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    eventually("the way back has begun", || ground.trace().contains("back one").then_some(()));
+    Ground::kill(&ground.runner(&run));
+    undoing.wait().unwrap();
+    let (code, said) = ground.resume(&run, &["--yes"]);
+    assert_eq!(code, 1, "{said}");
+    assert_eq!(ground.trace(), "one\nback one\n", "gone again in silence");
+    std::fs::write(ground.path().join("flag"), "").unwrap();
+    let (code, said) = ground.resume(&run, &["--yes", "--revert"]);
+    assert_eq!(code, 1, "{said}");
+    assert_eq!(ground.view(&run).ended().unwrap().0, Outcome::Reverted, "{said}");
+    assert_eq!(ground.trace(), "one\nback one\nback one\n", "what was never begun was undone");
 }
