@@ -110,6 +110,11 @@ impl<'c> Looker<'c> {
                 let service = self.service(name).await?;
                 if is_down(&service) { Ok(told(&service)) } else { Err(told(&service)) }
             }
+            Probe::Forgiven(name) => {
+                let service = self.service(name).await?;
+                let given_up = matches!(service.state, State::GaveUp | State::Failed);
+                if given_up { Err(told(&service)) } else { Ok(told(&service)) }
+            }
             Probe::Healthy => self.healthy().await,
             Probe::WorkerListens => self.worker().await,
             Probe::Gone { pid, was } => {

@@ -89,14 +89,16 @@ impl Draft<'_> {
             Verb::Restart => Some(Probe::Restarted { service: service.name.clone(), was: told(service) }),
             Verb::Start => Some(Probe::Runs(service.name.clone())),
             Verb::Stop => Some(Probe::Stopped(service.name.clone())),
-            Verb::Reset => None,
+            Verb::Reset => Some(Probe::Forgiven(service.name.clone())),
         };
         if let ServicePlace::Process { .. } = configured.place {
             return self.process(service, &configured, verb, (name, seen, step)).await;
         }
         let Some(act) = command(&configured.place, service, verb)? else { return Ok(()) };
         let mut planned = planned(name, Act::Command(act), seen.clone(), verb == Verb::Reset, step);
-        if verb == Verb::Stop {
+        if verb == Verb::Reset {
+            planned.unless = seen;
+        } else if verb == Verb::Stop {
             planned.unless = seen;
             planned.revert = command(&configured.place, service, Verb::Start)?.map(Act::Command);
         }

@@ -151,6 +151,7 @@ pub fn holds(probe: &Probe) -> String {
         Probe::Runs(service) => format!("{service} runs"),
         Probe::Restarted { service, .. } => format!("{service} runs anew"),
         Probe::Stopped(service) => format!("{service} does not run"),
+        Probe::Forgiven(service) => format!("the manager of {service} has not given it up"),
         Probe::Healthy => "the healthcheck answers well".to_owned(),
         Probe::WorkerListens => "a worker takes tasks".to_owned(),
         Probe::Gone { pid, .. } => format!("process {pid} has ended"),

@@ -174,6 +174,8 @@ pub enum Probe {
     },
     /// The service does not run.
     Stopped(String),
+    /// Its manager has not given the service up.
+    Forgiven(String),
     /// The healthcheck answers well.
     Healthy,
     /// A worker listens for tasks.

@@ -169,7 +169,7 @@ pub async fn screens(
     (mut signals, terminal): (Signals, Terminal),
     inputs: impl Stream<Item = io::Result<Input>>,
     frame_time: Duration,
-    draw: impl Fn(&Model, &mut Frame<'_>) + Send + 'static,
+    draw: impl Fn(&Model, &mut Frame<'_>) + Send + Sync + 'static,
     plain: impl Fn(&Model) -> String,
 ) -> io::Result<End> {
     let (screen, mut reports) = Screen::start(terminal, draw)?;
@@ -181,6 +181,7 @@ pub async fn screens(
     let mut dirty = true;
     let mut drawn_at = Instant::now().checked_sub(frame_time).unwrap_or_else(Instant::now);
     let mut behind = Behind::default();
+    let mut seen = None;
     let end = loop {
         let mut batch = Vec::new();
         let (mut urgent, mut ticked) = (false, false);
@@ -190,6 +191,9 @@ pub async fn screens(
                 Some(end) => break end,
                 None => batch.push(Event::Resumed),
             },
+            number = async { seen.take() }, if seen.is_some() => {
+                batch.extend(number.into_iter().flat_map(|number| drawn(number, inputs.as_mut())));
+            }
             report = reports.recv() => match report {
                 Some(Report::Resumed) => {
                     wires.away.send_replace(false);
@@ -260,7 +264,7 @@ pub async fn screens(
             wires.looks.send_replace(behind.looks(&model));
         }
         if dirty && (urgent || drawn_at.elapsed() >= frame_time) {
-            screen.show(Arc::clone(&model));
+            seen = screen.show(Arc::clone(&model));
             drawn_at = Instant::now();
             dirty = false;
         }

@@ -1,13 +1,14 @@
-//! The thread that draws: takes the newest model, never an older one, and the terminal's other business in order.
+//! Draws the newest model, never an older one, and does the terminal's other business in order: on a thread that may wait
+//! for the terminal, which the event loop never does.
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
-use super::terminal::{self, Frame, Terminal};
+use super::terminal::{self, Door, Frame, Terminal};
 use crate::app::model::Model;
 use crate::app::update::unseen;
 
@@ -27,6 +28,8 @@ enum Order {
     Clear,
     Suspend,
     Copy(String),
+    /// What the terminal did not take at once, and the card it is the end of.
+    Rest(Vec<u8>, Option<u64>),
     Leave,
 }
 
@@ -34,12 +37,18 @@ enum Order {
 struct Desk {
     model: Option<Arc<Model>>,
     orders: VecDeque<Order>,
+    /// Whether the thread is at work.
+    busy: bool,
 }
 
+type Draw = dyn Fn(&Model, &mut Frame<'_>) + Send + Sync;
+
 /// The handle the event loop holds.
-#[derive(Debug)]
 pub struct Screen {
     desk: Arc<(Mutex<Desk>, Condvar)>,
+    terminal: Arc<Mutex<Terminal>>,
+    draw: Arc<Draw>,
+    door: Option<Door>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -50,29 +59,48 @@ impl Screen {
     /// When no thread can be had.
     pub fn start(
         terminal: Terminal,
-        draw: impl Fn(&Model, &mut Frame<'_>) + Send + 'static,
+        draw: impl Fn(&Model, &mut Frame<'_>) + Send + Sync + 'static,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Report>)> {
         let desk: Arc<(Mutex<Desk>, Condvar)> = Arc::default();
+        let (terminal, draw): (_, Arc<Draw>) = (Arc::new(Mutex::new(terminal)), Arc::new(draw));
         // Unbounded, yet bounded: at most one report per order or frame, and `Gone` ends the thread.
         let (reports, receiver) = mpsc::unbounded_channel();
-        let theirs = Arc::clone(&desk);
-        let thread = std::thread::Builder::new()
-            .name("screen".to_owned())
-            .spawn(move || work(terminal, &theirs, &reports, &draw))?;
-        Ok((Self { desk, thread: Some(thread) }, receiver))
+        let work = Work { desk: Arc::clone(&desk), terminal: Arc::clone(&terminal), draw: Arc::clone(&draw), reports };
+        let thread = std::thread::Builder::new().name("screen".to_owned()).spawn(move || work.work())?;
+        Ok((Self { desk, terminal, draw, door: Door::open(), thread: Some(thread) }, receiver))
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn order(&self, order: Order) {
-        let (lock, ready) = &*self.desk;
-        lock.lock().unwrap_or_else(PoisonError::into_inner).orders.push_back(order);
-        ready.notify_one();
+        self.desk().orders.push_back(order);
+        self.desk.1.notify_one();
     }
 
-    /// Draws this model, instead of any that is still waiting to be drawn.
-    pub fn show(&self, model: Arc<Model>) {
-        let (lock, ready) = &*self.desk;
-        lock.lock().unwrap_or_else(PoisonError::into_inner).model = Some(model);
-        ready.notify_one();
+    /// Draws this model, instead of any that is still waiting to be drawn. Here and now, if the thread has nothing to do and
+    /// the terminal takes it: on a busy machine, to wake a thread takes longer than to draw. The number of the card that
+    /// waited for it, if it is on the terminal when this returns.
+    pub fn show(&self, model: Arc<Model>) -> Option<u64> {
+        let mut desk = self.desk();
+        let idle = !desk.busy && desk.orders.is_empty() && desk.model.is_none();
+        match self.door.as_ref().filter(|_| idle) {
+            Some(door) => {
+                let number = unseen(&model);
+                let mut terminal = self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
+                let drawn = terminal.draw(|frame| (self.draw)(&model, frame));
+                match drawn.and_then(|mut bytes| door.write(&bytes).map(|written| bytes.split_off(written))) {
+                    Ok(rest) if rest.is_empty() => return number,
+                    Ok(rest) => desk.orders.push_back(Order::Rest(rest, number)),
+                    // The thread finds out the same, and reports it.
+                    Err(_) => desk.model = Some(model),
+                }
+            }
+            None => desk.model = Some(model),
+        }
+        self.desk.1.notify_one();
+        None
     }
 
     /// Clears the terminal, so that the next model is drawn in full.
@@ -103,51 +131,65 @@ impl Screen {
     }
 }
 
-fn work(
-    terminal: Terminal,
-    desk: &(Mutex<Desk>, Condvar),
-    reports: &mpsc::UnboundedSender<Report>,
-    draw: &dyn Fn(&Model, &mut Frame<'_>),
-) {
-    let mut terminal = terminal;
-    loop {
-        let (order, model) = next(desk);
-        let done = match order {
-            Some(Order::Clear) => terminal.clear(),
-            Some(Order::Suspend) => {
-                let done = terminal.suspend();
-                reports.send(Report::Resumed).ok();
-                done
-            }
-            Some(Order::Copy(text)) => terminal.copy(&text),
-            Some(Order::Leave) => return,
-            None => match model {
-                Some(model) => terminal.draw(|frame| draw(&model, frame)).map(|()| {
-                    if let Some(number) = unseen(&model) {
-                        reports.send(Report::Drawn(number)).ok();
-                    }
-                }),
-                None => Ok(()),
-            },
-        };
-        if let Err(error) = done {
-            reports.send(Report::Gone(error)).ok();
-            return;
-        }
-    }
+/// What the thread works with.
+struct Work {
+    desk: Arc<(Mutex<Desk>, Condvar)>,
+    terminal: Arc<Mutex<Terminal>>,
+    draw: Arc<Draw>,
+    reports: mpsc::UnboundedSender<Report>,
 }
 
-/// Waits for something to do: orders first, then the newest model.
-fn next(desk: &(Mutex<Desk>, Condvar)) -> (Option<Order>, Option<Arc<Model>>) {
-    let (lock, ready) = desk;
-    let mut desk = lock.lock().unwrap_or_else(PoisonError::into_inner);
-    loop {
-        if let Some(order) = desk.orders.pop_front() {
-            return (Some(order), None);
+impl Work {
+    fn work(self) {
+        loop {
+            let (order, model) = self.next();
+            let mut terminal = self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
+            let done = match order {
+                Some(Order::Clear) => terminal.clear(),
+                Some(Order::Suspend) => {
+                    let done = terminal.suspend();
+                    self.reports.send(Report::Resumed).ok();
+                    done
+                }
+                Some(Order::Copy(text)) => terminal.copy(&text),
+                Some(Order::Rest(bytes, number)) => Terminal::write(&bytes).map(|()| self.drawn(number)),
+                Some(Order::Leave) => return terminal::give_back(),
+                None => match model {
+                    Some(model) => terminal
+                        .draw(|frame| (self.draw)(&model, frame))
+                        .and_then(|bytes| Terminal::write(&bytes))
+                        .map(|()| self.drawn(unseen(&model))),
+                    None => Ok(()),
+                },
+            };
+            if let Err(error) = done {
+                self.reports.send(Report::Gone(error)).ok();
+                return;
+            }
         }
-        if let Some(model) = desk.model.take() {
-            return (None, Some(model));
+    }
+
+    fn drawn(&self, number: Option<u64>) {
+        if let Some(number) = number {
+            self.reports.send(Report::Drawn(number)).ok();
         }
-        desk = ready.wait(desk).unwrap_or_else(PoisonError::into_inner);
+    }
+
+    /// Waits for something to do: orders first, then the newest model.
+    fn next(&self) -> (Option<Order>, Option<Arc<Model>>) {
+        let (lock, ready) = &*self.desk;
+        let mut desk = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        desk.busy = false;
+        loop {
+            if let Some(order) = desk.orders.pop_front() {
+                desk.busy = true;
+                return (Some(order), None);
+            }
+            if let Some(model) = desk.model.take() {
+                desk.busy = true;
+                return (None, Some(model));
+            }
+            desk = ready.wait(desk).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }

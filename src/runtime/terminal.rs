@@ -6,9 +6,12 @@
 //! Nor ratatui's `clear`: it asks the terminal where the cursor is and waits for the answer, which the reader of keys
 //! gets. Nothing is ever asked of the terminal here.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossterm::clipboard::CopyToClipboard;
@@ -18,6 +21,7 @@ use crossterm::{cursor, execute};
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{TerminalOptions, Viewport};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 /// What a drawing draws on. The rest of the runtime knows no more of the drawing library than this.
@@ -40,7 +44,8 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// The terminal, in raw mode and on its alternate screen. Dropping it gives it back; when it is gone, nothing happens.
 #[derive(Debug)]
 pub struct Terminal {
-    inner: ManuallyDrop<ratatui::Terminal<CrosstermBackend<Output>>>,
+    inner: ManuallyDrop<ratatui::Terminal<CrosstermBackend<Frames>>>,
+    frames: Frames,
     area: Rect,
 }
 
@@ -54,8 +59,9 @@ impl Terminal {
         take()?;
         // A fixed viewport is moved by `draw` alone; ratatui would ask /dev/tty or even `tput` for the size.
         let options = TerminalOptions { viewport: Viewport::Fixed(area) };
-        match ratatui::Terminal::with_options(CrosstermBackend::new(Output::default()), options) {
-            Ok(inner) => Ok(Self { inner: ManuallyDrop::new(inner), area }),
+        let frames = Frames::default();
+        match ratatui::Terminal::with_options(CrosstermBackend::new(frames.clone()), options) {
+            Ok(inner) => Ok(Self { inner: ManuallyDrop::new(inner), frames, area }),
             Err(error) => {
                 give_back();
                 Err(error)
@@ -75,21 +81,27 @@ impl Terminal {
         })
     }
 
-    /// Draws one frame; only what differs from the last is written, all of it at once.
+    /// Draws one frame: the bytes that make of the last one this, to be written before any other.
     ///
     /// # Errors
     /// When the terminal is gone.
-    pub fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
-        // After a panic elsewhere the terminal is the shell's again.
-        if !TAKEN.load(Ordering::SeqCst) {
-            return Ok(());
-        }
+    pub fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<Vec<u8>> {
         let area = area()?;
         if area != self.area {
             self.area = area;
             self.inner.resize(area)?;
         }
-        self.inner.draw(draw).map(|_| ())
+        self.inner.draw(draw)?;
+        Ok(self.frames.take())
+    }
+
+    /// Writes bytes of [`Terminal::draw`], for as long as the terminal takes.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn write(bytes: &[u8]) -> io::Result<()> {
+        // After a panic elsewhere the terminal is the shell's again.
+        if TAKEN.load(Ordering::SeqCst) { write_all(bytes) } else { Ok(()) }
     }
 
     /// Clears it, so that the next frame is written in full; and sets its modes anew, for whoever had it meanwhile (a
@@ -168,7 +180,64 @@ pub fn cook() {
     disable_raw_mode().ok();
 }
 
-/// Standard output, a frame at a time: collected until flushed, then written past the standard library's buffer and
+/// What is drawn, until it is taken to be written.
+#[derive(Debug, Clone, Default)]
+struct Frames(Arc<Mutex<Vec<u8>>>);
+
+impl Frames {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for Frames {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The terminal, opened once more so that nobody waits who writes to it: to make standard output itself so would make it so
+/// for the shell too, which has the same open file.
+#[derive(Debug)]
+pub struct Door(File);
+
+impl Door {
+    /// `None` where it may not be opened: after `su` it is still its first user's.
+    pub fn open() -> Option<Self> {
+        let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC).bits()).ok()?;
+        let file =
+            File::options().write(true).custom_flags(flags).open(std::fs::read_link("/proc/self/fd/1").ok()?).ok()?;
+        let same = rustix::fs::fstat(&file).ok()?.st_rdev == rustix::fs::fstat(io::stdout()).ok()?.st_rdev;
+        (same && rustix::termios::isatty(&file)).then_some(Self(file))
+    }
+
+    /// Writes what the terminal takes at once: so many bytes.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if !TAKEN.load(Ordering::SeqCst) {
+            return Ok(bytes.len());
+        }
+        let mut written = 0;
+        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::write(&self.0, rest) {
+                Ok(0) | Err(Errno::AGAIN) => break,
+                Ok(more) => written += more,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(written)
+    }
+}
+
+/// Standard output, for what is said to the terminal besides frames: collected until flushed, then written past the standard library's buffer and
 /// its lock, which a thread that waits for a stalled terminal would hold.
 #[derive(Debug, Default)]
 struct Output(Vec<u8>);

@@ -27,6 +27,20 @@ fn run(ground: &Ground, wish: &[&str]) -> (i32, String) {
     ground.call(&[&["runbook", "run"], wish, &["--confirm", &token]].concat())
 }
 
+/// The same, its runner killed with -9 as soon as it begins this step, then taken up. Says what its log says.
+fn cut(ground: &Ground, wish: &[&str], step: usize) -> (i32, String) {
+    let token = ground.token(wish);
+    let run = ground.begin(&[wish, &["--confirm", &token]].concat());
+    ground.kill_at(&run, step);
+    if ground.view(&run).ended().is_none() {
+        ground.resume(&run, &[]);
+    }
+    let (_, said) = ground.call(&["runbook", "log", &run]);
+    let ended = ground.view(&run).ended();
+    assert!(ended.is_some(), "not ended, cut at {step}: {said}");
+    (ended.map_or(-1, |(outcome, _)| i32::from(outcome.code())), said)
+}
+
 fn was(plan: &serde_json::Value) -> String {
     plan["plan"]["facts"][0]["was"].as_str().unwrap().to_owned()
 }
@@ -69,19 +83,30 @@ fn units_are_restarted_and_started_after_a_crash_loop_as_root() {
     assert_eq!(code, 0, "{said}");
     assert_ne!(was(&plan(&ground, &wish)), before);
 
-    // It crashes until systemd gives it up; then what it lacked is there.
-    let ready = dir.path().join("ready").display().to_string();
-    let start =
-        format!("Type=exec\nExecStart=/bin/sh -c 'test -e {ready} && exec sleep 600'\nRestart=always\nRestartSec=50ms");
+    for cut_at in [None, Some(0), Some(1), Some(2), Some(3), Some(4)] {
+        crash_loop(&manager, &ground, &dir.path().join("ready"), cut_at);
+    }
+}
+
+/// It crashes until systemd gives it up; then what it lacked is there.
+fn crash_loop(manager: &UserManager, ground: &Ground, ready: &std::path::Path, cut_at: Option<usize>) {
+    fs::remove_file(ready).ok();
+    let start = format!(
+        "Type=exec\nExecStart=/bin/sh -c 'test -e {} && exec sleep 600'\nRestart=always\nRestartSec=50ms",
+        ready.display()
+    );
     manager.unit("shop-worker.service", &start);
     manager.ctl(&["daemon-reload"]);
     manager.ctl(&["restart", "shop-worker"]);
     let wish = ["reset-crash-loop", "service=tasks"];
-    eventually("it was given up", || was(&plan(&ground, &wish)).starts_with("gave up").then_some(()));
-    fs::write(&ready, "").unwrap();
-    let (code, said) = run(&ground, &wish);
-    assert!(code == 0 || code == 14, "{code}: {said}");
-    assert!(was(&plan(&ground, &wish)).starts_with("running"), "{said}");
+    eventually("it was given up", || was(&plan(ground, &wish)).starts_with("gave up").then_some(()));
+    fs::write(ready, "").unwrap();
+    let (code, said) = match cut_at {
+        None => run(ground, &wish),
+        Some(step) => cut(ground, &wish, step),
+    };
+    assert!(code == 0 || code == 14, "cut at {cut_at:?}: {code}: {said}");
+    assert!(was(&plan(ground, &wish)).starts_with("running"), "cut at {cut_at:?}: {said}");
 }
 
 #[test]
@@ -114,6 +139,12 @@ fn a_plain_process_is_ended_and_started_by_its_own_program_as_root() {
 #[test]
 #[ignore = "needs root: takes the locks of the machine; needs PostgreSQL"]
 fn the_session_that_others_wait_for_is_ended_and_no_other_as_root() {
+    for cut_at in [None, Some(0), Some(1), Some(2)] {
+        unblocked(cut_at);
+    }
+}
+
+fn unblocked(cut_at: Option<usize>) {
     let (web, server) = (Answering::ok(), PostgresServer::start(&[]));
     let url = format!("postgresql://postgres:super-pw@127.0.0.1:{}/postgres", server.port);
     let ground = Ground::new(&config(&web, &format!("database = \"{url}\"\n")), "");
@@ -141,8 +172,11 @@ fn the_session_that_others_wait_for_is_ended_and_no_other_as_root() {
         (code == 0).then(|| serde_json::from_str::<serde_json::Value>(&said).unwrap())
     });
     assert!(document["plan"]["costs"][0].as_str().unwrap().contains("lock table t"), "{document}");
-    let (code, said) = run(&ground, &wish);
-    assert!(code == 0 || code == 14, "{code}: {said}");
+    let (code, said) = match cut_at {
+        None => run(&ground, &wish),
+        Some(step) => cut(&ground, &wish, step),
+    };
+    assert!(code == 0 || code == 14, "cut at {cut_at:?}: {code}: {said}");
     assert!(said.contains("pg_terminate_backend") || said.contains("pg_cancel_backend"), "{said}");
     drop(waiter.stdin.take());
     assert!(waiter.wait().unwrap().success(), "who waited goes on");
@@ -155,6 +189,11 @@ fn the_session_that_others_wait_for_is_ended_and_no_other_as_root() {
 #[test]
 #[ignore = "needs root: takes the locks of the machine"]
 fn a_deleted_log_is_emptied_and_data_is_not_offered_as_root() {
+    emptied(None);
+    emptied(Some(0));
+}
+
+fn emptied(cut_at: Option<usize>) {
     let ground = Ground::new("discover = false\n", "");
     let (log, data) = (ground.path().join("shop.log"), ground.path().join("orders.db"));
     for path in [&log, &data] {
@@ -172,8 +211,11 @@ fn a_deleted_log_is_emptied_and_data_is_not_offered_as_root() {
     let wish = format!("log={}:7", holder.id());
     let data_wish = format!("log={}:8", holder.id());
     assert_eq!(ground.call(&["runbook", "plan", "free-space", &data_wish]).0, 64);
-    let (code, said) = run(&ground, &["free-space", &wish]);
-    assert_eq!(code, 0, "{said}");
+    let (code, said) = match cut_at {
+        None => run(&ground, &["free-space", &wish]),
+        Some(step) => cut(&ground, &["free-space", &wish], step),
+    };
+    assert_eq!(code, 0, "cut at {cut_at:?}: {said}");
     assert_eq!(fs::metadata(format!("/proc/{}/fd/7", holder.id())).unwrap().len(), 0);
     assert_eq!(fs::metadata(&link).unwrap().len(), 12 << 20);
     holder.kill().unwrap();
