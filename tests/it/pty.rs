@@ -7,6 +7,7 @@ mod kept;
 mod looks;
 mod runs;
 mod stalls;
+mod traced;
 
 use rustix::process::{Pid, Signal, kill_process};
 
