@@ -1,6 +1,7 @@
 //! From a runbook and what the operator chose to a plan: looks everything up, decides, changes nothing.
 
 mod catalogue;
+mod privileges;
 mod restore;
 mod services;
 mod values;
@@ -102,6 +103,10 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
     }
     for step in &runbook.steps {
         draft.step(step).await?;
+    }
+    // Who only looks may run nothing anyway.
+    if !ground.config.read_only {
+        privileges::proven(&draft.steps).await?;
     }
     let parameters =
         runbook.parameters.iter().filter_map(|p| Some((p.name.clone(), draft.values.get(&p.name)?.clone())));

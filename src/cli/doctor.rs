@@ -1,5 +1,6 @@
 //! `midwatch doctor`: what was found, what was not, why, and what would open it, before the night comes.
 
+mod acts;
 mod seen;
 
 use serde::Serialize;
@@ -40,7 +41,7 @@ struct Line {
 
 /// The report, and 0 if all is well, 1 if something is broken, 3 if there is nothing to watch. `model`: what one look of
 /// this process brought.
-pub fn doctor(config: &Config, model: &Model, sandbox: &Sandbox, json: bool) -> (String, u8) {
+pub async fn doctor(config: &Config, model: &Model, sandbox: &Sandbox, json: bool) -> (String, u8) {
     let mut lines = own(config, sandbox);
     for trace in &config.trail {
         let (mark, says) = match &trace.outcome {
@@ -55,6 +56,7 @@ pub fn doctor(config: &Config, model: &Model, sandbox: &Sandbox, json: bool) -> 
     }
     let matrix = seen::matrix(model);
     lines.extend(seen::lines(model));
+    lines.extend(acts::lines(config).await);
     let code = match (config.sites.is_empty(), lines.iter().any(|l| l.mark == Mark::Broken)) {
         (true, _) => 3,
         (false, true) => 1,

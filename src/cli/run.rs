@@ -87,8 +87,9 @@ fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
             let config = Arc::new(config);
             let runtime = runtime()?;
             let model = runtime.block_on(crate::watch::survey::survey(&config, SURVEY));
+            let report = super::doctor::doctor(&config, &model, &sandbox, output == Form::Json);
+            let (text, code) = runtime.block_on(report);
             runtime.shutdown_timeout(SHUTDOWN);
-            let (text, code) = super::doctor::doctor(&config, &model, &sandbox, output == Form::Json);
             say(text.as_bytes())?;
             Ok(code)
         }),

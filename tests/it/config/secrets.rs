@@ -31,8 +31,10 @@ fn encoded(text: &str) -> String {
 fn said(machine: &Machine, toml: &str) -> String {
     match machine.load(toml) {
         Ok(config) => {
-            let (text, _) = doctor(&config, &midwatch::watch::model(&config), &Sandbox::Off, false);
-            let (json, _) = doctor(&config, &midwatch::watch::model(&config), &Sandbox::Off, true);
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let model = midwatch::watch::model(&config);
+            let (text, _) = runtime.block_on(doctor(&config, &model, &Sandbox::Off, false));
+            let (json, _) = runtime.block_on(doctor(&config, &model, &Sandbox::Off, true));
             format!("{config:?}\n{config:#?}\n{text}\n{json}")
         }
         Err(error) => format!("{error}\n{error:?}\n{error:#?}"),
