@@ -189,6 +189,13 @@ pub struct Tail {
     pub printed: Arc<Vec<Printed>>,
 }
 
+impl Tail {
+    /// How many lines that is.
+    pub fn lines(&self) -> usize {
+        self.printed.iter().map(|part| part.text.lines().count()).sum()
+    }
+}
+
 /// All that is known of runbooks.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Runbooks {
@@ -202,6 +209,8 @@ pub struct Runbooks {
     pub unread: Vec<String>,
     /// What the watched run prints.
     pub tail: Tail,
+    /// How many of its newest lines are scrolled out of sight; 0: the newest is shown.
+    pub back: usize,
     /// The number of the last question to who plans and starts: an answer to another one comes too late.
     pub asked: u64,
 }
@@ -210,5 +219,17 @@ impl Runbooks {
     /// A run by its id.
     pub fn run(&self, id: &str) -> Option<&Run> {
         self.runs.iter().flatten().find(|run| run.id == id).map(AsRef::as_ref)
+    }
+
+    /// Takes what a run has printed; what is looked at further up stays where it is.
+    pub fn printed(&mut self, tail: Tail) {
+        let more = if tail.run == self.tail.run { tail.lines().saturating_sub(self.tail.lines()) } else { 0 };
+        self.back = if tail.run != self.tail.run || self.back == 0 { 0 } else { self.back.saturating_add(more) };
+        self.tail = tail;
+    }
+
+    /// Scrolls what it has printed: up for a negative number of lines.
+    pub fn scroll(&mut self, by: isize) {
+        self.back = self.back.saturating_add_signed(by.saturating_neg()).min(self.tail.lines().saturating_sub(1));
     }
 }

@@ -29,6 +29,7 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
     // Only of the run that is watched is read what it prints.
     let now = runbooks::watched(model).map(ToOwned::to_owned);
     if now != watched {
+        model.runbooks.back = 0;
         effects.push(Effect::Errand(Errand::Follow(now)));
     }
     effects
@@ -62,7 +63,7 @@ fn take(model: &mut Model, event: Event) -> Vec<Effect> {
             runs.truncate(RUNS);
             (model.runbooks.runs, model.runbooks.unread) = (Some(runs), unread);
         }
-        Event::Printed(tail) => model.runbooks.tail = tail,
+        Event::Printed(tail) => model.runbooks.printed(tail),
         Event::Planned(number, plan) => desk::planned(model, number, plan),
         Event::Started(number, reply) => desk::started(model, number, reply),
         Event::Spoken(reply) => desk::spoken(model, reply),

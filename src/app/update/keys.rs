@@ -187,6 +187,10 @@ fn step(model: &mut Model, by: isize) {
         model.finding_top = model.finding_top.saturating_add_signed(by).min(view::finding::last_top(model));
         return;
     }
+    if view::runbooks::watched(model).is_some() {
+        model.runbooks.scroll(by);
+        return;
+    }
     let rows = view::rows(model);
     let height = usize::try_from(page(model)).unwrap_or(1);
     model.table_mut().step(&rows, by, height);

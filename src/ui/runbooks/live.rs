@@ -173,20 +173,24 @@ fn output(canvas: &mut Canvas<'_>, area: Rect, model: &Model, run: &Run, clock: 
         None if run.ended.is_none() && run.lives => vec![piece(Role::Muted, "Ctrl-C stops it, or leaves it alone")],
         None => Vec::new(),
     };
-    canvas.heading(area, &[piece(Role::Title, "output")], &right);
-    let rest = split_top(area, 1).1;
     let mut lines: Vec<(Role, &str)> = Vec::new();
     for part in printed {
         let role = if part.stream == Stream::Err { Role::Warning } else { Role::Text };
         lines.extend(part.text.lines().map(|line| (role, line)));
     }
+    let rest = split_top(area, 1).1;
+    let height = usize::from(rest.height);
+    let end = lines.len().saturating_sub(model.runbooks.back).max(height).min(lines.len());
+    let below = lines.len() - end;
+    let more = [piece(Role::Accent, format!("{below} lines below · End"))];
+    canvas.heading(area, &[piece(Role::Title, "output")], if below > 0 { &more } else { &right });
     if lines.is_empty() {
         let text = if tail.is_none() { "not read yet" } else { "nothing was printed" };
         canvas.put(rest, text, Role::Muted);
         return;
     }
     let mut rest = rest;
-    for (role, line) in lines.iter().skip(lines.len().saturating_sub(usize::from(rest.height))) {
+    for (role, line) in lines.iter().take(end).skip(end.saturating_sub(height)) {
         let (row, below) = split_top(rest, 1);
         canvas.put(row, line, *role);
         rest = below;

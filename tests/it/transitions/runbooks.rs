@@ -81,6 +81,30 @@ fn enter_on_the_catalogue_plans_and_on_a_run_watches_it() {
 }
 
 #[test]
+fn what_a_run_printed_is_scrolled_and_stays_where_it_is_looked_at() {
+    let mut m = model();
+    let id = runbooks::running().id.clone();
+    press(&mut m, "Enter");
+    update(&mut m, Event::Printed(tail(&id)));
+    press(&mut m, "k k");
+    assert_eq!(m.runbooks.back, 2);
+    press(&mut m, "k k k k");
+    assert_eq!(m.runbooks.back, 3, "the oldest line stays in sight");
+    let mut more = tail(&id);
+    let printed = std::sync::Arc::make_mut(&mut more.printed);
+    let last = printed.last().unwrap().clone();
+    printed.push(last);
+    update(&mut m, Event::Printed(more));
+    assert_eq!(m.runbooks.back, 4, "what is looked at has moved");
+    press(&mut m, "End");
+    assert_eq!(m.runbooks.back, 0);
+    update(&mut m, Event::Printed(tail(&id)));
+    assert_eq!(m.runbooks.back, 0, "the newest is followed");
+    press(&mut m, "k Esc Enter");
+    assert_eq!(m.runbooks.back, 0);
+}
+
+#[test]
 fn a_missing_parameter_is_chosen_or_typed_and_asked_again() {
     let mut m = model();
     press(&mut m, "j j j j R");
