@@ -312,6 +312,9 @@ pub enum RunbookCommand {
         /// yes or no.
         #[arg(value_parser = ["yes", "no"])]
         word: String,
+        /// The step whose question it is, from 1 on: if the run has gone on to another one, nothing is said.
+        #[arg(long)]
+        step: usize,
     },
     /// What runs have done: all of them, or one of them whole.
     Log {

@@ -67,11 +67,11 @@ pub fn runbook(global: &Global, command: RunbookCommand) -> color_eyre::Result<u
         }
         RunbookCommand::Abort { run, now } => {
             let word = if now { Word::StopNow } else { Word::StopAfter };
-            on(global, async |config| follow::tell(config, &run, word).await)
+            on(global, async |config| follow::tell(config, &run, word, None).await)
         }
-        RunbookCommand::Answer { run, word } => {
+        RunbookCommand::Answer { run, word, step } => {
             let word = if word == "yes" { Word::Proceed } else { Word::Decline };
-            on(global, async |config| follow::tell(config, &run, word).await)
+            on(global, async |config| follow::tell(config, &run, word, Some(step)).await)
         }
         RunbookCommand::Log { run, output } => {
             on(global, async |config| log::log(config, run.as_deref(), output).await)

@@ -125,8 +125,8 @@ async fn leave(config: &Config, state: &Path, view: &RunView) -> color_eyre::Res
     Ok(None)
 }
 
-/// Says a word to a run that goes on.
-pub(super) async fn tell(config: &Config, run: &str, word: Word) -> color_eyre::Result<u8> {
+/// Says a word to a run that goes on; an answer only to the question of this step, from 1 on.
+pub(super) async fn tell(config: &Config, run: &str, word: Word, step: Option<usize>) -> color_eyre::Result<u8> {
     if config.read_only {
         return refused(crate::hands::runner::READ_ONLY, "refused: this midwatch only looks (read-only)");
     }
@@ -141,9 +141,13 @@ pub(super) async fn tell(config: &Config, run: &str, word: Word) -> color_eyre::
     if !lives(&view) {
         return refused(IMPOSSIBLE, &format!("nothing goes on there: {}", standing(&view).trim_end()));
     }
-    let asks = view.progress().asking.is_some();
-    if matches!(word, Word::Proceed | Word::Decline) && !asks {
-        return refused(IMPOSSIBLE, "the run asks nothing now");
+    let asking = view.progress().asking.map(|step| step + 1);
+    match (step, asking) {
+        (Some(_), None) => return refused(IMPOSSIBLE, "the run asks nothing now"),
+        (Some(step), Some(asking)) if step != asking => {
+            return refused(IMPOSSIBLE, &format!("the run asks at step {asking} now, not at {step}: nothing was said"));
+        }
+        (Some(_) | None, _) => {}
     }
     match speak(config, state, &view, word).await {
         Ok(()) => say(format!("said to {}\n", view.record.id).as_bytes()),
@@ -241,7 +245,9 @@ pub(super) fn told(plan: &Plan, entry: &Entry) -> Option<String> {
         What::NotDone { step, how } => format!("{}: {how}", name(step)),
         What::Undoing { step } => format!("{}: is undone", name(step)),
         What::Reverted { step, how } => format!("{}: undone: {how}", name(step)),
-        What::Asked { question, .. } => format!("  ASKS: {question}   (midwatch runbook answer RUN yes|no)"),
+        What::Asked { step, question } => {
+            format!("  ASKS: {question}   (midwatch runbook answer RUN yes|no --step {})", step + 1)
+        }
         What::Said { by, word } => format!("{} said: {}", by.whole(), word_of(*word)),
         What::Note(text) => format!("  {text}"),
         What::Ended { outcome, left } => format!("{}: {left}", outcome.word().to_uppercase()),

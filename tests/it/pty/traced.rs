@@ -157,7 +157,7 @@ fn no_command_changes_anything_outside_its_state_directory() {
         (&["runbook", "run", "evidence", "--yes"], 10..=10),
         (&["runbook", "resume", "no-run", "--yes"], 10..=13),
         (&["runbook", "abort", "no-run"], 10..=13),
-        (&["runbook", "answer", "no-run", "yes"], 10..=13),
+        (&["runbook", "answer", "no-run", "yes", "--step", "1"], 10..=13),
         (&["runbook", "attach", "no-run"], 64..=64),
         (&["runbook", "log"], 0..=0),
     ] {

@@ -1,5 +1,7 @@
 //! The terminal goes, the run goes on; a new one sees everything.
 
+use midwatch::runbook::run::Outcome;
+
 use super::ground::Ground;
 use crate::support::pty::Home;
 use crate::support::servers::eventually;
@@ -41,4 +43,27 @@ fn a_run_goes_on_when_its_terminal_closes_at_any_step_as_root() {
             assert!(said.contains(&format!("begins-{word}")) && said.contains(&format!("ends-{word}")), "{said}");
         }
     }
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine"]
+fn an_answer_counts_for_the_question_it_was_given_to_as_root() {
+    let ground = Ground::new("discover = false\n", "");
+    let ask = |name: &str| format!("[[steps]]\nname = \"{name}\"\nask = \"{name}?\"\n");
+    ground.write("steps", "reversible", &[ask("one"), ask("two")].concat());
+    let run = ground.begin(&["steps", "--yes"]);
+    let asks = |step: usize| {
+        eventually("it asks", || (ground.view(&run).progress().asking == Some(step)).then_some(()));
+    };
+    let answer = |word: &str, step: &str| ground.call(&["runbook", "answer", &run, word, "--step", step]);
+    asks(0);
+    let (code, said) = answer("yes", "2");
+    assert!(code == 13 && said.contains("asks at step 1 now"), "{code}: {said}");
+    assert_eq!(answer("yes", "1").0, 0);
+    asks(1);
+    let (code, said) = answer("yes", "1");
+    assert!(code == 13 && said.contains("asks at step 2 now"), "{code}: {said}");
+    assert_eq!(answer("no", "2").0, 0);
+    let (outcome, _) = eventually("it has ended", || ground.view(&run).ended());
+    assert_eq!(outcome, Outcome::Failed);
 }
