@@ -1,5 +1,7 @@
 //! What can be given for a parameter, and what it brings.
 
+pub(super) mod backups;
+
 use super::{Draft, Ground, NoPlan, services};
 use crate::backends::database::DatabaseProbe;
 use crate::backends::host::HostProbe;
@@ -119,8 +121,19 @@ impl Draft<'_> {
                 }
                 self.values.insert(name.clone(), value.clone());
             }
+            Kind::HeldDatabase => {
+                let choices = self.held_choices().await?;
+                let value = given.ok_or_else(|| missing(choices.clone()))?;
+                if !choices.iter().any(|choice| choice.value == *value) {
+                    return Err(wrong(value, "is not held", choices));
+                }
+                self.values.insert(name.clone(), value.clone());
+            }
             Kind::Backup | Kind::Directory => {
-                let value = given.ok_or_else(|| missing(Vec::new()))?;
+                let Some(value) = given else {
+                    let backups = parameter.kind == Kind::Backup;
+                    return Err(missing(if backups { backups::choices(self.ground).await? } else { Vec::new() }));
+                };
                 if !value.starts_with('/') || !std::path::Path::new(value).exists() {
                     return Err(wrong(value, "is no path that is there, from / on", Vec::new()));
                 }
@@ -140,6 +153,16 @@ impl Draft<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The databases of the site that are held; an error where there is none.
+    async fn held_choices(&self) -> Result<Vec<Choice>, NoPlan> {
+        let site = self.ground.site.ok_or_else(|| NoPlan::Impossible("there is no site".to_owned()))?;
+        let choices = super::restore::held(site, self.ground.made).await?;
+        if choices.is_empty() {
+            return Err(NoPlan::Impossible("midwatch holds no database of this site".to_owned()));
+        }
+        Ok(choices)
     }
 
     /// The sessions at the root of lock chains.
