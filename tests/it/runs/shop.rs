@@ -1,10 +1,11 @@
 //! A site on a PostgreSQL of its own, with a dump of how it was, and rows that came later.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use super::ground::Ground;
-use crate::support::servers::PostgresServer;
+use crate::support::servers::{PostgresServer, eventually};
 use crate::support::web::Answering;
 
 /// The schema, as Django would have made it, and what hangs on the database itself.
@@ -61,7 +62,7 @@ impl Shop {
         std::fs::create_dir_all(&backups).unwrap();
         let config = format!(
             "discover = false\n[sites.shop]\nurl = \"{}\"\ndatabase = '''{database}'''\n{more}\n\
-             [[sites.shop.backups.places]]\npath = \"{backups}\"\n",
+             [[sites.shop.backups]]\npath = \"{backups}\"\n",
             self.web.url()
         );
         std::fs::write(self.ground.path().join("c.toml"), config).unwrap();
@@ -116,7 +117,7 @@ impl Shop {
     pub(super) fn around(&self) -> String {
         self.sql(
             "postgres",
-            "select pg_get_userbyid(d.datdba), d.datacl, shobj_description(d.oid, 'pg_database'), \
+            "select pg_get_userbyid(d.datdba), (select array_agg(a::text order by a::text) from unnest(d.datacl) a), shobj_description(d.oid, 'pg_database'), \
              (select string_agg(concat(setrole::regrole, setconfig), ' ' order by setrole) from pg_db_role_setting where \
              setdatabase = d.oid) from pg_database d where datname = 'shop'",
         )
@@ -126,6 +127,38 @@ impl Shop {
     pub(super) fn run(&self, wish: &[&str]) -> (i32, String) {
         let token = self.ground.token(wish);
         self.ground.call(&[&["runbook", "run"], wish, &["--confirm", &token]].concat())
+    }
+
+    /// Starts the restore of `shop.dump`; the run.
+    pub(super) fn begin_restore(&self) -> String {
+        let backup = from(&self.backup("shop.dump"));
+        let token = self.ground.token(&["restore-database", &backup]);
+        self.ground.begin(&["restore-database", &backup, "--confirm", &token])
+    }
+
+    /// The old orders are back, the others are held, nothing else is there and nobody works any more.
+    pub(super) fn ended_restored(&self) {
+        let held = self.held();
+        assert_eq!(self.databases(), ["shop".to_owned(), held.clone()]);
+        assert_eq!(
+            (self.orders().as_str(), self.sql(&held, "select count(*) from shop_order").as_str()),
+            ("2000", "2007")
+        );
+        self.nobody_works();
+    }
+
+    /// No session of a program that midwatch has started is left.
+    pub(super) fn nobody_works(&self) {
+        let sql = "select count(*) from pg_stat_activity where application_name in ('psql', 'pg_restore') and \
+                   pid <> pg_backend_pid()";
+        eventually("nobody works", || (self.sql("postgres", sql) == "0").then_some(()));
+    }
+
+    /// Whether a new session of the application is served.
+    pub(super) fn answers(&self) -> bool {
+        let url = self.url("shop");
+        let asked = Command::new("psql").args(["-XqAt", &url, "-c", "select count(*) from shop_order"]).output();
+        asked.is_ok_and(|asked| asked.status.success())
     }
 
     /// What is said where there is no plan; nothing must have been done.
@@ -141,4 +174,37 @@ impl Shop {
 /// `backup=PATH`.
 pub(super) fn from(path: &Path) -> String {
     format!("backup={}", path.display())
+}
+
+/// How many wait for a database's name.
+pub(super) const WAITING: &str = "select count(*) from pg_locks where not granted and classid = 'pg_database'::regclass and mode = 'AccessExclusiveLock'";
+
+/// A session that stays open after its statements.
+pub(super) struct Holder(Child);
+
+impl Holder {
+    pub(super) fn of(shop: &Shop, sql: &str) -> Self {
+        let mut child = Command::new("psql")
+            .args(["-XqAt", &shop.url("shop")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        child.stdin.as_mut().unwrap().write_all(format!("{sql}\n\\echo there\n").as_bytes()).unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut said = String::new();
+        while said.trim() != "there" {
+            said.clear();
+            assert!(out.read_line(&mut said).unwrap() > 0, "psql ended");
+        }
+        Self(child)
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().ok();
+    }
 }

@@ -174,7 +174,10 @@ impl Facts {
         }
         add("lc_collate", self.text("datcollate"));
         add("lc_ctype", self.text("datctype"));
-        out = format!("{out} tablespace {}", name(&self.tablespace));
+        // That of the template needs no right to be used.
+        if self.tablespace != "pg_default" {
+            out = format!("{out} tablespace {}", name(&self.tablespace));
+        }
         match self.row.get("datconnlimit").and_then(Value::as_i64) {
             Some(limit) if limit >= 0 => format!("{out} connection limit {limit}"),
             Some(_) | None => out,
