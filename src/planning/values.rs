@@ -124,15 +124,16 @@ impl Draft<'_> {
             Kind::HeldDatabase => {
                 let choices = self.held_choices().await?;
                 let value = given.ok_or_else(|| missing(choices.clone()))?;
-                if !choices.iter().any(|choice| choice.value == *value) {
+                let held = choices.iter().any(|choice| choice.value == *value);
+                if !held {
                     return Err(wrong(value, "is not held", choices));
                 }
                 self.values.insert(name.clone(), value.clone());
             }
             Kind::Backup | Kind::Directory => {
-                let Some(value) = given else {
-                    let backups = parameter.kind == Kind::Backup;
-                    return Err(missing(if backups { backups::choices(self.ground).await? } else { Vec::new() }));
+                let value = match given {
+                    Some(value) => value,
+                    None => return Err(missing(self.offered(&parameter.kind).await?)),
                 };
                 if !value.starts_with('/') || !std::path::Path::new(value).exists() {
                     return Err(wrong(value, "is no path that is there, from / on", Vec::new()));
@@ -153,6 +154,11 @@ impl Draft<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is offered where any path will do.
+    async fn offered(&self, kind: &Kind) -> Result<Vec<Choice>, NoPlan> {
+        if *kind == Kind::Backup { backups::choices(self.ground).await } else { Ok(Vec::new()) }
     }
 
     /// The databases of the site that are held; an error where there is none.

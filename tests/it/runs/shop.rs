@@ -110,7 +110,7 @@ impl Shop {
     /// The one that is held.
     pub(super) fn held(&self) -> String {
         let all = self.databases();
-        all.iter().find(|name| name.starts_with("shop_held_")).unwrap_or_else(|| panic!("{all:?}")).clone()
+        all.iter().find(|name| name.starts_with("shop_held_")).unwrap().clone()
     }
 
     /// What hangs on the database itself: owner, grants, settings, comment.
