@@ -196,7 +196,7 @@ impl Hand<'_, '_> {
             let comment = format!("comment on database {} is {checked}", name(beside));
             self.sql(server, "postgres", false, &[server.guard(), comment]).await?;
         }
-        Ok(found.join("; "))
+        Ok(found.into_iter().next().unwrap_or_default())
     }
 
     /// Changes the names in one transaction. It locks the name first and then waits up to 5 s for the sessions of the

@@ -323,6 +323,13 @@ impl<'c> Run<'c> {
     async fn undo(&mut self, index: usize) -> Result<bool, String> {
         let Some(step) = self.plan.steps.get(index).cloned() else { return Ok(false) };
         let Some(act) = step.revert.clone() else { return Ok(false) };
+        // What was stopped may have been started again by a later step: never twice.
+        if let Some(Probe::Stopped(service)) = &step.verify
+            && let Ok(how) = self.holds(&Probe::Runs(service.clone())).await
+        {
+            self.note(What::Reverted { step: index, how: format!("it runs already: {how}") }).await?;
+            return Ok(true);
+        }
         self.note(What::Undoing { step: index }).await?;
         let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
         let way_back = PlannedStep { act, ..step };

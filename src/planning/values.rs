@@ -121,19 +121,10 @@ impl Draft<'_> {
                 }
                 self.values.insert(name.clone(), value.clone());
             }
-            Kind::HeldDatabase => {
-                let choices = self.held_choices().await?;
-                let value = given.ok_or_else(|| missing(choices.clone()))?;
-                let held = choices.iter().any(|choice| choice.value == *value);
-                if !held {
-                    return Err(wrong(value, "is not held", choices));
-                }
-                self.values.insert(name.clone(), value.clone());
-            }
+            Kind::HeldDatabase => self.held_database(parameter, given).await?,
             Kind::Backup | Kind::Directory => {
-                let value = match given {
-                    Some(value) => value,
-                    None => return Err(missing(self.offered(&parameter.kind).await?)),
+                let Some(value) = given else {
+                    return Err(missing(self.offered(&parameter.kind).await?));
                 };
                 if !value.starts_with('/') || !std::path::Path::new(value).exists() {
                     return Err(wrong(value, "is no path that is there, from / on", Vec::new()));
@@ -161,14 +152,20 @@ impl Draft<'_> {
         if *kind == Kind::Backup { backups::choices(self.ground).await } else { Ok(Vec::new()) }
     }
 
-    /// The databases of the site that are held; an error where there is none.
-    async fn held_choices(&self) -> Result<Vec<Choice>, NoPlan> {
+    /// One of the databases that are held for the site.
+    async fn held_database(&mut self, parameter: &Parameter, given: Option<&String>) -> Result<(), NoPlan> {
+        let (name, title) = (parameter.name.clone(), parameter.title.clone());
         let site = self.ground.site.ok_or_else(|| NoPlan::Impossible("there is no site".to_owned()))?;
         let choices = super::restore::held(site, self.ground.made).await?;
         if choices.is_empty() {
             return Err(NoPlan::Impossible("midwatch holds no database of this site".to_owned()));
         }
-        Ok(choices)
+        let Some(value) = given else { return Err(NoPlan::Missing(name, title, choices)) };
+        if !choices.iter().any(|choice| choice.value == *value) {
+            return Err(NoPlan::Wrong(name, plain(value, 60), "is not held".to_owned(), choices));
+        }
+        self.values.insert(name, value.clone());
+        Ok(())
     }
 
     /// The sessions at the root of lock chains.

@@ -11,6 +11,8 @@ use crate::runbook::plan::postgres::Server;
 
 /// How long an answer is waited for.
 const LIMIT: Duration = Duration::from_mins(1);
+/// Where programs are. Nothing else of this process' environment belongs to the question.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Between the cells of a row, and between rows: in no name and no text.
 const CELL: char = '\u{1f}';
 const ROW: char = '\u{1e}';
@@ -29,7 +31,7 @@ pub async fn ask(server: &Server, password: Option<&SecretString>, database: &st
     words.extend(["-F".to_owned(), CELL.to_string(), "-R".to_owned(), ROW.to_string()]);
     let Some((program, arguments)) = words.split_first() else { return Ok(Rows::new()) };
     let mut command = Command::new(program);
-    command.args(arguments).current_dir("/").env("LC_ALL", "C").env_remove("PGOPTIONS").env_remove("PGSERVICE");
+    command.args(arguments).current_dir("/").env_clear().env("LC_ALL", "C").env("PATH", PATH);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).process_group(0);
     if let Some(password) = password.filter(|_| server.password) {
         command.env("PGPASSWORD", password.expose_secret());

@@ -1,5 +1,6 @@
 //! restore-database, swap-back and release-held, on a real PostgreSQL.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use midwatch::runbook::run::{Outcome, What};
@@ -7,6 +8,7 @@ use midwatch::runbook::run::{Outcome, What};
 use super::ground::Ground;
 use super::shop::{Holder, Shop, WAITING, from};
 use crate::support::servers::eventually;
+use crate::support::standins::unique;
 
 #[test]
 #[ignore = "needs root: takes the locks of the machine; needs PostgreSQL"]
@@ -271,4 +273,56 @@ fn the_site_is_away_for_a_moment_however_many_sessions_it_keeps_open_as_root() {
     drop(idle);
     shop.ended_restored();
     assert!(longest < Duration::from_secs(2), "{longest:?}");
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine; needs PostgreSQL"]
+fn a_standby_is_refused_as_root() {
+    let mut shop = Shop::open();
+    shop.server.stop();
+    std::fs::write(shop.server.path().join("data/standby.signal"), "").unwrap();
+    shop.server.launch();
+    let said = eventually("the standby answers", || {
+        let (code, said) = shop.ground.call(&["runbook", "plan", "restore-database", &from(&shop.backup("shop.dump"))]);
+        assert_ne!(code, 0, "{said}");
+        said.contains("standby").then_some(said)
+    });
+    assert!(said.contains("restore on its primary"), "{said}");
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine; needs PostgreSQL"]
+fn a_worker_is_stopped_for_the_exchange_and_runs_once_whatever_becomes_of_it_as_root() {
+    let shop = Shop::open();
+    let word = unique("worker");
+    let start = shop.ground.path().join("start");
+    let script = format!("#!/bin/bash\n(exec -a 'celery {word}' sleep 600) >/dev/null 2>&1 &\ndisown\n");
+    std::fs::write(&start, script).unwrap();
+    std::fs::set_permissions(&start, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let service = format!(
+        "[sites.shop.services.tasks]\nrole = \"worker\"\nprocess = \"celery {word}\"\nstart = [\"{}\"]\n",
+        start.display()
+    );
+    shop.configure(&service);
+    let workers = || {
+        let all = Command::new("pgrep").args(["-f", &format!("^celery {word}")]).output().unwrap().stdout;
+        String::from_utf8(all).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(Command::new(&start).status().unwrap().success());
+    let before = eventually("the worker runs", || Some(workers()).filter(|all| all.len() == 1));
+    // The site does not come back, so that it is undone when the worker has been started again.
+    shop.web.say("HTTP/1.1 500 Oh no\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let run = shop.begin_restore();
+    assert!(shop.ground.kill_at(&run, 7), "it waits for the site");
+    assert_eq!(shop.orders(), "2000");
+    let (_, said) = shop.ground.resume(&run, &["--revert"]);
+    assert_eq!(shop.ground.view(&run).ended().unwrap().0, Outcome::Reverted, "{said}");
+    assert!(said.contains("it runs already"), "{said}");
+    assert_eq!(shop.orders(), "2007", "{said}");
+    let after = workers();
+    for pid in &after {
+        assert!(Command::new("kill").args(["-KILL", pid]).status().unwrap().success());
+    }
+    assert_eq!(after.len(), 1, "{said}");
+    assert_ne!(after, before, "{said}");
 }

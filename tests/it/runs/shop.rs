@@ -21,7 +21,7 @@ insert into shop_item (name) select 'item ' || n from generate_series(1, 10) n;
 pub(super) struct Shop {
     pub(super) server: PostgresServer,
     pub(super) ground: Ground,
-    web: Answering,
+    pub(super) web: Answering,
 }
 
 impl Shop {
