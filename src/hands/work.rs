@@ -182,6 +182,7 @@ impl<'c> Run<'c> {
                 let (sender, receiver) = mpsc::channel(64);
                 let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
                 let told = postgres::act(&tools, (&run, act), at, (deadline, self.stop.subscribe()), sender);
+                let told = Box::pin(told);
                 self.while_heard(told, receiver).await
             }
             Act::Forget(prefix) => Ok(cache::forget(&self.tools, prefix).await),
