@@ -19,7 +19,7 @@ pub mod look;
 mod nginx;
 pub mod people;
 mod place;
-mod plain;
+pub(crate) mod plain;
 pub mod process_id;
 mod processes;
 mod program;

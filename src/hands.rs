@@ -8,10 +8,12 @@
 //! Invariant: a signal goes to a process that is known by number, boot and beginning, never to a number.
 
 mod acts;
+mod cache;
 pub mod child;
 mod leftovers;
 pub mod lock;
 pub mod order;
+mod postgres;
 pub mod runner;
 mod session;
 pub mod shim;

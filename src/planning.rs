@@ -244,6 +244,8 @@ impl Draft<'_> {
         let value = |key: &str| given.get(key).map(String::as_str).unwrap_or_default();
         match name {
             "restore-database" => self.restore_database(value("backup"), step).await,
+            "swap-back" => self.swap_back(value("held"), step).await,
+            "release-held" => self.release_held(value("held"), step).await,
             _ => Err(NoPlan::Impossible(format!("midwatch has nothing called `{name}`"))),
         }
     }

@@ -22,6 +22,7 @@ mod surveyor;
 mod tar;
 mod timers;
 mod turn;
+pub mod unpack;
 pub mod verify;
 mod writers;
 

@@ -4,9 +4,12 @@
 
 mod agenda;
 mod cells;
+pub mod held;
 mod life;
 mod mysql;
 mod postgres;
+pub mod psql;
+pub mod reach;
 pub(crate) mod session;
 mod sqlite;
 

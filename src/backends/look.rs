@@ -4,11 +4,13 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use super::database::session;
+use super::app_state::AppProbe;
+use super::database::{psql, session};
 use super::http::{Limits, WebProbe};
 use super::redis::RedisProbe;
 use super::services::ServicesProbe;
 use crate::config::{ServiceConfig, SiteConfig};
+use crate::domain::app_state::AppMigrations;
 use crate::domain::reading::Seen;
 use crate::domain::redis::{Labour, RedisReading};
 use crate::domain::service::{Service, State};
@@ -77,6 +79,19 @@ impl<'c> Looker<'c> {
         seen(probe.observe().await)
     }
 
+    /// The migrations of the application's code on disk; `None`: midwatch does not know such code, or can't see it.
+    ///
+    /// # Errors
+    /// A sentence, where the look failed.
+    pub async fn code(self) -> Result<Option<Vec<AppMigrations>>, String> {
+        match AppProbe::new(self.site()?).observe().await {
+            Seen::Value(reading) if !reading.migrations.is_empty() => Ok(Some(reading.migrations)),
+            Seen::Value(_) | Seen::Unseen(_) => Ok(None),
+            Seen::Failed(why) => Err(why),
+            Seen::Asking => Err("the application on disk has not been looked at".to_owned()),
+        }
+    }
+
     /// What a thing is now, in words that are the same exactly while it is the same thing.
     ///
     /// # Errors
@@ -90,6 +105,10 @@ impl<'c> Looker<'c> {
             Subject::Session(pid) => {
                 let database = self.site()?.database.as_ref().map_err(Clone::clone)?;
                 Ok(session::identity(database, *pid).await?.unwrap_or_else(|| NOT_THERE.to_owned()))
+            }
+            Subject::Database(name) => {
+                let database = self.site()?.database.as_ref().map_err(Clone::clone)?;
+                Ok(session::database(database, name).await?.unwrap_or_else(|| NOT_THERE.to_owned()))
             }
         }
     }
@@ -132,6 +151,16 @@ impl<'c> Looker<'c> {
                     Ok(format!("{size} bytes are left"))
                 } else {
                     Err(format!("{size} bytes are held"))
+                }
+            }
+            Probe::Postgres(question) => {
+                let password = self.site()?.database.as_ref().map_err(Clone::clone).map(|d| &d.password)?;
+                let answer = psql::one(&question.server, Some(password), "postgres", &question.sql).await?;
+                if answer.as_deref() == Some(&question.answer) {
+                    Ok(question.means.clone())
+                } else {
+                    let answer = plain(&answer.unwrap_or_else(|| "nothing".to_owned()), 120);
+                    Err(format!("not yet so: {} (the server says {answer})", question.means))
                 }
             }
             Probe::Succeeds(command) => Err(format!("{} is not run to look", command.argv.join(" "))),

@@ -58,6 +58,15 @@ struct Part {
     user: String,
 }
 
+/// A client for a site's cache, with its password.
+///
+/// # Errors
+/// A sentence, where its URL can't be used.
+pub(crate) fn client(config: &RedisConfig) -> Result<redis::Client, String> {
+    let address = Address::parse(&config.url, "Redis")?;
+    redis::Client::open(address.connection()).map_err(|error| plain(&error.to_string(), 160))
+}
+
 impl Part {
     fn new(address: Address, queues: Option<Queues>, periodic: bool) -> Self {
         let (place, user) = (address.place(), plain(address.user(), 60));

@@ -112,6 +112,9 @@ pub struct ShimArgs {
     /// Don't let the program hold the target's lock, for it leaves others running.
     #[arg(long)]
     pub leaves: bool,
+    /// What the program gets on its standard input; nothing, if it is not given.
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
     /// The program and its arguments.
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     pub argv: Vec<OsString>,

@@ -51,7 +51,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
     // First of all, for it becomes another program: it must find the process as that expects it.
     if let Some(Command::Shim(args)) = &cli.command {
-        let (code, why) = crate::hands::shim::become_program(&args.record, args.leaves, &args.argv);
+        let (code, why) =
+            crate::hands::shim::become_program(&args.record, args.leaves, args.input.as_deref(), &args.argv);
         say_error(&format!("midwatch: {why}"));
         return Ok(code);
     }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-use super::child::{self, End, Finished, Job, Limits, News, Saved};
+use super::child::{self, End, Finished, Given, Job, Limits, News, Saved};
 use super::work::Tools;
 use super::{session as database, signal};
 use crate::backends::look::process;
@@ -44,6 +44,18 @@ pub(super) async fn command(
     (deadline, stop): (Instant, watch::Receiver<bool>),
     signs: mpsc::Sender<Sign>,
 ) -> Result<String, String> {
+    let given = Given::default();
+    supplied(tools, (run, command, given), (step, attempt), (deadline, stop), signs).await
+}
+
+/// The same, for a program that gets more than arguments.
+pub(super) async fn supplied(
+    tools: &Tools<'_>,
+    (run, command, given): (&str, &Command, Given<'_>),
+    (step, attempt): (usize, u32),
+    (deadline, stop): (Instant, watch::Receiver<bool>),
+    signs: mpsc::Sender<Sign>,
+) -> Result<String, String> {
     let record = record(&tools.state, run, &format!("{step}-{attempt}"))?;
     if let (Some(path), 2..) = (&command.save, attempt) {
         put_aside(Path::new(path), attempt - 1)?;
@@ -51,7 +63,7 @@ pub(super) async fn command(
     let timeout = deadline.saturating_duration_since(Instant::now());
     let limits = Limits { timeout, grace: GRACE, silence: SILENCE };
     let midwatch = Path::new(child::MYSELF);
-    let job = Job { command, lock: Some(&tools.lock), record: &record, midwatch, limits };
+    let job = Job { command, lock: Some(&tools.lock), record: &record, midwatch, limits, given };
     let (sender, mut news) = mpsc::channel(16);
     let running = child::run(&job, sender, stop);
     let mut running = std::pin::pin!(running);
@@ -117,7 +129,7 @@ fn ended(end: End) -> Result<String, String> {
 }
 
 /// Where a program's shim notes which process it is.
-fn record(state: &Path, run: &str, name: &str) -> Result<std::path::PathBuf, String> {
+pub(super) fn record(state: &Path, run: &str, name: &str) -> Result<std::path::PathBuf, String> {
     use std::os::unix::fs::DirBuilderExt;
     let dir = state.join(run);
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
@@ -129,7 +141,8 @@ fn record(state: &Path, run: &str, name: &str) -> Result<std::path::PathBuf, Str
 pub(super) async fn succeeds(tools: &Tools<'_>, (run, command): (&str, &Command)) -> Result<String, String> {
     let record = record(&tools.state, run, "look")?;
     let limits = Limits { timeout: GLANCE, grace: GRACE, silence: GLANCE };
-    let job = Job { command, lock: None, record: &record, midwatch: Path::new(child::MYSELF), limits };
+    let midwatch = Path::new(child::MYSELF);
+    let job = Job { command, lock: None, record: &record, midwatch, limits, given: Given::default() };
     let (sender, mut news) = mpsc::channel(16);
     let (_never, stop) = watch::channel(false);
     let (finished, said) = tokio::join!(child::run(&job, sender, stop), async {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command as Process};
 use tokio::sync::{mpsc, watch};
@@ -47,6 +48,17 @@ pub struct Job<'a> {
     pub midwatch: &'a Path,
     /// What it may take.
     pub limits: Limits,
+    /// What it gets besides.
+    pub given: Given<'a>,
+}
+
+/// What a program gets that is no argument.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Given<'a> {
+    /// The file on its standard input.
+    pub input: Option<&'a Path>,
+    /// The password for the server it speaks to, in `PGPASSWORD`: on no command line, in no journal.
+    pub password: Option<&'a SecretString>,
 }
 
 /// What a program may take.
@@ -180,7 +192,11 @@ fn spawn(job: &Job<'_>) -> Result<(Child, Option<Saving>), String> {
         Some(lock) => process.stdin(Stdio::from(lock)),
         None => process.stdin(Stdio::null()).arg("--leaves"),
     };
+    if let Some(input) = job.given.input {
+        process.arg("--input").arg(input);
+    }
     process.arg("--").args(words).env_clear().envs(me.environment(job.command));
+    process.envs(job.given.password.map(|password| ("PGPASSWORD", password.expose_secret())));
     let saving = job.command.save.as_deref().map(|path| {
         Saving::begin(path, SAVED_MAX).map_err(|error| format!("the output can't be saved in {path}: {error}"))
     });

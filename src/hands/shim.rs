@@ -24,8 +24,8 @@ pub const NOT_STARTED: u8 = 126;
 /// Becomes the program; comes back only where that failed, with an exit code and a sentence.
 ///
 /// Standard input is the lock's descriptor; the program gets it as one that it never looks at, unless it `leaves` others
-/// running, which must not hold the lock. Standard input of the program is empty.
-pub fn become_program(record: &Path, leaves: bool, argv: &[OsString]) -> (u8, String) {
+/// running, which must not hold the lock. Standard input of the program is `input`, or empty.
+pub fn become_program(record: &Path, leaves: bool, input: Option<&Path>, argv: &[OsString]) -> (u8, String) {
     let Some((program, arguments)) = argv.split_first() else {
         return (NOT_STARTED, "no program was given".to_owned());
     };
@@ -35,6 +35,11 @@ pub fn become_program(record: &Path, leaves: bool, argv: &[OsString]) -> (u8, St
     }
     if let Err(error) = hand_over(leaves) {
         return fail(record, NOT_STARTED, format!("the lock can't be handed over: {error}"));
+    }
+    if let Some(input) = input
+        && let Err(error) = read_from(input)
+    {
+        return fail(record, NOT_STARTED, format!("{} can't be read: {error}", input.display()));
     }
     let error = Command::new(program).args(arguments).exec();
     let code = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_STARTED };
@@ -79,6 +84,13 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// A regular file, read as who starts the program, who may be somebody else than who runs it.
+fn read_from(path: &Path) -> io::Result<()> {
+    let file = crate::backends::plain::open(path)?;
+    rustix::stdio::dup2_stdin(file)?;
+    Ok(())
 }
 
 fn hand_over(leaves: bool) -> io::Result<()> {

@@ -7,14 +7,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-use super::acts;
 use super::lock::TargetLock;
+use super::{acts, cache, postgres};
 use crate::backends::journal::{Journal, OutputBound};
 use crate::backends::look::Looker;
 use crate::config::SiteConfig;
 use crate::domain::time::Timestamp;
 use crate::runbook::approval::Permit;
 use crate::runbook::kept::Printed;
+use crate::runbook::plan::postgres::PostgresAct;
 use crate::runbook::plan::{Act, Plan, PlannedStep, Probe, Subject, subject};
 use crate::runbook::run::{Next, Outcome, Progress, StepState, What, Word};
 
@@ -173,6 +174,18 @@ impl<'c> Run<'c> {
                 Ok(acts::end(&self.tools.permit, (*pid, &was), Duration::from_millis(*patience_ms), *kill).await)
             }
             Act::Session { pid, was, terminate } => Ok(acts::session(&self.tools, (*pid, was), *terminate).await),
+            Act::Postgres(act) => {
+                let reads = matches!(**act, PostgresAct::Load(..) | PostgresAct::Unpack { .. });
+                if let Some(changed) = self.moved().await.filter(|_| reads) {
+                    return Ok(Err(changed));
+                }
+                let (sender, receiver) = mpsc::channel(64);
+                let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
+                let told = postgres::act(&tools, (&run, act), at, (deadline, self.stop.subscribe()), sender);
+                let told = Box::pin(told);
+                self.while_heard(told, receiver).await
+            }
+            Act::Forget(prefix) => Ok(cache::forget(&self.tools, prefix).await),
         }
     }
 
@@ -311,6 +324,13 @@ impl<'c> Run<'c> {
     async fn undo(&mut self, index: usize) -> Result<bool, String> {
         let Some(step) = self.plan.steps.get(index).cloned() else { return Ok(false) };
         let Some(act) = step.revert.clone() else { return Ok(false) };
+        // What was stopped may have been started again by a later step: never twice.
+        if let Some(Probe::Stopped(service)) = &step.verify
+            && let Ok(how) = self.holds(&Probe::Runs(service.clone())).await
+        {
+            self.note(What::Reverted { step: index, how: format!("it runs already: {how}") }).await?;
+            return Ok(true);
+        }
         self.note(What::Undoing { step: index }).await?;
         let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
         let way_back = PlannedStep { act, ..step };

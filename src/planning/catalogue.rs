@@ -11,6 +11,9 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("reset-crash-loop", include_str!("../../assets/runbooks/reset-crash-loop.toml")),
     ("unblock-locks", include_str!("../../assets/runbooks/unblock-locks.toml")),
     ("free-space", include_str!("../../assets/runbooks/free-space.toml")),
+    ("restore-database", include_str!("../../assets/runbooks/restore-database.toml")),
+    ("swap-back", include_str!("../../assets/runbooks/swap-back.toml")),
+    ("release-held", include_str!("../../assets/runbooks/release-held.toml")),
     ("evidence", include_str!("../../assets/runbooks/evidence.toml")),
 ];
 

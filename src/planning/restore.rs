@@ -1,7 +1,11 @@
 //! How a database is restored, by its engine.
 
+mod postgres;
+
 use super::{Draft, NoPlan, Step};
 use crate::domain::database::Engine;
+
+pub(super) use postgres::choices as held;
 
 impl Draft<'_> {
     /// Beside the one in use, then in its place.
@@ -13,11 +17,6 @@ impl Draft<'_> {
             Engine::Sqlite => self.restore_sqlite(backup, step).await,
             Engine::Mysql => Err(NoPlan::Impossible("midwatch restores PostgreSQL and SQLite, not MySQL".to_owned())),
         }
-    }
-
-    #[expect(clippy::unused_async, reason = "written on branches of their own")]
-    async fn restore_postgres(&mut self, backup: &str, step: &Step) -> Result<(), NoPlan> {
-        Err(NoPlan::Impossible(format!("{backup} {}", step.name)))
     }
 
     #[expect(clippy::unused_async, reason = "written on branches of their own")]

@@ -1,5 +1,7 @@
 //! What can be given for a parameter, and what it brings.
 
+pub(super) mod backups;
+
 use super::{Draft, Ground, NoPlan, services};
 use crate::backends::database::DatabaseProbe;
 use crate::backends::host::HostProbe;
@@ -119,8 +121,11 @@ impl Draft<'_> {
                 }
                 self.values.insert(name.clone(), value.clone());
             }
+            Kind::HeldDatabase => self.held_database(parameter, given).await?,
             Kind::Backup | Kind::Directory => {
-                let value = given.ok_or_else(|| missing(Vec::new()))?;
+                let Some(value) = given else {
+                    return Err(missing(self.offered(&parameter.kind).await?));
+                };
                 if !value.starts_with('/') || !std::path::Path::new(value).exists() {
                     return Err(wrong(value, "is no path that is there, from / on", Vec::new()));
                 }
@@ -139,6 +144,27 @@ impl Draft<'_> {
                 self.values.insert(name.clone(), value.clone());
             }
         }
+        Ok(())
+    }
+
+    /// What is offered where any path will do.
+    async fn offered(&self, kind: &Kind) -> Result<Vec<Choice>, NoPlan> {
+        if *kind == Kind::Backup { backups::choices(self.ground).await } else { Ok(Vec::new()) }
+    }
+
+    /// One of the databases that are held for the site.
+    async fn held_database(&mut self, parameter: &Parameter, given: Option<&String>) -> Result<(), NoPlan> {
+        let (name, title) = (parameter.name.clone(), parameter.title.clone());
+        let site = self.ground.site.ok_or_else(|| NoPlan::Impossible("there is no site".to_owned()))?;
+        let choices = super::restore::held(site, self.ground.made).await?;
+        if choices.is_empty() {
+            return Err(NoPlan::Impossible("midwatch holds no database of this site".to_owned()));
+        }
+        let Some(value) = given else { return Err(NoPlan::Missing(name, title, choices)) };
+        if !choices.iter().any(|choice| choice.value == *value) {
+            return Err(NoPlan::Wrong(name, plain(value, 60), "is not held".to_owned(), choices));
+        }
+        self.values.insert(name, value.clone());
         Ok(())
     }
 

@@ -124,6 +124,8 @@ pub fn act(act: &Act) -> String {
         }
         Act::Session { pid, terminate: false, .. } => format!("pg_cancel_backend({pid})"),
         Act::Session { pid, terminate: true, .. } => format!("pg_terminate_backend({pid})"),
+        Act::Postgres(act) => act.shown(),
+        Act::Forget(prefix) => format!("removes the keys {prefix}* from the site's Redis"),
     }
 }
 
@@ -158,5 +160,6 @@ pub fn holds(probe: &Probe) -> String {
         Probe::SessionGone { pid, .. } => format!("session {pid} holds nothing any more"),
         Probe::Succeeds(command) => format!("`{}` ends with 0", command.argv.join(" ")),
         Probe::Freed { pid, fd } => format!("descriptor {fd} of process {pid} holds no space"),
+        Probe::Postgres(question) => question.means.clone(),
     }
 }

@@ -1,10 +1,13 @@
 //! A plan: a runbook with everything resolved, so that what was shown is what runs.
 
+pub mod postgres;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use self::postgres::{PostgresAct, Question};
 use super::spec::Risk;
 use crate::domain::time::Timestamp;
 
@@ -85,6 +88,8 @@ pub enum Subject {
     Descriptor(u32, u32),
     /// A session of the site's database, by number: when it began and as whom.
     Session(i64),
+    /// A database of the site's server, by name: which server, which database.
+    Database(String),
 }
 
 /// A step with everything resolved.
@@ -144,6 +149,10 @@ pub enum Act {
         /// Whether the session is ended, not only its statement.
         terminate: bool,
     },
+    /// Does something to a PostgreSQL server.
+    Postgres(Box<PostgresAct>),
+    /// Removes the keys of the site's cache that begin so.
+    Forget(String),
 }
 
 /// A program with its arguments; no shell is between.
@@ -203,6 +212,8 @@ pub enum Probe {
         /// The descriptor's number.
         fd: u32,
     },
+    /// A PostgreSQL server answers so.
+    Postgres(Box<Question>),
 }
 
 /// What becomes of a run when a step fails.
@@ -282,5 +293,6 @@ pub fn subject(of: &Subject) -> String {
         Subject::File(path) => format!("file {path}"),
         Subject::Descriptor(pid, fd) => format!("descriptor {fd} of process {pid}"),
         Subject::Session(pid) => format!("session {pid} of the database"),
+        Subject::Database(name) => format!("database {name}"),
     }
 }

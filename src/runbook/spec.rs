@@ -88,6 +88,8 @@ pub enum Kind {
     DeletedLog,
     /// A backup, by its path.
     Backup,
+    /// A database of the site that midwatch holds, by its name.
+    HeldDatabase,
     /// A directory that is there, by its path.
     Directory,
     /// The name of a database.
@@ -108,6 +110,7 @@ impl Kind {
             Self::Session => "session",
             Self::DeletedLog => "deleted_log",
             Self::Backup => "backup",
+            Self::HeldDatabase => "held_database",
             Self::Directory => "directory",
             Self::Database => "database",
             Self::Version => "version",
@@ -122,7 +125,13 @@ impl Kind {
             Self::Service(_) => &["role", "place", "manager"],
             Self::Session => &["user", "query"],
             Self::DeletedLog => &["pid", "fd", "path", "command"],
-            Self::Backup | Self::Directory | Self::Database | Self::Version | Self::Choice(_) | Self::Text => &[],
+            Self::Backup
+            | Self::HeldDatabase
+            | Self::Directory
+            | Self::Database
+            | Self::Version
+            | Self::Choice(_)
+            | Self::Text => &[],
         }
     }
 }
@@ -191,7 +200,8 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 1] = [("restore-database", &["backup"])];
+pub const OWN: [(&str, &[&str]); 3] =
+    [("restore-database", &["backup"]), ("swap-back", &["held"]), ("release-held", &["held"])];
 
 /// Something that holds or does not, as a template.
 #[derive(Debug, Clone, PartialEq, Eq)]

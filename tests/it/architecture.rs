@@ -45,7 +45,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("crossterm", &["runtime"]),
     ("termprofile", &["ui", "cli/screens", "cli/doctor"]),
     ("sqlx", &["backends", "demo", "hands/session"]),
-    ("redis", &["backends/redis"]),
+    ("redis", &["backends/redis", "hands/cache"]),
     ("regex", &["backends", "domain", "config"]),
     ("globset", &["backends", "discovery", "config"]),
     ("flate2", &["backends"]),

@@ -11,4 +11,6 @@ mod approvals;
 mod ground;
 mod kills;
 mod managers;
+mod restore;
+mod shop;
 mod terminals;

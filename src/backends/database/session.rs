@@ -42,6 +42,42 @@ pub(crate) async fn identity(config: &DatabaseConfig, pid: i64) -> Result<Option
     Ok(row.map(told))
 }
 
+/// Which database of that name there is, on which server; `None`: there is none. Is the same exactly while it is the same
+/// database of the same server in the same part.
+///
+/// # Errors
+/// A sentence, where it can't be seen.
+pub(crate) async fn database(config: &DatabaseConfig, name: &str) -> Result<Option<String>, String> {
+    only_postgres(config)?;
+    let sql = "select s.system_identifier::text, d.oid::bigint, c.timeline_id, pg_is_in_recovery(), \
+               coalesce(host(inet_server_addr()), 'socket') || ':' || current_setting('port') \
+               from pg_database d, pg_control_system() s, pg_control_checkpoint() c where d.datname = $1";
+    let postgres = Postgres::new(config);
+    let mut connection = postgres.own().await?;
+    let row = sqlx::query(sql).bind(name).fetch_optional(&mut connection).await;
+    connection.close().await.ok();
+    let Some(row) = row.map_err(|error| postgres.sentence(&error))? else { return Ok(None) };
+    let wrong = |error: sqlx::Error| postgres.sentence(&error);
+    let part = if row.try_get(3).map_err(wrong)? { "standby" } else { "primary" };
+    let (system, oid): (String, i64) = (row.try_get(0).map_err(wrong)?, row.try_get(1).map_err(wrong)?);
+    let (timeline, place): (i32, String) = (row.try_get(2).map_err(wrong)?, row.try_get(4).map_err(wrong)?);
+    Ok(Some(plain(&format!("server {system} · {place} · database {oid} · timeline {timeline} · {part}"), 200)))
+}
+
+/// The server's major version.
+///
+/// # Errors
+/// A sentence, where it can't be seen.
+pub(crate) async fn major(config: &DatabaseConfig) -> Result<u32, String> {
+    only_postgres(config)?;
+    let postgres = Postgres::new(config);
+    let mut connection = postgres.own().await?;
+    let row = sqlx::query("select current_setting('server_version_num')::int / 10000").fetch_one(&mut connection).await;
+    connection.close().await.ok();
+    let major: i32 = row.and_then(|row| row.try_get(0)).map_err(|error| postgres.sentence(&error))?;
+    Ok(u32::try_from(major).unwrap_or(0))
+}
+
 fn only_postgres(config: &DatabaseConfig) -> Result<(), String> {
     match config.engine {
         Engine::Postgresql => Ok(()),

@@ -206,6 +206,7 @@ impl Check {
             "session" => Kind::Session,
             "deleted_log" => Kind::DeletedLog,
             "backup" => Kind::Backup,
+            "held_database" => Kind::HeldDatabase,
             "directory" => Kind::Directory,
             "database" => Kind::Database,
             "version" => Kind::Version,
@@ -216,7 +217,8 @@ impl Check {
             "choice" => Kind::Choice(choices),
             "text" => Kind::Text,
             other => {
-                let known = "service, session, deleted_log, backup, directory, database, version, choice, text";
+                let known = "service, session, deleted_log, backup, held_database, directory, database, version, choice, \
+                             text";
                 self.mistake(kind_span, format!("there is no kind `{other}`: there are {known}"));
                 return None;
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use midwatch::backends::process_id;
-use midwatch::hands::child::{End, Finished, Job, Limits, News, run};
+use midwatch::hands::child::{End, Finished, Given, Job, Limits, News, run};
 use midwatch::hands::lock::{TargetLock, end_orphans, orphans};
 use midwatch::hands::shim::recorded;
 use midwatch::runbook::kept::Stream;
@@ -48,7 +48,14 @@ impl Scene {
     async fn run(&self, command: &Command, mut listen: impl FnMut(&News)) -> Finished {
         let record = self.record();
         let midwatch = Path::new(env!("CARGO_BIN_EXE_midwatch"));
-        let job = Job { command, lock: Some(&self.lock), record: &record, midwatch, limits: self.limits };
+        let job = Job {
+            command,
+            lock: Some(&self.lock),
+            record: &record,
+            midwatch,
+            limits: self.limits,
+            given: Given::default(),
+        };
         let (tell, mut told) = mpsc::channel(8);
         let heard = async {
             while let Some(news) = told.recv().await {

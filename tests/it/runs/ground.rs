@@ -53,6 +53,12 @@ impl Ground {
         self.dir.path()
     }
 
+    /// Lets every user of the machine look at what lies here.
+    pub(super) fn open_to_all(&self) {
+        let opened = Command::new("chmod").args(["-R", "go+rX"]).arg(self.path()).status().unwrap();
+        assert!(opened.success());
+    }
+
     pub(super) fn state(&self) -> PathBuf {
         self.path().join("state")
     }

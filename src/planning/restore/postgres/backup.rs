@@ -1,0 +1,113 @@
+//! A backup, read to its end before anything is planned with it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::backends::backups::check::{Outcome, check};
+use crate::backends::backups::meter::Control;
+use crate::backends::backups::program::Tools;
+use crate::backends::backups::unpack::{connects, packed};
+use crate::domain::backup::header::Header;
+use crate::domain::backup::kind::Kind;
+use crate::domain::text::plain;
+use crate::runbook::plan::postgres::Server;
+
+/// A whole backup of a PostgreSQL database.
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
+pub(super) struct Found {
+    /// Whether it is SQL; else an archive.
+    pub(super) sql: bool,
+    /// Whether it is packed once more.
+    pub(super) packed: bool,
+    /// Whether it is a directory.
+    pub(super) directory: bool,
+    /// Whether several tables can be restored at once.
+    pub(super) parallel: bool,
+    /// When it was begun, in the local time of whoever made it.
+    pub(super) made: Option<String>,
+}
+
+impl Found {
+    /// Reads it; an error says why it can't be restored into this database.
+    pub(super) async fn read(path: &str, database: &str, major: u32) -> Result<Self, String> {
+        let (path, database) = (PathBuf::from(path), database.to_owned());
+        let read = tokio::task::spawn_blocking(move || read(&path, &database, major)).await;
+        read.map_err(|error| format!("the backup was not read: {error}"))?
+    }
+}
+
+fn read(path: &Path, database: &str, major: u32) -> Result<Found, String> {
+    let (tools, control) = (Tools::find(), Control::default());
+    let shown = plain(&path.display().to_string(), 200);
+    let verdict = check(path, &tools, &control);
+    match verdict.outcome {
+        Outcome::Whole => {}
+        Outcome::Broken(_, why) => return Err(format!("{shown} is broken: {why}")),
+        Outcome::Growing(why) => return Err(format!("{shown} is not finished: {why}")),
+        Outcome::Unproven(why) => return Err(format!("{shown} can't be proven whole: {why}")),
+        Outcome::Stopped => return Err(format!("{shown} was not read to its end")),
+    }
+    let kind = verdict.kind.unwrap_or(Kind::Unknown);
+    let sql = match kind {
+        Kind::PgCustom | Kind::PgDirectory | Kind::PgTar => false,
+        Kind::PgSql => true,
+        Kind::PgAll => {
+            return Err(format!("{shown} is of all databases of a server (pg_dumpall): midwatch restores one alone"));
+        }
+        Kind::Mysql
+        | Kind::SqliteSql
+        | Kind::Sql
+        | Kind::Sqlite
+        | Kind::Tar
+        | Kind::Folder
+        | Kind::Restic
+        | Kind::Borg
+        | Kind::PgBackRest
+        | Kind::Barman
+        | Kind::Unknown => {
+            return Err(format!("{shown} is no dump of a PostgreSQL database, but {}", kind.word()));
+        }
+    };
+    let header = verdict.header.unwrap_or_default();
+    fits(&shown, &header, database, major)?;
+    let packed = path.is_file() && packed(path)?.is_some();
+    if sql && connects(path, &tools, &control)? {
+        return Err(format!(
+            "{shown} goes to a database of its own choice (\\connect, made by pg_dump --create): it can't be restored beside"
+        ));
+    }
+    let made = header.created.map(|at| {
+        format!("{}-{:02}-{:02} {:02}:{:02}:{:02}", at.year, at.month, at.day, at.hour, at.minute, at.second)
+    });
+    let parallel = !packed && matches!(kind, Kind::PgCustom | Kind::PgDirectory);
+    Ok(Found { sql, packed, directory: path.is_dir(), parallel, made })
+}
+
+/// Whether what it says of itself is of this database, for this server.
+fn fits(shown: &str, header: &Header, database: &str, major: u32) -> Result<(), String> {
+    if let Some(other) = header.database.as_ref().filter(|other| *other != database) {
+        return Err(format!("{shown} is of the database {}, and this site's is {database}", plain(other, 60)));
+    }
+    if header.rows == Some(false) {
+        return Err(format!("{shown} holds no row of any table"));
+    }
+    let server = header.server.as_ref().and_then(|version| version.split(['.', ' ']).next()?.parse::<u32>().ok());
+    match server {
+        Some(newer) if newer > major => Err(format!(
+            "{shown} is of PostgreSQL {newer}, and this server is {major}: a newer dump does not fit an older server"
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether the user of the client programs may read it.
+pub(super) async fn readable(server: &Server, path: &str) -> bool {
+    let Some(user) = &server.user else { return true };
+    let is_root = rustix::process::geteuid().is_root();
+    let (program, words) = if is_root { ("runuser", ["-u", user]) } else { ("sudo", ["-nu", user]) };
+    let inside = if Path::new(path).is_dir() { format!("{path}/toc.dat") } else { path.to_owned() };
+    let mut command = tokio::process::Command::new(program);
+    command.args(words).args(["--", "test", "-r", &inside]).current_dir("/");
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+    status.is_ok_and(|status| status.success())
+}
