@@ -50,13 +50,12 @@ fn locks(about: &str) -> Line {
 
 /// The programs of a plan, each as its user.
 fn how(plan: &Plan) -> String {
-    let told = |act: &Act| match act {
-        Act::Command(command) => {
+    let told = |act: &Act| {
+        if let Act::Command(command) = act {
             let user = command.user.as_deref().unwrap_or(&plan.user);
-            Some(format!("`{}` as {user}", command.argv.join(" ")))
+            return Some(format!("`{}` as {user}", command.argv.join(" ")));
         }
-        Act::End { pid, .. } => Some(format!("TERM to process {pid}")),
-        Act::Probe(_) | Act::Wait(_) | Act::Ask(_) | Act::Note(_) | Act::Session { .. } => None,
+        if let Act::End { pid, .. } = act { Some(format!("TERM to process {pid}")) } else { None }
     };
     plan.steps.iter().filter_map(|step| told(&step.act)).collect::<Vec<_>>().join(", ")
 }
