@@ -9,10 +9,12 @@
 
 mod acts;
 pub mod child;
+pub mod exchange;
 pub mod lock;
 pub mod order;
 pub mod runner;
 mod session;
 pub mod shim;
 mod signal;
+mod upgrade;
 mod work;

@@ -3,6 +3,7 @@
 mod catalogue;
 mod restore;
 mod services;
+mod upgrade;
 mod values;
 
 use std::collections::BTreeMap;
@@ -68,6 +69,8 @@ struct Draft<'c> {
     steps: Vec<PlannedStep>,
     costs: Vec<String>,
     at_risk: Vec<String>,
+    /// The way back, where the runbook's own words don't say it all.
+    way_back: Option<String>,
     /// Whether all services it touches are down anyway; `None`: it touches none.
     down: Option<bool>,
 }
@@ -94,6 +97,7 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
         steps: Vec::new(),
         costs: Vec::new(),
         at_risk: Vec::new(),
+        way_back: None,
         down: None,
     };
     for parameter in &runbook.parameters {
@@ -124,7 +128,10 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
         parameters: parameters.collect(),
         costs,
         at_risk: draft.at_risk.clone(),
-        way_back: draft.fill(&runbook.way_back)?,
+        way_back: match draft.way_back.take() {
+            Some(way_back) => way_back,
+            None => draft.fill(&runbook.way_back)?,
+        },
         facts: draft.facts,
         steps: draft.steps,
         confirm,
@@ -190,6 +197,7 @@ impl Draft<'_> {
             user: step.user.clone(),
             save,
             leaves: step.leaves,
+            ..Command::default()
         };
         let act = match &step.does {
             Does::Run(words) => {
@@ -239,6 +247,7 @@ impl Draft<'_> {
         let value = |key: &str| given.get(key).map(String::as_str).unwrap_or_default();
         match name {
             "restore-database" => self.restore_database(value("backup"), step).await,
+            "upgrade" => self.upgrade((value("version"), value("wheels")), step).await,
             _ => Err(NoPlan::Impossible(format!("midwatch has nothing called `{name}`"))),
         }
     }
@@ -273,7 +282,7 @@ impl Draft<'_> {
             }
             Holds::Succeeds(words) => {
                 let argv = self.words(words)?;
-                Probe::Succeeds(Command { argv, user: None, save: None, leaves: false })
+                Probe::Succeeds(Command { argv, ..Command::default() })
             }
         })
     }

@@ -2,6 +2,8 @@
 //!
 //! All of it only reads.
 
+mod upgrade;
+
 use std::os::unix::fs::MetadataExt;
 
 use super::database::session;
@@ -91,6 +93,7 @@ impl<'c> Looker<'c> {
                 let database = self.site()?.database.as_ref().map_err(Clone::clone)?;
                 Ok(session::identity(database, *pid).await?.unwrap_or_else(|| NOT_THERE.to_owned()))
             }
+            Subject::Schema => upgrade::schema(self.site()?).await,
         }
     }
 
@@ -129,6 +132,7 @@ impl<'c> Looker<'c> {
                     Err(format!("{size} bytes are held"))
                 }
             }
+            Probe::Upgrade(probe) => upgrade::holds(self.site()?, probe).await,
             Probe::Succeeds(command) => Err(format!("{} is not run to look", command.argv.join(" "))),
         }
     }

@@ -11,6 +11,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("reset-crash-loop", include_str!("../../assets/runbooks/reset-crash-loop.toml")),
     ("unblock-locks", include_str!("../../assets/runbooks/unblock-locks.toml")),
     ("free-space", include_str!("../../assets/runbooks/free-space.toml")),
+    ("upgrade", include_str!("../../assets/runbooks/upgrade.toml")),
     ("evidence", include_str!("../../assets/runbooks/evidence.toml")),
 ];
 

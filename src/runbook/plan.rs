@@ -1,5 +1,7 @@
 //! A plan: a runbook with everything resolved, so that what was shown is what runs.
 
+mod upgrade;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::spec::Risk;
 use crate::domain::time::Timestamp;
+
+pub use upgrade::{UpgradeAct, UpgradeProbe};
 
 /// The layout of [`Plan`] as it is kept in journals.
 pub const SCHEMA: u32 = 1;
@@ -85,6 +89,8 @@ pub enum Subject {
     Descriptor(u32, u32),
     /// A session of the site's database, by number: when it began and as whom.
     Session(i64),
+    /// The migrations that the site's database has seen.
+    Schema,
 }
 
 /// A step with everything resolved.
@@ -144,10 +150,12 @@ pub enum Act {
         /// Whether the session is ended, not only its statement.
         terminate: bool,
     },
+    /// A part of an upgrade.
+    Upgrade(UpgradeAct),
 }
 
 /// A program with its arguments; no shell is between.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Command {
     /// The program and its arguments.
     pub argv: Vec<String>,
@@ -157,6 +165,12 @@ pub struct Command {
     pub save: Option<String>,
     /// Whether what it leaves running shall live on (a daemon it starts).
     pub leaves: bool,
+    /// What it finds in its environment besides the usual. Never a secret: it is shown, and kept in journals.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// The directory it runs in; `None`: `/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dir: Option<String>,
 }
 
 /// Something that can be looked at, and holds or does not.
@@ -201,6 +215,8 @@ pub enum Probe {
         /// The descriptor's number.
         fd: u32,
     },
+    /// Something that an upgrade brings about.
+    Upgrade(UpgradeProbe),
 }
 
 /// What becomes of a run when a step fails.
@@ -280,5 +296,6 @@ pub fn subject(of: &Subject) -> String {
         Subject::File(path) => format!("file {path}"),
         Subject::Descriptor(pid, fd) => format!("descriptor {fd} of process {pid}"),
         Subject::Session(pid) => format!("session {pid} of the database"),
+        Subject::Schema => "the migrations of the database".to_owned(),
     }
 }

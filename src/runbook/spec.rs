@@ -191,7 +191,7 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 1] = [("restore-database", &["backup"])];
+pub const OWN: [(&str, &[&str]); 2] = [("restore-database", &["backup"]), ("upgrade", &["version", "wheels"])];
 
 /// Something that holds or does not, as a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
