@@ -118,6 +118,9 @@ pub struct ExchangeArgs {
     /// What the one beside holds, and the other does not.
     #[arg(value_name = "MARK")]
     pub mark: String,
+    /// What the one in place holds now.
+    #[arg(value_name = "BEFORE")]
+    pub before: String,
 }
 
 /// Flags of `shim`.

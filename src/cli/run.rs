@@ -49,7 +49,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn exchange(args: &super::args::ExchangeArgs) -> color_eyre::Result<u8> {
-    match crate::hands::exchange::exchange(&args.live, &args.beside, &args.mark) {
+    match crate::hands::exchange::exchange(&args.live, &args.beside, &args.mark, &args.before) {
         Ok(how) => say(format!("{how}\n").as_bytes()),
         Err(why) => {
             say_error(&format!("midwatch: {why}"));

@@ -8,12 +8,13 @@ use std::time::SystemTime;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-/// Exchanges `live` and `beside`, of which the latter holds `mark`, a directory that the other does not hold. Where `live`
-/// holds it already there is nothing to do, so it may be asked twice. What says when it was installed is set to now.
+/// Exchanges `live` and `beside`, of which the latter holds `mark` and the former `before`, each a directory that the other
+/// does not hold. Where `live` holds `mark` already there is nothing to do, so it may be asked twice. What says when that
+/// was installed is set to now.
 ///
 /// # Errors
 /// A sentence; nothing was exchanged then.
-pub fn exchange(live: &Path, beside: &Path, mark: &str) -> Result<&'static str, String> {
+pub fn exchange(live: &Path, beside: &Path, mark: &str, before: &str) -> Result<&'static str, String> {
     let has = |dir: &Path| dir.join(mark).join("RECORD").is_file();
     for dir in [live, beside] {
         let real = std::fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir());
@@ -23,6 +24,9 @@ pub fn exchange(live: &Path, beside: &Path, mark: &str) -> Result<&'static str, 
     }
     match (has(live), has(beside)) {
         (true, false) => return Ok("it is in place already"),
+        (false, true) if !live.join(before).exists() => {
+            return Err(format!("{} holds no {before} any more: nothing was exchanged", live.display()));
+        }
         (false, true) => {}
         (true, true) => return Err(format!("both hold {mark}: nothing was exchanged")),
         (false, false) => return Err(format!("{} holds no {mark}: nothing was exchanged", beside.display())),
@@ -57,11 +61,11 @@ mod tests {
             fs::create_dir_all(at.join(mark)).unwrap();
             fs::write(at.join(mark).join("RECORD"), mark).unwrap();
         }
-        assert_eq!(exchange(&live, &beside, "new"), Ok("exchanged"));
+        assert_eq!(exchange(&live, &beside, "new", "old"), Ok("exchanged"));
         assert!(live.join("new").exists() && beside.join("old").exists());
-        assert_eq!(exchange(&live, &beside, "new"), Ok("it is in place already"));
-        assert_eq!(exchange(&live, &beside, "old"), Ok("exchanged"));
-        assert_eq!(exchange(&live, &beside, "old"), Ok("it is in place already"));
+        assert_eq!(exchange(&live, &beside, "new", "old"), Ok("it is in place already"));
+        assert_eq!(exchange(&live, &beside, "old", "new"), Ok("exchanged"));
+        assert_eq!(exchange(&live, &beside, "old", "new"), Ok("it is in place already"));
         assert!(live.join("old").exists() && beside.join("new").exists());
     }
 
@@ -70,17 +74,24 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (live, beside) = (dir.path().join("live"), dir.path().join("beside"));
         fs::create_dir_all(live.join("old")).unwrap();
-        assert!(exchange(&live, &beside, "new").unwrap_err().contains("is no directory"));
+        assert!(exchange(&live, &beside, "new", "old").unwrap_err().contains("is no directory"));
         fs::create_dir_all(beside.join("new")).unwrap();
-        assert!(exchange(&live, &beside, "new").unwrap_err().contains("holds no new"), "it was not installed whole");
+        assert!(
+            exchange(&live, &beside, "new", "old").unwrap_err().contains("holds no new"),
+            "it was not installed whole"
+        );
         fs::write(beside.join("new/RECORD"), "").unwrap();
+        assert!(exchange(&live, &beside, "new", "other").unwrap_err().contains("no other any more"));
         fs::create_dir_all(live.join("new")).unwrap();
         fs::write(live.join("new/RECORD"), "").unwrap();
-        assert!(exchange(&live, &beside, "new").unwrap_err().contains("both hold new"));
+        assert!(exchange(&live, &beside, "new", "old").unwrap_err().contains("both hold new"));
         assert!(live.join("old").exists(), "nothing was moved");
         fs::rename(&live, dir.path().join("real")).unwrap();
         std::os::unix::fs::symlink(dir.path().join("real"), &live).unwrap();
         fs::remove_dir_all(live.join("new")).unwrap();
-        assert!(exchange(&live, &beside, "new").unwrap_err().contains("is no directory"), "a link is not followed");
+        assert!(
+            exchange(&live, &beside, "new", "old").unwrap_err().contains("is no directory"),
+            "a link is not followed"
+        );
     }
 }

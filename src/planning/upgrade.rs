@@ -113,8 +113,6 @@ impl<'c> Draft<'c> {
                 of.name
             )));
         }
-        let info = of.packages.join(format!("{}-{}.dist-info", of.name, of.version)).join("RECORD");
-        self.count_on(Subject::File(info.display().to_string())).await?;
         let upgrade = Upgrade { of, version: version.to_owned(), wheels, changes, backup, schema, web, behind };
         self.upgrade_steps(&upgrade, step).await
     }
@@ -184,7 +182,10 @@ impl<'c> Draft<'c> {
         }
         let newest = match (stands.proven, stands.newest) {
             (Some(proven), _) => format!("the newest proven one, {}, is {} old", proven.path, span(age(proven.made))),
-            (None, Some(newest)) => format!("the newest, {}, is not proven ({})", newest.path, newest.proof.word()),
+            (None, Some(newest)) => {
+                let why = newest.proof.why().map(|why| format!(": {why}")).unwrap_or_default();
+                format!("the newest, {}, is not proven ({}{why})", newest.path, newest.proof.word())
+            }
             (None, None) => "there is none".to_owned(),
         };
         let waiting = match reading.waiting {

@@ -1,13 +1,14 @@
 //! An installation as an upgrade needs it: its virtual environment, whose it is, and how the application is run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{AppProbe, package};
+use super::{AppProbe, environments, package};
 use crate::backends::roll;
 use crate::backends::store::who;
 use crate::config::SiteConfig;
+use crate::discovery::{Runner, runners};
 
 /// Where and how an application is installed with pip.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +71,21 @@ pub fn installation(site: &SiteConfig) -> Result<Installation, String> {
         return Err("midwatch upgrades pretix and pretalx: this site is neither (app = \"…\" in its table)".to_owned());
     };
     let mut unseen = Vec::new();
-    let (processes, env) = plan.processes(&mut unseen);
+    let (mut processes, env) = plan.processes(&mut unseen);
+    let files: Vec<PathBuf> = site.source.iter().cloned().collect();
+    let ours: Vec<u32> = runners(&plan.around, plan.app, &files).0.iter().map(Runner::pid).collect();
+    // A second installation on the host may have processes that look alike: those that read this site's file are its own.
+    if processes.iter().any(|process| ours.contains(&process.pid)) {
+        processes.retain(|process| ours.contains(&process.pid));
+    }
+    let venvs: BTreeSet<PathBuf> = processes.iter().filter_map(|p| environments(&p.words).into_iter().next()).collect();
+    if venvs.len() > 1 {
+        let venvs: Vec<String> = venvs.iter().map(|venv| venv.display().to_string()).collect();
+        return Err(format!(
+            "its processes run from several places ({}): which is meant can't be told",
+            venvs.join(", ")
+        ));
+    }
     let Some(found) = plan.installed(&processes) else {
         return Err(format!(
             "where {name} is installed was not found, neither by its processes nor at its usual places; of an application in \

@@ -131,8 +131,8 @@ impl Draft<'_> {
     fn told(&mut self, upgrade: &Upgrade, places: &Places) {
         let Upgrade { of, version, backup, .. } = upgrade;
         self.costs.push(format!(
-            "Where {version} brings migrations they change the database at once and are not undone by midwatch: the step \
-             `what would be migrated` lists them before anything is stopped, and can be waited for (runbook abort)."
+            "Migrations that {version} brings change the database and are not undone by midwatch. They are listed before \
+             anything is stopped, in the step `what would be migrated`: a run that is aborted there has changed nothing."
         ));
         let own = places.own.display();
         self.way_back = Some(format!(
@@ -221,15 +221,16 @@ impl Draft<'_> {
         }
         let inside = of.packages.strip_prefix(&of.venv).unwrap_or(&of.packages);
         let beside = word(&places.beside.join(inside));
-        let to = |version: &str| {
-            let argv = [&word(&midwatch), "exchange", &word(&of.packages), &beside, &upgrade.mark(version)];
+        let to = |new: &str, old: &str| {
+            let (new, old) = (upgrade.mark(new), upgrade.mark(old));
+            let argv = [&word(&midwatch), "exchange", &word(&of.packages), &beside, &new, &old];
             upgrade.command(argv.map(str::to_owned).to_vec())
         };
         let record = of.packages.join(upgrade.mark(&upgrade.version)).join("RECORD");
         let looks = upgrade.command(["test", "-e", &word(&record)].map(str::to_owned).to_vec());
-        let mut planned = step("exchange the two", Act::Command(to(&upgrade.version)), 1, 1);
+        let mut planned = step("exchange the two", Act::Command(to(&upgrade.version, &of.version)), 1, 1);
         planned.verify = Some(Probe::Succeeds(looks));
-        planned.revert = Some(Act::Command(to(&of.version)));
+        planned.revert = Some(Act::Command(to(&of.version, &upgrade.version)));
         self.steps.push(planned);
         Ok(())
     }
