@@ -12,3 +12,4 @@ mod ground;
 mod kills;
 mod managers;
 mod terminals;
+mod upgrades;
