@@ -97,6 +97,14 @@ impl<'c> Looker<'c> {
         }
     }
 
+    /// What of an upgrade to the version on disk is still to be done, in a sentence; `None`: nothing.
+    ///
+    /// # Errors
+    /// A sentence, where that can't be seen.
+    pub async fn unfinished(self) -> Result<Option<String>, String> {
+        upgrade::unfinished(self.site()?).await
+    }
+
     /// Whether something holds now. A program is not run here.
     ///
     /// # Errors

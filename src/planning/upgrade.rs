@@ -29,6 +29,7 @@ struct Upgrade {
     version: String,
     /// A directory with wheels; `None`: they come from the index.
     wheels: Option<String>,
+    /// The packages that change; none where the version is installed, and only what follows is left to do.
     changes: Vec<Change>,
     /// The proven backup from before.
     backup: String,
@@ -93,37 +94,40 @@ impl<'c> Draft<'c> {
             )));
         }
         let wheels = Some(wheels.to_owned()).filter(|wheels| wheels.starts_with('/'));
-        self.may_jump(&of, version, wheels.as_deref()).await?;
+        let same = Version::of(version).is_some_and(|to| Some(to) == Version::of(&of.version));
+        if same {
+            self.is_unfinished(&of).await?;
+        } else {
+            self.may_jump(&of, version, wheels.as_deref()).await?;
+        }
         environment(&of)?;
         let (web, behind) = self.running(&of).await?;
         let backup = self.fresh_backup(site).await?;
         let schema = self.count_on(Subject::Schema).await?;
-        room(&of).await?;
-        let before = of.installed();
-        let wanted = pip::resolve(&of, version, wheels.as_deref()).await.map_err(|why| {
-            no(format!("{} {version} can't be had, or does not fit: {why}; nothing was changed", of.name))
-        })?;
-        let changes: Vec<Change> = wanted
-            .into_iter()
-            .map(|w| Change { from: before.get(&w.name).cloned(), name: w.name, to: w.version })
-            .collect();
-        if !changes.iter().any(|change| change.name == of.name && change.to == version) {
-            return Err(no(format!(
-                "pip would not install {} {version}: write the version as the index does",
-                of.name
-            )));
-        }
-        let upgrade = Upgrade { of, version: version.to_owned(), wheels, changes, backup, schema, web, behind };
+        let changes = if same { Vec::new() } else { changes(&of, version, wheels.as_deref()).await? };
+        let version = if same { of.version.clone() } else { version.to_owned() };
+        let upgrade = Upgrade { of, version, wheels, changes, backup, schema, web, behind };
         self.upgrade_steps(&upgrade, step).await
+    }
+
+    /// What was installed by hand, or by a run that ended half-way, can be brought to its end.
+    async fn is_unfinished(&mut self, of: &Installation) -> Result<(), NoPlan> {
+        let installed = format!("{} {} is installed already", of.name, of.version);
+        match self.looker.unfinished().await.map_err(no)? {
+            None => Err(no(format!(
+                "{installed}, its migrations are applied, and every process has it: nothing is to be done"
+            ))),
+            Some(left) => {
+                self.costs.push(format!("{installed}; what is left is done: {left}."));
+                Ok(())
+            }
+        }
     }
 
     async fn may_jump(&self, of: &Installation, version: &str, wheels: Option<&str>) -> Result<(), NoPlan> {
         let read =
             |text: &str| Version::of(text).ok_or_else(|| no(format!("{text} is no version midwatch can compare")));
         let (from, to) = (read(&of.version)?, read(version)?);
-        if to == from {
-            return Err(no(format!("{} {} is installed already", of.name, of.version)));
-        }
         if to < from {
             return Err(no(format!(
                 "{} {} is installed: {version} is older. That is no upgrade but a way back, and the database would have to \
@@ -197,6 +201,21 @@ impl<'c> Draft<'c> {
              first"
         )))
     }
+}
+
+/// The packages that change.
+async fn changes(of: &Installation, version: &str, wheels: Option<&str>) -> Result<Vec<Change>, NoPlan> {
+    room(of).await?;
+    let before = of.installed();
+    let wanted = pip::resolve(of, version, wheels).await.map_err(|why| {
+        no(format!("{} {version} can't be had, or does not fit: {why}; nothing was changed", of.name))
+    })?;
+    let change = |w: pip::Wanted| Change { from: before.get(&w.name).cloned(), name: w.name, to: w.version };
+    let changes: Vec<Change> = wanted.into_iter().map(change).collect();
+    if changes.iter().any(|change| change.name == of.name && change.to == version) {
+        return Ok(changes);
+    }
+    Err(no(format!("pip would not install {} {version}: write the version as the index does", of.name)))
 }
 
 /// What configures the application must be known, and no secret, for it is shown and kept.

@@ -4,6 +4,7 @@ use super::seen;
 use crate::backends::app_state::AppProbe;
 use crate::backends::database::DatabaseProbe;
 use crate::config::SiteConfig;
+use crate::domain::app_state;
 use crate::domain::database::Migrated;
 use crate::ports::Observe as _;
 use crate::runbook::plan::UpgradeProbe;
@@ -38,6 +39,19 @@ pub(super) async fn holds(site: &SiteConfig, probe: &UpgradeProbe) -> Result<Str
         }
         UpgradeProbe::Running { version } => running(site, version).await,
     }
+}
+
+/// What of an upgrade to the installed version is still to be done, in a sentence; `None`: nothing.
+pub(super) async fn unfinished(site: &SiteConfig) -> Result<Option<String>, String> {
+    let reading = seen(AppProbe::new(site).observe().await)?;
+    let database = site.database.as_ref().map_err(Clone::clone)?;
+    let applied = seen(DatabaseProbe::new(database).observe().await)?.migrations.unwrap_or_default();
+    let pending = app_state::pending(&reading.migrations, &applied);
+    if let Some(first) = pending.first() {
+        return Ok(Some(format!("{} migrations are pending, the first is {first}", pending.len())));
+    }
+    let old = reading.processes.iter().find(|process| process.old_code > 0);
+    Ok(old.map(|process| format!("{} {} still has older code in memory", process.role.word(), process.pid)))
 }
 
 async fn running(site: &SiteConfig, version: &str) -> Result<String, String> {

@@ -158,8 +158,11 @@ mod tests {
     #[test]
     fn nothing_of_one_users_session_reaches_another() {
         let me = Me { uid: 0, name: Some("root".to_owned()) };
-        let names = |user| me.environment(&command(user)).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-        assert!(names(None).contains(&"PATH"));
+        let names = |user| {
+            let command = command(user);
+            me.environment(&command).into_iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        };
+        assert!(names(None).contains(&"PATH".to_owned()));
         assert!(!names(Some("nobody")).iter().any(|name| name.starts_with("XDG") || name.starts_with("DBUS")));
     }
 }

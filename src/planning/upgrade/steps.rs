@@ -92,12 +92,16 @@ impl Draft<'_> {
     /// All of it: what can be done beforehand, what interrupts, what shows that it was done.
     pub(super) async fn upgrade_steps(&mut self, upgrade: &Upgrade, written: &Step) -> Result<(), NoPlan> {
         let places = Places::of(upgrade, self.ground.made.as_millis());
-        self.told(upgrade, &places);
-        self.beforehand(upgrade, &places);
+        let installs = !upgrade.changes.is_empty();
+        self.told(upgrade, installs.then_some(&places));
+        if installs {
+            self.install_beside(upgrade, &places);
+        }
+        self.listed(upgrade, installs.then_some(&places));
         for service in &upgrade.behind {
             self.stop(service, written).await?;
         }
-        for service in &upgrade.web {
+        for service in upgrade.web.iter().filter(|_| installs) {
             let recycles = if upgrade.of.recycles {
                 ". Its workers are replaced by themselves after so many requests (--max-requests): one that is replaced from \
                  here on has the new code before the migrations"
@@ -113,7 +117,9 @@ impl Draft<'_> {
             planned.revert = self.renewed(service)?;
             self.steps.push(planned);
         }
-        self.exchange(upgrade, &places)?;
+        if installs {
+            self.exchange(upgrade, &places)?;
+        }
         self.migrate(upgrade);
         for service in &upgrade.web {
             let restart = Step { name: "restart".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
@@ -128,12 +134,17 @@ impl Draft<'_> {
     }
 
     /// What it costs, and the way back, in words.
-    fn told(&mut self, upgrade: &Upgrade, places: &Places) {
+    fn told(&mut self, upgrade: &Upgrade, places: Option<&Places>) {
         let Upgrade { of, version, backup, .. } = upgrade;
         self.costs.push(format!(
             "Migrations that {version} brings change the database and are not undone by midwatch. They are listed before \
              anything is stopped, in the step `what would be migrated`: a run that is aborted there has changed nothing."
         ));
+        let Some(places) = places else {
+            self.way_back =
+                Some(format!("There is none but the database from {backup}, with the version that wrote it."));
+            return;
+        };
         let own = places.own.display();
         self.way_back = Some(format!(
             "As long as nothing was migrated, revert puts {} {} back at once: it is kept whole in {own} (remove that when the \
@@ -144,7 +155,7 @@ impl Draft<'_> {
         ));
     }
 
-    fn beforehand(&mut self, upgrade: &Upgrade, places: &Places) {
+    fn install_beside(&mut self, upgrade: &Upgrade, places: &Places) {
         let of = &upgrade.of;
         let specs = upgrade.specs();
         let specs: Vec<&str> = specs.iter().map(String::as_str).collect();
@@ -186,10 +197,15 @@ impl Draft<'_> {
         let target = format!("{}=={}", of.name, upgrade.version);
         let check = upgrade.pip(&python, &["install", "--dry-run", "--no-index", "--find-links", &packages, &target]);
         self.steps.push(step("everything fits together", Act::Command(check), 5, 5));
+    }
+
+    /// What is known before anything is stopped.
+    fn listed(&mut self, upgrade: &Upgrade, places: Option<&Places>) {
+        let python = places.map_or_else(|| upgrade.of.python(), |places| places.beside.join("bin/python"));
         let listed = upgrade.app(&python, &["migrate", "--plan"], self.surroundings());
         self.steps.push(step("what would be migrated", Act::Command(listed), 5, 5));
-        let there = words(&["test", "-e", &upgrade.backup]);
-        let there = Act::Probe(Probe::Succeeds(Command { user: None, ..there }));
+        let argv = ["test", "-e", &upgrade.backup].map(str::to_owned).to_vec();
+        let there = Act::Probe(Probe::Succeeds(Command { argv, ..Command::default() }));
         self.steps.push(step("the backup is still there", there, 1, 1));
     }
 

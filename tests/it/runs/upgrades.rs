@@ -272,7 +272,7 @@ fn what_is_not_to_be_had_or_not_safe_is_refused_as_root() {
         fs::File::options().append(true).open(&backup).unwrap().set_modified(then).unwrap();
     };
     aged(7200);
-    refused("2026.8.0", "2 h old. Run take-backup first");
+    refused("2026.8.0", "2h00m old. Run take-backup first");
     let whole = fs::read(&backup).unwrap();
     fs::write(&backup, &whole[..whole.len() / 2]).unwrap();
     aged(300);
@@ -287,16 +287,28 @@ fn what_is_not_to_be_had_or_not_safe_is_refused_as_root() {
 #[ignore = "needs root: takes the locks of the machine; needs python3-venv: tests/run installs it"]
 fn what_can_not_be_fetched_or_installed_stops_nothing_as_root() {
     let shop = Shop::open();
-    let wish = shop.wish("2026.8.0");
-    let wish = wish.each_ref().map(String::as_str);
-    let token = shop.ground.token(&wish);
-    // Damaged since: the directory is the same, the file is not.
-    let wheel = shop.path("wheels/standindep-2.0-py3-none-any.whl");
+    // Its metadata is whole, a file in it is not.
+    let wheel = shop.path("wheels/pretix-2026.8.0-py3-none-any.whl");
     let whole = fs::read(&wheel).unwrap();
-    fs::write(&wheel, &whole[..whole.len() / 2]).unwrap();
-    let run = shop.ground.begin(&[&wish[..], &["--confirm", &token]].concat());
+    let at = whole.windows(8).position(|bytes| bytes == b"2026.8.0").unwrap();
+    let mut damaged = whole.clone();
+    damaged[at + 7] = b'X';
+    fs::write(&wheel, damaged).unwrap();
+    let run = shop.begin();
     let (outcome, left) = shop.ended(&run);
-    assert!(outcome == Outcome::Failed && left.contains("`fetch` failed"), "{left}");
+    assert!(outcome == Outcome::Failed && left.contains("`install into a copy of the installation` failed"), "{left}");
+    shop.as_before();
+    let (_, said) = shop.ground.resume(&run, &["--revert"]);
+    assert_eq!(shop.ended(&run).0, Outcome::Reverted, "{said}");
+    shop.as_before();
+
+    // Gone since the plan was made.
+    fs::write(&wheel, whole).unwrap();
+    let run = shop.begin();
+    shop.ground.kill_at(&run, shop.step(&run, "a place beside it"));
+    fs::remove_file(&wheel).unwrap();
+    let (code, said) = shop.ground.resume(&run, &[]);
+    assert!(code == 1 && said.contains("nothing was done"), "{code}: {said}");
     shop.as_before();
     let (_, said) = shop.ground.resume(&run, &["--revert"]);
     assert_eq!(shop.ended(&run).0, Outcome::Reverted, "{said}");
