@@ -247,6 +247,7 @@ impl Draft<'_> {
         let value = |key: &str| given.get(key).map(String::as_str).unwrap_or_default();
         match name {
             "restore-database" => self.restore_database(value("backup"), step).await,
+            "undo-upgrade" => self.undo_upgrade(step).await,
             "upgrade" => self.upgrade((value("version"), value("wheels")), step).await,
             _ => Err(NoPlan::Impossible(format!("midwatch has nothing called `{name}`"))),
         }

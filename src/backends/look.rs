@@ -5,6 +5,7 @@
 mod upgrade;
 
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::database::session;
 use super::http::{Limits, WebProbe};
@@ -103,6 +104,14 @@ impl<'c> Looker<'c> {
     /// A sentence, where that can't be seen.
     pub async fn unfinished(self) -> Result<Option<String>, String> {
         upgrade::unfinished(self.site()?).await
+    }
+
+    /// Migrations the site's database has seen that the code in these packages does not know.
+    ///
+    /// # Errors
+    /// A sentence, where that can't be seen.
+    pub async fn foreign(self, packages: &Path, name: &str) -> Result<Vec<String>, String> {
+        upgrade::foreign(self.site()?, packages, name).await
     }
 
     /// Whether something holds now. A program is not run here.

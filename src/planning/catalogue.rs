@@ -12,6 +12,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("unblock-locks", include_str!("../../assets/runbooks/unblock-locks.toml")),
     ("free-space", include_str!("../../assets/runbooks/free-space.toml")),
     ("upgrade", include_str!("../../assets/runbooks/upgrade.toml")),
+    ("undo-upgrade", include_str!("../../assets/runbooks/undo-upgrade.toml")),
     ("evidence", include_str!("../../assets/runbooks/evidence.toml")),
 ];
 

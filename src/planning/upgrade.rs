@@ -1,5 +1,6 @@
 //! How an application is upgraded: what must be so before, what is installed, and the steps.
 
+mod back;
 mod steps;
 mod versions;
 
@@ -84,15 +85,7 @@ impl<'c> Draft<'c> {
     pub(super) async fn upgrade(&mut self, (version, wheels): (&str, &str), step: &Step) -> Result<(), NoPlan> {
         let site = self.upgraded()?;
         let of = installation(site).map_err(no)?;
-        let own = who::user();
-        if own != "root" && own != of.user {
-            return Err(no(format!(
-                "{} belongs to {}: run midwatch as root or as {}",
-                of.venv.display(),
-                of.user,
-                of.user
-            )));
-        }
+        Self::may_change(&of)?;
         let wheels = Some(wheels.to_owned()).filter(|wheels| wheels.starts_with('/'));
         let same = Version::of(version).is_some_and(|to| Some(to) == Version::of(&of.version));
         if same {
@@ -108,6 +101,15 @@ impl<'c> Draft<'c> {
         let version = if same { of.version.clone() } else { version.to_owned() };
         let upgrade = Upgrade { of, version, wheels, changes, backup, schema, web, behind };
         self.upgrade_steps(&upgrade, step).await
+    }
+
+    /// Whether this user can act as the one whose installation it is.
+    fn may_change(of: &Installation) -> Result<(), NoPlan> {
+        let own = who::user();
+        if own == "root" || own == of.user {
+            return Ok(());
+        }
+        Err(no(format!("{} belongs to {}: run midwatch as root or as {}", of.venv.display(), of.user, of.user)))
     }
 
     /// What was installed by hand, or by a run that ended half-way, can be brought to its end.
@@ -130,8 +132,8 @@ impl<'c> Draft<'c> {
         let (from, to) = (read(&of.version)?, read(version)?);
         if to < from {
             return Err(no(format!(
-                "{} {} is installed: {version} is older. That is no upgrade but a way back, and the database would have to \
-                 go back with it: restore a backup from before, and revert the run that upgraded it",
+                "{} {} is installed: {version} is older. That is no upgrade but a way back: \
+                 undo-upgrade puts back what an upgrade by midwatch has kept, where the database allows it",
                 of.name, of.version
             )));
         }

@@ -191,7 +191,8 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 2] = [("restore-database", &["backup"]), ("upgrade", &["version", "wheels"])];
+pub const OWN: [(&str, &[&str]); 3] =
+    [("restore-database", &["backup"]), ("upgrade", &["version", "wheels"]), ("undo-upgrade", &[])];
 
 /// Something that holds or does not, as a template.
 #[derive(Debug, Clone, PartialEq, Eq)]

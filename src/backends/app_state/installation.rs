@@ -9,6 +9,7 @@ use crate::backends::roll;
 use crate::backends::store::who;
 use crate::config::SiteConfig;
 use crate::discovery::{Runner, runners};
+use crate::domain::app_state::AppMigrations;
 
 /// Where and how an application is installed with pip.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +138,11 @@ pub fn installation(site: &SiteConfig) -> Result<Installation, String> {
         recycles: processes.iter().any(|process| process.words.iter().any(recycles)),
         venv,
     })
+}
+
+/// The migrations that come with an application's code in these packages.
+pub(in crate::backends) fn migrations(packages: &Path, name: &str) -> Vec<AppMigrations> {
+    super::migrations::migrations(packages, name)
 }
 
 #[cfg(test)]

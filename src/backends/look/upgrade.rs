@@ -1,7 +1,10 @@
 //! What an upgrade counts on and brings about.
 
+use std::path::Path;
+
 use super::seen;
 use crate::backends::app_state::AppProbe;
+use crate::backends::app_state::installation::migrations;
 use crate::backends::database::DatabaseProbe;
 use crate::config::SiteConfig;
 use crate::domain::app_state;
@@ -52,6 +55,19 @@ pub(super) async fn unfinished(site: &SiteConfig) -> Result<Option<String>, Stri
     }
     let old = reading.processes.iter().find(|process| process.old_code > 0);
     Ok(old.map(|process| format!("{} {} still has older code in memory", process.role.word(), process.pid)))
+}
+
+/// Migrations the database has seen that the code in these packages does not know.
+pub(super) async fn foreign(site: &SiteConfig, packages: &Path, name: &str) -> Result<Vec<String>, String> {
+    let known = migrations(packages, name);
+    if known.is_empty() {
+        return Err(format!("which migrations come with {} can't be seen", packages.display()));
+    }
+    let database = site.database.as_ref().map_err(Clone::clone)?;
+    let applied = seen(DatabaseProbe::new(database).observe().await)?.migrations;
+    let applied = applied.ok_or_else(|| "the database doesn't say which migrations it has seen".to_owned())?;
+    let unknown = app_state::unknown(&known, &applied);
+    Ok(unknown.iter().map(|part| format!("{}.{}", part.app, part.head())).collect())
 }
 
 async fn running(site: &SiteConfig, version: &str) -> Result<String, String> {

@@ -16,16 +16,21 @@ const LOCK_TIMEOUT: &str = "-c lock_timeout=10s";
 const MINUTE_MS: u64 = 60_000;
 
 /// A directory of the upgrade's own inside the virtual environment: it is its user's, on its disk, and found again.
-struct Places {
+pub(super) struct Places {
     own: PathBuf,
     packages: PathBuf,
-    beside: PathBuf,
+    /// The copy: a virtual environment without its own tools.
+    pub(super) beside: PathBuf,
 }
 
 impl Places {
     fn of(upgrade: &Upgrade, made: i64) -> Self {
         let own = upgrade.of.venv.join("midwatch-upgrades");
-        let own = own.join(format!("{}-to-{}-{made}", upgrade.of.version, upgrade.version));
+        Self::at(own.join(format!("{}-to-{}-{made}", upgrade.of.version, upgrade.version)))
+    }
+
+    /// Those of an upgrade with this directory.
+    pub(super) fn at(own: PathBuf) -> Self {
         Self { packages: own.join("packages"), beside: own.join("venv"), own }
     }
 }
@@ -101,10 +106,34 @@ impl Draft<'_> {
         for service in &upgrade.behind {
             self.stop(service, written).await?;
         }
-        for service in upgrade.web.iter().filter(|_| installs) {
+        if installs {
+            self.serve_on(upgrade)?;
+            self.exchange(upgrade, &places)?;
+        }
+        self.migrate(upgrade);
+        self.start_anew(upgrade, written).await
+    }
+
+    /// The way back: the same exchange, and nothing of the database.
+    pub(super) async fn steps_back(&mut self, back: &Upgrade, places: &Places, written: &Step) -> Result<(), NoPlan> {
+        let python = places.beside.join("bin/python");
+        let check = back.app(&python, &["migrate", "--check"], self.surroundings());
+        let name = format!("{} finds its schema", back.version);
+        self.steps.push(step(name, Act::Command(check), 5, 5));
+        for service in &back.behind {
+            self.stop(service, written).await?;
+        }
+        self.serve_on(back)?;
+        self.exchange(back, places)?;
+        self.start_anew(back, written).await
+    }
+
+    /// Web is not stopped: it is told what that means.
+    fn serve_on(&mut self, upgrade: &Upgrade) -> Result<(), NoPlan> {
+        for service in &upgrade.web {
             let recycles = if upgrade.of.recycles {
                 ". Its workers are replaced by themselves after so many requests (--max-requests): one that is replaced from \
-                 here on has the new code before the migrations"
+                 here on has the other version before everything else has"
             } else {
                 ""
             };
@@ -117,10 +146,11 @@ impl Draft<'_> {
             planned.revert = self.renewed(service)?;
             self.steps.push(planned);
         }
-        if installs {
-            self.exchange(upgrade, &places)?;
-        }
-        self.migrate(upgrade);
+        Ok(())
+    }
+
+    /// Everything runs anew, and is seen to.
+    async fn start_anew(&mut self, upgrade: &Upgrade, written: &Step) -> Result<(), NoPlan> {
         for service in &upgrade.web {
             let restart = Step { name: "restart".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
             self.services(&service.name, Verb::Restart, &restart).await?;
@@ -147,10 +177,9 @@ impl Draft<'_> {
         };
         let own = places.own.display();
         self.way_back = Some(format!(
-            "As long as nothing was migrated, revert puts {} {} back at once: it is kept whole in {own} (remove that when the \
-             upgrade has proven itself). Once something was migrated revert refuses, for the old version does not know the \
-             new schema: then the way back is the database from {backup} and the old installation together: restore the \
-             backup, then revert.",
+            "As long as nothing was migrated, revert (and when the run is done, undo-upgrade) puts {} {} back at once: it is \
+             kept whole in {own} (remove that when the upgrade has proven itself). Once something was migrated both refuse, \
+             for the old version does not know the new schema: the database from {backup} has to be brought back first.",
             of.name, of.version
         ));
     }

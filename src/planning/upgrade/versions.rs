@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 /// A version as pip orders it, as far as applications have such.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Version {
     release: Vec<u64>,
     /// What follows the numbers: `rc1`, `.dev0`; nothing for a release, which comes after them.
@@ -38,6 +38,15 @@ impl Version {
         !self.rest.is_empty() && !self.late()
     }
 }
+
+/// `2026.8` and `2026.8.0` are the same.
+impl PartialEq for Version {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Version {}
 
 impl PartialOrd for Version {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
@@ -117,7 +126,7 @@ mod tests {
         let mut all = ["2026.8.0", "2026.8.0rc1", "2026.10.0", "2026.8", "2026.8.0.post1", "4.20.1"].map(v);
         all.sort();
         assert_eq!(all, ["4.20.1", "2026.8.0rc1", "2026.8.0", "2026.8", "2026.8.0.post1", "2026.10.0"].map(v));
-        assert_eq!(v("2026.8").cmp(&v("2026.8.0")), std::cmp::Ordering::Equal);
+        assert!(v("2026.8") == v("2026.8.0") && v("2026.8.0") != v("2026.8.0rc1"));
         assert_eq!((Version::of("main"), Version::of("")), (None, None));
     }
 

@@ -111,6 +111,22 @@ impl Shop {
         assert_eq!(self.processes("celery"), 1, "one worker");
     }
 
+    /// As somebody would by hand.
+    fn restart(&self, role: &str) {
+        let program =
+            self.path("venv/bin").join(if role == "web" { "gunicorn" } else { "celery" }).display().to_string();
+        let runs = |pid: &u32| {
+            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split('\0').nth(1) == Some(program.as_str())
+        };
+        for pid in midwatch::backends::process_id::all().filter(runs) {
+            crate::support::standins::kill(pid);
+        }
+        eventually("it has ended", || (!midwatch::backends::process_id::all().any(|pid| runs(&pid))).then_some(()));
+        let started = Command::new(self.path("start")).arg(role).stdin(Stdio::null()).status().unwrap();
+        assert!(started.success());
+    }
+
     fn processes(&self, program: &str) -> usize {
         let program = self.path("venv/bin").join(program).display().to_string();
         midwatch::backends::process_id::all()
@@ -222,9 +238,12 @@ fn an_application_is_upgraded_and_what_was_is_kept_as_root() {
     let shop = Shop::open();
     let (code, said) = shop.plan("2026.8.0");
     assert_eq!(code, 0, "{said}");
-    for words in
-        ["pretix 2026.7.0 → 2026.8.0", "standinextra 1.0 is new", "pretix.sqlite3 and the old installation", "/shop"]
-    {
+    for words in [
+        "pretix 2026.7.0 → 2026.8.0",
+        "standinextra 1.0 is new",
+        "pretix.sqlite3 has to be brought back first",
+        "/shop",
+    ] {
         assert!(said.contains(words), "{words}: {said}");
     }
     shop.as_before();
@@ -233,10 +252,33 @@ fn an_application_is_upgraded_and_what_was_is_kept_as_root() {
     shop.upgraded();
     let kept = fs::read_dir(shop.path("venv/midwatch-upgrades")).unwrap().next().unwrap().unwrap().path();
     let inside = shop.packages().strip_prefix(shop.path("venv")).unwrap().to_owned();
-    assert!(kept.join("venv").join(inside).join("pretix-2026.7.0.dist-info/RECORD").exists());
+    assert!(kept.join("venv").join(&inside).join("pretix-2026.7.0.dist-info/RECORD").exists());
     // The same again is no upgrade, and back is another thing.
-    assert!(shop.plan("2026.8.0").1.contains("is installed already"));
+    assert!(shop.plan("2026.8.0").1.contains("nothing is to be done"));
     assert!(shop.plan("2026.7.0").1.contains("no upgrade but a way back"));
+
+    // Back, but not onto a schema that the older one does not know.
+    let (code, said) = shop.ground.call(&["runbook", "plan", "undo-upgrade"]);
+    assert!(code == 13 && said.contains("does not know: pretixbase.0003_last"), "{code}: {said}");
+    fs::copy(shop.path("backups/pretix.sqlite3"), shop.path("data/db.sqlite3")).unwrap();
+    for step in [1, 3, 5] {
+        let token = shop.ground.token(&["undo-upgrade"]);
+        let run = shop.ground.begin(&["undo-upgrade", "--confirm", &token]);
+        shop.ground.kill_at(&run, step);
+        if shop.ground.view(&run).ended().is_none() {
+            let (code, said) = shop.ground.resume(&run, &[]);
+            assert_eq!(code, 0, "killed at {step}: {said}");
+        }
+        shop.as_before();
+        // Forwards again, with what is kept: as another would do it.
+        let back = fs::rename(shop.packages(), shop.path("aside"));
+        back.and_then(|()| fs::rename(kept.join("venv").join(&inside), shop.packages())).unwrap();
+        fs::rename(shop.path("aside"), kept.join("venv").join(&inside)).unwrap();
+        for role in ["web", "worker"] {
+            shop.restart(role);
+        }
+        shop.serves("2026.8.0");
+    }
 }
 
 #[test]
@@ -379,6 +421,23 @@ fn what_does_not_start_or_stays_sick_is_told_and_goes_on_as_root() {
     child.wait().unwrap();
     assert_eq!(shop.ended(&run).0, Outcome::Done);
     shop.upgraded();
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine; needs python3-venv: tests/run installs it"]
+fn one_that_was_installed_by_hand_is_brought_to_its_end_as_root() {
+    let shop = Shop::open();
+    // As the manual says it, and forgotten there.
+    let pip = ["-m", "pip", "install", "--no-index", "--disable-pip-version-check", "--find-links"];
+    let mut by_hand = Command::new(shop.path("venv/bin/python"));
+    let done = by_hand.args(pip).arg(shop.path("wheels")).arg("pretix==2026.8.0").current_dir("/").output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let (code, said) = shop.plan("2026.8.0");
+    assert!(code == 0 && said.contains("what is left is done:") && !said.contains("exchange"), "{said}");
+    let run = shop.begin();
+    assert_eq!(shop.ended(&run).0, Outcome::Done, "{:?}", shop.ended(&run));
+    shop.upgraded();
+    assert!(shop.plan("2026.8.0").1.contains("nothing is to be done"));
 }
 
 /// Kills the runner at these steps, each in an upgrade of its own, and takes the run up.

@@ -88,6 +88,8 @@ def wheel(directory, name, version, files, requires=()):
 def application(version, migrations):
     init = f"__version__ = {version!r}\nMIGRATIONS = {migrations!r}\n"
     files = {"pretix/__init__.py": init, "pretix/__main__.py": MAIN}
+    files["pretix/base/apps.py"] = "class Config:\n    label = 'pretixbase'\n"
+    files.update({f"pretix/base/migrations/{name}.py": "" for name in migrations})
     if len(migrations) == 1:
         files["pretix/only_before.py"] = ""
     return files
