@@ -56,7 +56,7 @@ fn lying_there(dir: &Path, name: &str) -> Result<Vec<String>, String> {
 /// # Errors
 /// Why that can't be had, in pip's words.
 pub async fn resolve(of: &Installation, version: &str, wheels: Option<&str>) -> Result<Vec<Wanted>, String> {
-    let spec = format!("{}=={version}", of.name);
+    let spec = of.spec(version);
     let mut words = vec!["install", "--dry-run", "--retries", "1", "--timeout", "20"];
     words.extend(wheels.iter().flat_map(|dir| ["--no-index", "--find-links", dir]));
     words.push(&spec);

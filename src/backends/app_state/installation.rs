@@ -38,6 +38,14 @@ impl Installation {
         self.venv.join("bin/python")
     }
 
+    /// A version of it, as pip is told it, with the extras it seems to have been installed with.
+    pub fn spec(&self, version: &str) -> String {
+        let metadata = self.packages.join(format!("{}-{}.dist-info/METADATA", self.name, self.version));
+        let extras = extras(&roll::text(&metadata).unwrap_or_default(), &self.installed());
+        let extras = if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
+        format!("{}{extras}=={version}", self.name)
+    }
+
     /// Every package in it, by its normalised name, with its version.
     pub fn installed(&self) -> BTreeMap<String, String> {
         let entries = roll::list(&self.packages, 20_000).unwrap_or_default();
@@ -47,6 +55,34 @@ impl Installation {
         };
         entries.iter().filter_map(one).collect()
     }
+}
+
+/// The extras it was installed with, as far as that can be told afterwards: those of which everything is there. A newer
+/// version may want more for them.
+fn extras(metadata: &str, installed: &BTreeMap<String, String>) -> Vec<String> {
+    let field = |name: &str| {
+        let name = format!("{name}: ");
+        metadata
+            .lines()
+            .take_while(|line| !line.is_empty())
+            .filter_map(move |line| line.strip_prefix(name.as_str()).map(str::to_owned))
+    };
+    let wants = |extra: &str| {
+        let marks = [format!("extra == \"{extra}\""), format!("extra == '{extra}'")];
+        let of_it =
+            |line: &String| line.split_once(';').is_some_and(|(_, mark)| marks.iter().any(|m| mark.contains(m)));
+        let name = |line: String| {
+            let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c))).unwrap_or(line.len());
+            normal(line.get(..end).unwrap_or_default())
+        };
+        field("Requires-Dist").filter(of_it).map(name).collect::<Vec<_>>()
+    };
+    field("Provides-Extra")
+        .filter(|extra| {
+            let wanted = wants(extra.as_str());
+            !wanted.is_empty() && wanted.iter().all(|name| installed.contains_key(name))
+        })
+        .collect()
 }
 
 /// A package's name as pip compares it.
@@ -147,7 +183,17 @@ pub(in crate::backends) fn migrations(packages: &Path, name: &str) -> Vec<AppMig
 
 #[cfg(test)]
 mod tests {
-    use super::normal;
+    use super::{extras, normal};
+
+    #[test]
+    fn an_extra_is_meant_where_all_of_it_is_there() {
+        let metadata = "Name: pretalx\nProvides-Extra: dev\nProvides-Extra: postgres\nProvides-Extra: redis\n\
+            Requires-Dist: django[argon2]~=5.1\nRequires-Dist: pytest>8; extra == 'dev'\n\
+            Requires-Dist: redis~=5.0 ; extra == 'dev'\nRequires-Dist: psycopg2-binary ; extra == \"postgres\"\n\
+            Requires-Dist: Redis~=5.0; extra == \"redis\"\n\nProvides-Extra: words\n";
+        let installed = ["django", "psycopg2-binary", "redis"].map(|name| (name.to_owned(), "1".to_owned())).into();
+        assert_eq!(extras(metadata, &installed), ["postgres", "redis"]);
+    }
 
     #[test]
     fn names_are_compared_as_pip_does() {

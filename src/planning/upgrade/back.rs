@@ -36,6 +36,8 @@ impl Draft<'_> {
                 foreign.join(", ")
             )));
         }
+        self.costs
+            .push(format!("{} {} is exchanged for {}, which its upgrade has kept.", of.name, of.version, kept.version));
         let (web, behind) = self.running(&of).await?;
         let schema = self.count_on(Subject::Schema).await?;
         let back = Upgrade {

@@ -223,7 +223,7 @@ impl Draft<'_> {
         let prepared = Act::Upgrade(UpgradeAct::InOrder(prepared));
         self.steps.push(step("install into a copy of the installation", prepared, 30, 30));
 
-        let target = format!("{}=={}", of.name, upgrade.version);
+        let target = of.spec(&upgrade.version);
         let check = upgrade.pip(&python, &["install", "--dry-run", "--no-index", "--find-links", &packages, &target]);
         self.steps.push(step("everything fits together", Act::Command(check), 5, 5));
     }
