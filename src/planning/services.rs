@@ -176,7 +176,7 @@ impl Draft<'_> {
     }
 
     /// As whom a plain process is started: who is configured, or who runs it now.
-    fn owner(&self, service: &Service, uid: Option<u32>) -> Result<String, NoPlan> {
+    pub(super) fn owner(&self, service: &Service, uid: Option<u32>) -> Result<String, NoPlan> {
         use std::os::unix::fs::MetadataExt;
         let seen = || std::fs::metadata(format!("/proc/{}", service.pid?)).ok().map(|meta| meta.uid());
         uid.or_else(seen).map(who::name).ok_or_else(|| {

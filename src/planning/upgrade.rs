@@ -10,7 +10,7 @@ use crate::backends::app_state::installation::{Installation, installation};
 use crate::backends::backups::BackupsProbe;
 use crate::backends::pip;
 use crate::backends::store::who;
-use crate::config::SiteConfig;
+use crate::config::{ServicePlace, SiteConfig};
 use crate::domain::backup::kind::Subject as Saved;
 use crate::domain::backup::standing::standing;
 use crate::domain::reading::Seen;
@@ -158,6 +158,9 @@ impl<'c> Draft<'c> {
             )));
         }
         all.retain(|service| !crate::backends::look::is_down(service));
+        for service in &all {
+            self.own_user(service, of)?;
+        }
         let (web, behind): (Vec<_>, Vec<_>) = all.into_iter().partition(|service| service.role == Role::Web);
         if web.is_empty() {
             return Err(no(format!(
@@ -167,6 +170,24 @@ impl<'c> Draft<'c> {
             )));
         }
         Ok((web, behind))
+    }
+
+    /// A plain process is started as who runs it now: where that is a wrapper's user, it would not be the application's.
+    fn own_user(&self, service: &Service, of: &Installation) -> Result<(), NoPlan> {
+        let configured = self.looker.configured(&service.name).map_err(NoPlan::Impossible)?;
+        let ServicePlace::Process { uid: None, .. } = configured.place else { return Ok(()) };
+        let owner = self.owner(service, None)?;
+        if owner == of.user {
+            return Ok(());
+        }
+        Err(no(format!(
+            "{} would be started as {owner}, and {} belongs to {}: write user = \"{}\" (or \"{owner}\", if what starts it \
+             changes the user itself) into its table in midwatch.toml",
+            service.name,
+            of.venv.display(),
+            of.user,
+            of.user
+        )))
     }
 
     /// The newest proven backup of the database, which must be young.
