@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 #[derive(Debug, Clone)]
 pub(super) struct Version {
     release: Vec<u64>,
-    /// What follows the numbers: `rc1`, `.dev0`; nothing for a release, which comes after them.
+    /// What follows the numbers: `rc1`, `dev0`; nothing for a release, which comes after them.
     rest: String,
 }
 
@@ -30,10 +30,10 @@ impl Version {
     }
 
     fn late(&self) -> bool {
-        self.rest.starts_with(".post") || self.rest.starts_with('+')
+        self.rest.starts_with("post") || self.rest.starts_with('+')
     }
 
-    /// Whether it is no release: `rc1`, `.dev0`.
+    /// Whether it is no release: `rc1`, `dev0`.
     pub(super) fn early(&self) -> bool {
         !self.rest.is_empty() && !self.late()
     }
