@@ -57,6 +57,14 @@ impl Installation {
     }
 }
 
+/// The home directory a process was given.
+fn home(pid: u32) -> Option<String> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let home = environment.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(b"HOME="))?;
+    let home = std::str::from_utf8(home).ok()?;
+    Path::new(home).is_dir().then(|| home.to_owned())
+}
+
 /// The extras it was installed with, as far as that can be told afterwards: those of which everything is there. A newer
 /// version may want more for them.
 fn extras(metadata: &str, installed: &BTreeMap<String, String>) -> Vec<String> {
@@ -163,6 +171,9 @@ pub fn installation(site: &SiteConfig) -> Result<Installation, String> {
         }
     }
     let cwd = processes.first().and_then(|process| std::fs::read_link(format!("/proc/{}/cwd", process.pid)).ok());
+    let mut env = env;
+    // Its commands look for files of their own there, as its processes do.
+    env.extend(processes.first().and_then(|process| home(process.pid)).map(|home| ("HOME".to_owned(), home)));
     let recycles = |word: &String| word.starts_with("--max-requests") && !word.ends_with("=0");
     Ok(Installation {
         name,
