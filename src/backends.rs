@@ -18,6 +18,7 @@ pub mod logs;
 pub mod look;
 mod nginx;
 pub mod people;
+pub mod pip;
 mod place;
 pub(crate) mod plain;
 pub mod process_id;

@@ -10,6 +10,7 @@
 mod acts;
 mod cache;
 pub mod child;
+pub mod exchange;
 mod leftovers;
 pub mod lock;
 pub mod order;
@@ -18,4 +19,5 @@ pub mod runner;
 mod session;
 pub mod shim;
 mod signal;
+mod upgrade;
 mod work;

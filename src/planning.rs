@@ -4,6 +4,7 @@ mod catalogue;
 mod privileges;
 mod restore;
 mod services;
+mod upgrade;
 mod values;
 
 use std::collections::BTreeMap;
@@ -69,6 +70,8 @@ struct Draft<'c> {
     steps: Vec<PlannedStep>,
     costs: Vec<String>,
     at_risk: Vec<String>,
+    /// The way back, where the runbook's own words don't say it all.
+    way_back: Option<String>,
     /// Whether all services it touches are down anyway; `None`: it touches none.
     down: Option<bool>,
 }
@@ -95,6 +98,7 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
         steps: Vec::new(),
         costs: Vec::new(),
         at_risk: Vec::new(),
+        way_back: None,
         down: None,
     };
     for parameter in &runbook.parameters {
@@ -129,7 +133,10 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
         parameters: parameters.collect(),
         costs,
         at_risk: draft.at_risk.clone(),
-        way_back: draft.fill(&runbook.way_back)?,
+        way_back: match draft.way_back.take() {
+            Some(way_back) => way_back,
+            None => draft.fill(&runbook.way_back)?,
+        },
         facts: draft.facts,
         steps: draft.steps,
         confirm,
@@ -195,6 +202,7 @@ impl Draft<'_> {
             user: step.user.clone(),
             save,
             leaves: step.leaves,
+            ..Command::default()
         };
         let act = match &step.does {
             Does::Run(words) => {
@@ -246,6 +254,8 @@ impl Draft<'_> {
             "restore-database" => self.restore_database(value("backup"), step).await,
             "swap-back" => self.swap_back(value("held"), step).await,
             "release-held" => self.release_held(value("held"), step).await,
+            "undo-upgrade" => self.undo_upgrade(step).await,
+            "upgrade" => self.upgrade((value("version"), value("wheels")), step).await,
             _ => Err(NoPlan::Impossible(format!("midwatch has nothing called `{name}`"))),
         }
     }
@@ -280,7 +290,7 @@ impl Draft<'_> {
             }
             Holds::Succeeds(words) => {
                 let argv = self.words(words)?;
-                Probe::Succeeds(Command { argv, user: None, save: None, leaves: false })
+                Probe::Succeeds(Command { argv, ..Command::default() })
             }
         })
     }

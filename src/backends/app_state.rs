@@ -4,6 +4,7 @@
 
 mod holders;
 pub(super) mod install;
+pub mod installation;
 mod migrations;
 mod secret;
 mod statics;

@@ -2,7 +2,10 @@
 //!
 //! All of it only reads.
 
+mod upgrade;
+
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::app_state::AppProbe;
 use super::database::{psql, session};
@@ -110,7 +113,24 @@ impl<'c> Looker<'c> {
                 let database = self.site()?.database.as_ref().map_err(Clone::clone)?;
                 Ok(session::database(database, name).await?.unwrap_or_else(|| NOT_THERE.to_owned()))
             }
+            Subject::Schema => upgrade::schema(self.site()?).await,
         }
+    }
+
+    /// What of an upgrade to the version on disk is still to be done, in a sentence; `None`: nothing.
+    ///
+    /// # Errors
+    /// A sentence, where that can't be seen.
+    pub async fn unfinished(self) -> Result<Option<String>, String> {
+        upgrade::unfinished(self.site()?).await
+    }
+
+    /// Migrations the site's database has seen that the code in these packages does not know.
+    ///
+    /// # Errors
+    /// A sentence, where that can't be seen.
+    pub async fn foreign(self, packages: &Path, name: &str) -> Result<Vec<String>, String> {
+        upgrade::foreign(self.site()?, packages, name).await
     }
 
     /// Whether something holds now. A program is not run here.
@@ -163,6 +183,7 @@ impl<'c> Looker<'c> {
                     Err(format!("not yet so: {} (the server says {answer})", question.means))
                 }
             }
+            Probe::Upgrade(probe) => upgrade::holds(self.site()?, probe).await,
             Probe::Succeeds(command) => Err(format!("{} is not run to look", command.argv.join(" "))),
         }
     }

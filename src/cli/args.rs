@@ -101,6 +101,26 @@ pub enum Command {
     /// Note which process this is, and become a program of a run's step.
     #[command(hide = true)]
     Shim(ShimArgs),
+    /// Exchange two directories in one step of the kernel, as a step of a run.
+    #[command(hide = true)]
+    Exchange(ExchangeArgs),
+}
+
+/// What `exchange` takes.
+#[derive(Debug, Clone, Args)]
+pub struct ExchangeArgs {
+    /// The directory that is in place.
+    #[arg(value_name = "LIVE")]
+    pub live: PathBuf,
+    /// The one beside it.
+    #[arg(value_name = "BESIDE")]
+    pub beside: PathBuf,
+    /// What the one beside holds, and the other does not.
+    #[arg(value_name = "MARK")]
+    pub mark: String,
+    /// What the one in place holds now.
+    #[arg(value_name = "BEFORE")]
+    pub before: String,
 }
 
 /// Flags of `shim`.

@@ -48,6 +48,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+fn exchange(args: &super::args::ExchangeArgs) -> color_eyre::Result<u8> {
+    match crate::hands::exchange::exchange(&args.live, &args.beside, &args.mark, &args.before) {
+        Ok(how) => say(format!("{how}\n").as_bytes()),
+        Err(why) => {
+            say_error(&format!("midwatch: {why}"));
+            Ok(FAILED)
+        }
+    }
+}
+
 fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
     // First of all, for it becomes another program: it must find the process as that expects it.
     if let Some(Command::Shim(args)) = &cli.command {
@@ -109,6 +119,7 @@ fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
         }),
         Some(Command::Record) => with_config(&cli.global, BAD_CONFIG, |config, _| record(config)),
         Some(Command::Shim(_)) => Ok(FAILED),
+        Some(Command::Exchange(args)) => exchange(&args),
         Some(Command::Runner) => super::runbook::runner(&cli.global),
         Some(Command::Tui) => tui(&cli.global),
         None if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() => tui(&cli.global),

@@ -26,6 +26,9 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// How long a program that only looks may take.
 const GLANCE: Duration = Duration::from_secs(30);
 
+/// About as much of what a program that only looks says is kept.
+const HEARD: usize = 256 * 1024;
+
 /// Something heard of a step's program.
 pub(super) enum Sign {
     /// It runs as this process: the step, the attempt.
@@ -139,6 +142,19 @@ pub(super) fn record(state: &Path, run: &str, name: &str) -> Result<std::path::P
 
 /// Whether a program that only looks ends with 0.
 pub(super) async fn succeeds(tools: &Tools<'_>, (run, command): (&str, &Command)) -> Result<String, String> {
+    let (end, said) = glance(tools, (run, command)).await?;
+    let said = said.lines().last().unwrap_or_default().to_owned();
+    ended(end).map_err(|why| format!("`{}`: {why} {said}", command.argv.join(" ")).trim_end().to_owned())
+}
+
+/// What a program that only looks prints, if it ends with 0.
+pub(super) async fn output(tools: &Tools<'_>, (run, command): (&str, &Command)) -> Result<String, String> {
+    let (end, said) = glance(tools, (run, command)).await?;
+    ended(end).map(|_| said).map_err(|why| format!("`{}`: {why}", command.argv.join(" ")))
+}
+
+/// How a program that only looks ends, and what it says, as far as that is not too much.
+async fn glance(tools: &Tools<'_>, (run, command): (&str, &Command)) -> Result<(End, String), String> {
     let record = record(&tools.state, run, "look")?;
     let limits = Limits { timeout: GLANCE, grace: GRACE, silence: GLANCE };
     let midwatch = Path::new(child::MYSELF);
@@ -146,16 +162,20 @@ pub(super) async fn succeeds(tools: &Tools<'_>, (run, command): (&str, &Command)
     let (sender, mut news) = mpsc::channel(16);
     let (_never, stop) = watch::channel(false);
     let (finished, said) = tokio::join!(child::run(&job, sender, stop), async {
-        let mut last = String::new();
+        let mut all = String::new();
         while let Some(one) = news.recv().await {
             if let News::Printed(_, text) = one {
-                last = text;
+                // The end of much is what tells.
+                if all.len() > HEARD {
+                    all.clear();
+                }
+                all.push_str(&text);
+                all.push('\n');
             }
         }
-        last
+        all
     });
-    let said = said.lines().last().unwrap_or_default().to_owned();
-    ended(finished.end).map_err(|why| format!("`{}`: {why} {said}", command.argv.join(" ")).trim_end().to_owned())
+    Ok((finished.end, said))
 }
 
 /// Ends a process that is still the one that was seen: TERM, then patience, then KILL for it and its children.

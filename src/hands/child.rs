@@ -201,7 +201,7 @@ fn spawn(job: &Job<'_>) -> Result<(Child, Option<Saving>), String> {
         Saving::begin(path, SAVED_MAX).map_err(|error| format!("the output can't be saved in {path}: {error}"))
     });
     let saving = saving.transpose()?;
-    process.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).current_dir("/");
+    process.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).current_dir(me.directory(job.command));
     let child = process.spawn().map_err(|error| format!("midwatch can't start itself: {error}"))?;
     Ok((child, saving))
 }

@@ -100,7 +100,7 @@ impl Hand<'_, '_> {
 
     /// Runs a client program to its end; what it complained of is the reason of its failure.
     async fn program(&self, server: &Server, argv: Vec<String>, input: Option<&Path>) -> Result<String, String> {
-        let command = Command { argv, user: server.user.clone(), save: None, leaves: false };
+        let command = Command { argv, user: server.user.clone(), ..Command::default() };
         let given = Given { input, password: self.password().filter(|_| server.password) };
         let (sender, mut receiver) = mpsc::channel(64);
         let limits = (self.deadline, self.stop.clone());
@@ -205,7 +205,7 @@ impl Hand<'_, '_> {
         let mut all = vec![server.guard(), "set local lock_timeout = '5s'".to_owned()];
         all.extend(statements);
         let argv = server.psql("postgres", false, &[at.end_sessions()]);
-        let command = Command { argv, user: server.user.clone(), save: None, leaves: false };
+        let command = Command { argv, user: server.user.clone(), ..Command::default() };
         let record = acts::record(&self.tools.state, self.run, "sessions")?;
         let limits = Limits { timeout: GRACE * 3, grace: GRACE, silence: GRACE * 3 };
         let given = Given { input: None, password: self.password().filter(|_| server.password) };

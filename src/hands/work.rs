@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::lock::TargetLock;
-use super::{acts, cache, postgres};
+use super::{acts, cache, postgres, upgrade};
 use crate::backends::journal::{Journal, OutputBound};
 use crate::backends::look::Looker;
 use crate::config::SiteConfig;
@@ -173,6 +173,15 @@ impl<'c> Run<'c> {
                 let was = was.map(|fact| fact.was.clone()).unwrap_or_default();
                 Ok(acts::end(&self.tools.permit, (*pid, &was), Duration::from_millis(*patience_ms), *kill).await)
             }
+            Act::Upgrade(act) => {
+                if let Some(changed) = self.moved().await {
+                    return Ok(Err(changed));
+                }
+                let (sender, receiver) = mpsc::channel(64);
+                let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
+                let told = upgrade::act(&tools, (&run, act), at, (deadline, self.stop.subscribe()), sender);
+                self.while_heard(told, receiver).await
+            }
             Act::Session { pid, was, terminate } => Ok(acts::session(&self.tools, (*pid, was), *terminate).await),
             Act::Postgres(act) => {
                 let reads = matches!(**act, PostgresAct::Load(..) | PostgresAct::Unpack { .. });
@@ -273,6 +282,11 @@ impl<'c> Run<'c> {
     async fn holds(&self, probe: &Probe) -> Result<String, String> {
         if let Probe::Succeeds(command) = probe {
             return acts::succeeds(&self.tools, (&self.id, command)).await;
+        }
+        if let Probe::Upgrade(probe) = probe
+            && let Some(held) = upgrade::holds(&self.tools, &self.id, probe).await
+        {
+            return held;
         }
         self.tools.looker.holds(probe).await
     }

@@ -14,6 +14,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("restore-database", include_str!("../../assets/runbooks/restore-database.toml")),
     ("swap-back", include_str!("../../assets/runbooks/swap-back.toml")),
     ("release-held", include_str!("../../assets/runbooks/release-held.toml")),
+    ("upgrade", include_str!("../../assets/runbooks/upgrade.toml")),
+    ("undo-upgrade", include_str!("../../assets/runbooks/undo-upgrade.toml")),
     ("evidence", include_str!("../../assets/runbooks/evidence.toml")),
 ];
 

@@ -97,7 +97,7 @@ mod tests {
 
     fn command(user: Option<&str>, word: &str) -> Act {
         let (argv, user) = (vec![word.to_owned()], user.map(str::to_owned));
-        Act::Command(Command { argv, user, save: None, leaves: false })
+        Act::Command(Command { argv, user, ..Command::default() })
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::backends::look::{is_down, told};
 use crate::backends::store::who;
 use crate::config::{Listener, ServiceConfig, ServicePlace, Start, SupervisorPlace};
 use crate::domain::service::{Role, Service};
+use crate::runbook::plan::UpgradeAct;
 
 /// Every service a runbook is for.
 pub(super) const ALL: &str = "all";
@@ -144,7 +145,7 @@ impl Draft<'_> {
         let act = match start {
             Start::Command(argv) => {
                 let user = Some(self.owner(service, uid)?);
-                Act::Command(Command { argv: argv.clone(), user, save: None, leaves: true })
+                Act::Command(Command { argv: argv.clone(), user, leaves: true, ..Command::default() })
             }
             Start::Kept => Act::Wait(seen.clone().unwrap_or_else(|| Probe::Runs(service.name.clone()))),
         };
@@ -160,8 +161,24 @@ impl Draft<'_> {
 }
 
 impl Draft<'_> {
+    /// What makes a service run anew whatever runs of it by then: the way back of a step that comes long after.
+    pub(super) fn renewed(&self, service: &Service) -> Result<Option<Act>, NoPlan> {
+        let configured = self.looker.configured(&service.name).map_err(NoPlan::Impossible)?;
+        let ServicePlace::Process { uid, .. } = configured.place else {
+            return Ok(command(&configured.place, service, Verb::Restart)?.map(Act::Command));
+        };
+        let start = match &configured.start {
+            Some(Start::Command(argv)) => {
+                let user = Some(self.owner(service, uid)?);
+                Some(Command { argv: argv.clone(), user, leaves: true, ..Command::default() })
+            }
+            Some(Start::Kept) | None => None,
+        };
+        Ok(Some(Act::Upgrade(UpgradeAct::Renew { service: service.name.clone(), start })))
+    }
+
     /// As whom a plain process is started: who is configured, or who runs it now.
-    fn owner(&self, service: &Service, uid: Option<u32>) -> Result<String, NoPlan> {
+    pub(super) fn owner(&self, service: &Service, uid: Option<u32>) -> Result<String, NoPlan> {
         use std::os::unix::fs::MetadataExt;
         let seen = || std::fs::metadata(format!("/proc/{}", service.pid?)).ok().map(|meta| meta.uid());
         uid.or_else(seen).map(who::name).ok_or_else(|| {
@@ -239,5 +256,5 @@ fn command(place: &ServicePlace, service: &Service, verb: Verb) -> Result<Option
     if service.place.starts_with('-') {
         return Err(NoPlan::Impossible(format!("{} is no name to hand to a program", service.place)));
     }
-    Ok(Some(Command { argv, user, save: None, leaves: false }))
+    Ok(Some(Command { argv, user, ..Command::default() }))
 }

@@ -126,6 +126,11 @@ impl Draft<'_> {
                 let Some(value) = given else {
                     return Err(missing(self.offered(&parameter.kind).await?));
                 };
+                // A default that is no path stands for none.
+                if parameter.default.as_ref() == Some(value) && !value.starts_with('/') {
+                    self.values.insert(name.clone(), value.clone());
+                    return Ok(());
+                }
                 if !value.starts_with('/') || !std::path::Path::new(value).exists() {
                     return Err(wrong(value, "is no path that is there, from / on", Vec::new()));
                 }
@@ -133,7 +138,10 @@ impl Draft<'_> {
                 self.values.insert(name.clone(), value.clone());
             }
             Kind::Database | Kind::Version | Kind::Text => {
-                let value = given.ok_or_else(|| missing(Vec::new()))?;
+                let Some(value) = given else {
+                    let choices = if parameter.kind == Kind::Version { self.versions().await } else { Vec::new() };
+                    return Err(missing(choices));
+                };
                 let free = parameter.kind == Kind::Text;
                 let good = |c: char| {
                     if free { !c.is_control() } else { c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '_') }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::plan::{Act, Command, Confirm, Plan, PlannedStep, Probe, subject};
+use super::plan::{Act, Command, Confirm, Plan, PlannedStep, Probe, UpgradeAct, UpgradeProbe, subject};
 use crate::domain::text::span;
 
 /// For people. `armed`: approvals can be given.
@@ -103,7 +103,11 @@ pub fn expected(plan: &Plan) -> String {
 
 /// What a step does, what must hold after it, what undoes it: a line each.
 pub fn details(step: &PlannedStep) -> Vec<String> {
-    let mut lines = vec![act(&step.act)];
+    let mut lines = if let Act::Upgrade(UpgradeAct::InOrder(commands)) = &step.act {
+        commands.iter().map(words).collect()
+    } else {
+        vec![act(&step.act)]
+    };
     lines.extend(step.unless.as_ref().map(|probe| format!("unless {}", holds(probe))));
     lines.extend(step.verify.as_ref().map(|probe| format!("then {}", holds(probe))));
     lines.extend(step.revert.as_ref().map(|undo| format!("undone by: {}", act(undo))));
@@ -126,14 +130,19 @@ pub fn act(act: &Act) -> String {
         Act::Session { pid, terminate: true, .. } => format!("pg_terminate_backend({pid})"),
         Act::Postgres(act) => act.shown(),
         Act::Forget(prefix) => format!("removes the keys {prefix}* from the site's Redis"),
+        Act::Upgrade(UpgradeAct::InOrder(commands)) => commands.iter().map(words).collect::<Vec<_>>().join(", then "),
+        Act::Upgrade(UpgradeAct::Renew { service, start }) => {
+            let then = start.as_ref().map_or_else(|| "whoever keeps it starts it again".to_owned(), words);
+            format!("ends what runs as {service} by then (TERM, after 30 s KILL), then {then}")
+        }
     }
 }
 
 fn words(command: &Command) -> String {
-    let quoted = |word: &String| {
+    let quoted = |word: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%{}".contains(c);
         if !word.is_empty() && word.chars().all(plain) {
-            word.clone()
+            word.to_owned()
         } else if word.chars().any(char::is_control) {
             // Nothing of it may reach a terminal as it is, nor be left out.
             format!("$'{}'", word.escape_debug())
@@ -141,10 +150,12 @@ fn words(command: &Command) -> String {
             format!("'{}'", word.replace('\'', "'\\''"))
         }
     };
-    let argv: Vec<String> = command.argv.iter().map(quoted).collect();
+    let env = command.env.iter().map(|(name, value)| format!("{name}={}", quoted(value)));
+    let argv: Vec<String> = env.chain(command.argv.iter().map(|word| quoted(word))).collect();
+    let dir = command.dir.as_ref().map(|dir| format!("   in {dir}")).unwrap_or_default();
     let user = command.user.as_ref().map(|user| format!("   as {user}")).unwrap_or_default();
     let save = command.save.as_ref().map(|path| format!("   into {path}")).unwrap_or_default();
-    format!("$ {}{user}{save}", argv.join(" "))
+    format!("$ {}{user}{dir}{save}", argv.join(" "))
 }
 
 /// What holds, in words.
@@ -161,5 +172,10 @@ pub fn holds(probe: &Probe) -> String {
         Probe::Succeeds(command) => format!("`{}` ends with 0", command.argv.join(" ")),
         Probe::Freed { pid, fd } => format!("descriptor {fd} of process {pid} holds no space"),
         Probe::Postgres(question) => question.means.clone(),
+        Probe::Upgrade(UpgradeProbe::Lacks { word, .. }) => format!("the application has no command `{word}`"),
+        Probe::Upgrade(UpgradeProbe::SchemaIs { was, .. }) => format!("the database has not been migrated: {was}"),
+        Probe::Upgrade(UpgradeProbe::Running { version }) => {
+            format!("{version} is installed, and every process of the application was started after it was")
+        }
     }
 }

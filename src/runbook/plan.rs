@@ -1,6 +1,7 @@
 //! A plan: a runbook with everything resolved, so that what was shown is what runs.
 
 pub mod postgres;
+mod upgrade;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,8 @@ use sha2::{Digest as _, Sha256};
 use self::postgres::{PostgresAct, Question};
 use super::spec::Risk;
 use crate::domain::time::Timestamp;
+
+pub use upgrade::{UpgradeAct, UpgradeProbe};
 
 /// The layout of [`Plan`] as it is kept in journals.
 pub const SCHEMA: u32 = 1;
@@ -90,6 +93,8 @@ pub enum Subject {
     Session(i64),
     /// A database of the site's server, by name: which server, which database.
     Database(String),
+    /// The migrations that the site's database has seen.
+    Schema,
 }
 
 /// A step with everything resolved.
@@ -153,10 +158,12 @@ pub enum Act {
     Postgres(Box<PostgresAct>),
     /// Removes the keys of the site's cache that begin so.
     Forget(String),
+    /// A part of an upgrade.
+    Upgrade(UpgradeAct),
 }
 
 /// A program with its arguments; no shell is between.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Command {
     /// The program and its arguments.
     pub argv: Vec<String>,
@@ -166,6 +173,12 @@ pub struct Command {
     pub save: Option<String>,
     /// Whether what it leaves running shall live on (a daemon it starts).
     pub leaves: bool,
+    /// What it finds in its environment besides the usual. Never a secret: it is shown, and kept in journals.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// The directory it runs in; `None`: `/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dir: Option<String>,
 }
 
 /// Something that can be looked at, and holds or does not.
@@ -214,6 +227,8 @@ pub enum Probe {
     },
     /// A PostgreSQL server answers so.
     Postgres(Box<Question>),
+    /// Something that an upgrade brings about.
+    Upgrade(UpgradeProbe),
 }
 
 /// What becomes of a run when a step fails.
@@ -294,5 +309,6 @@ pub fn subject(of: &Subject) -> String {
         Subject::Descriptor(pid, fd) => format!("descriptor {fd} of process {pid}"),
         Subject::Session(pid) => format!("session {pid} of the database"),
         Subject::Database(name) => format!("database {name}"),
+        Subject::Schema => "the migrations of the database".to_owned(),
     }
 }

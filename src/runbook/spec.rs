@@ -200,8 +200,13 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 3] =
-    [("restore-database", &["backup"]), ("swap-back", &["held"]), ("release-held", &["held"])];
+pub const OWN: [(&str, &[&str]); 5] = [
+    ("restore-database", &["backup"]),
+    ("swap-back", &["held"]),
+    ("release-held", &["held"]),
+    ("upgrade", &["version", "wheels"]),
+    ("undo-upgrade", &[]),
+];
 
 /// Something that holds or does not, as a template.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,3 +14,4 @@ mod managers;
 mod restore;
 mod shop;
 mod terminals;
+mod upgrades;

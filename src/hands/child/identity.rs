@@ -43,6 +43,9 @@ impl Me {
         if command.argv.iter().any(|word| word.contains('\0')) {
             return Err("an argument holds a NUL, which no program can be given".to_owned());
         }
+        if let Some((name, _)) = command.env.iter().find(|(name, value)| !is_variable(name) || value.contains('\0')) {
+            return Err(format!("`{}` is no variable that a program can be given", name.escape_default()));
+        }
         let before: &[&str] = match self.changes(command) {
             None => &[],
             Some(user) if !is_name(user) => return Err(format!("`{}` is no user's name", user.escape_default())),
@@ -50,13 +53,30 @@ impl Me {
             Some("root") => &["sudo", "-n", "--"],
             Some(user) => &["sudo", "-n", "-u", user, "--"],
         };
-        Ok(before.iter().map(|word| (*word).to_owned()).chain(command.argv.iter().cloned()).collect())
+        let mut words: Vec<String> = before.iter().map(|word| (*word).to_owned()).collect();
+        if self.sudo(command) && (command.dir.is_some() || !command.env.is_empty()) {
+            // sudo hands on neither directory nor environment.
+            words.push("env".to_owned());
+            words.extend(command.dir.iter().flat_map(|dir| ["-C".to_owned(), dir.clone()]));
+            words.extend(command.env.iter().map(|(name, value)| format!("{name}={value}")));
+        }
+        words.extend(command.argv.iter().cloned());
+        Ok(words)
+    }
+
+    fn sudo(&self, command: &Command) -> bool {
+        self.uid != 0 && self.changes(command).is_some()
+    }
+
+    /// The directory a command is started in: for what goes through sudo that is entered behind it.
+    pub(super) fn directory<'a>(&self, command: &'a Command) -> &'a str {
+        command.dir.as_deref().filter(|_| !self.sudo(command)).unwrap_or("/")
     }
 
     /// The environment of a command.
-    pub(super) fn environment(&self, command: &Command) -> Vec<(&'static str, OsString)> {
+    pub(super) fn environment<'a>(&self, command: &'a Command) -> Vec<(&'a str, OsString)> {
         let named = |name: &'static str| Some((name, std::env::var_os(name).filter(|value| !value.is_empty())?));
-        let mut out: Vec<_> = PASSED.into_iter().filter_map(named).collect();
+        let mut out: Vec<(&str, OsString)> = PASSED.into_iter().filter_map(named).collect();
         // Root takes no program from where somebody else's PATH may lead.
         if self.uid == 0 {
             out.retain(|(name, _)| *name != "PATH");
@@ -68,6 +88,7 @@ impl Me {
             None => out.extend(PERSONAL.into_iter().filter_map(named)),
             Some(user) => out.extend(who::home(user).map(|home| ("HOME", home.into()))),
         }
+        out.extend(command.env.iter().map(|(name, value)| (name.as_str(), value.into())));
         out
     }
 }
@@ -78,6 +99,12 @@ fn is_name(user: &str) -> bool {
     begins && user.len() <= 64 && user.chars().all(|c| c.is_ascii_alphanumeric() || "_.-@$\\".contains(c))
 }
 
+/// As a shell takes it; nothing that makes the loader or a shell load other code.
+fn is_variable(name: &str) -> bool {
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    begins && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with("LD_")
+}
+
 #[cfg(test)]
 mod tests {
     use super::Me;
@@ -85,7 +112,7 @@ mod tests {
 
     fn command(user: Option<&str>) -> Command {
         let user = user.map(str::to_owned);
-        Command { argv: vec!["id".to_owned(), "-u".to_owned()], user, save: None, leaves: false }
+        Command { argv: vec!["id".to_owned(), "-u".to_owned()], user, ..Command::default() }
     }
 
     fn words(uid: u32, name: Option<&str>, user: Option<&str>) -> String {
@@ -105,6 +132,21 @@ mod tests {
     }
 
     #[test]
+    fn environment_and_directory_reach_a_program_also_through_sudo() {
+        let env = [("A".to_owned(), "b c".to_owned())].into();
+        let command = Command { env, dir: Some("/srv".to_owned()), ..command(Some("pretix")) };
+        let me = Me { uid: 1000, name: None };
+        assert_eq!(me.words(&command).unwrap().join(" "), "sudo -n -u pretix -- env -C /srv A=b c id -u");
+        assert_eq!(me.directory(&command), "/");
+        let root = Me { uid: 0, name: None };
+        assert_eq!(root.words(&command).unwrap().join(" "), "runuser -u pretix -- id -u");
+        assert_eq!(root.directory(&command), "/srv");
+        assert!(root.environment(&command).contains(&("A", "b c".into())));
+        let wrong = |name: &str| Command { env: [(name.to_owned(), String::new())].into(), ..command.clone() };
+        assert!(me.words(&wrong("A=B")).is_err() && me.words(&wrong("LD_PRELOAD")).is_err());
+    }
+
+    #[test]
     fn what_names_no_user_or_program_is_refused() {
         assert_eq!(words(0, None, Some("-c")), "`-c` is no user's name");
         assert_eq!(words(0, None, Some("")), "`` is no user's name");
@@ -116,8 +158,11 @@ mod tests {
     #[test]
     fn nothing_of_one_users_session_reaches_another() {
         let me = Me { uid: 0, name: Some("root".to_owned()) };
-        let names = |user| me.environment(&command(user)).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-        assert!(names(None).contains(&"PATH"));
+        let names = |user| {
+            let command = command(user);
+            me.environment(&command).into_iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        };
+        assert!(names(None).contains(&"PATH".to_owned()));
         assert!(!names(Some("nobody")).iter().any(|name| name.starts_with("XDG") || name.starts_with("DBUS")));
     }
 }

@@ -82,7 +82,7 @@ impl Scene {
 
 fn argv(words: &[&str]) -> Command {
     let argv = words.iter().map(|word| (*word).to_owned()).collect();
-    Command { argv, user: None, save: None, leaves: false }
+    Command { argv, ..Command::default() }
 }
 
 fn shell(script: &str) -> Command {

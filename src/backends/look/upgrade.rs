@@ -1,0 +1,108 @@
+//! What an upgrade counts on and brings about.
+
+use std::path::Path;
+
+use super::seen;
+use crate::backends::app_state::AppProbe;
+use crate::backends::app_state::installation::migrations;
+use crate::backends::database::DatabaseProbe;
+use crate::config::SiteConfig;
+use crate::domain::app_state;
+use crate::domain::database::Migrated;
+use crate::ports::Observe as _;
+use crate::runbook::plan::UpgradeProbe;
+
+/// The migrations the site's database has seen: how many, and the newest of each part.
+pub(super) async fn schema(site: &SiteConfig) -> Result<String, String> {
+    let database = site.database.as_ref().map_err(Clone::clone)?;
+    let migrations = seen(DatabaseProbe::new(database).observe().await)?.migrations;
+    migrations.map_or_else(|| Err("the database doesn't say which migrations it has seen".to_owned()), |m| Ok(told(&m)))
+}
+
+fn told(migrations: &[Migrated]) -> String {
+    let count: u32 = migrations.iter().map(|part| part.count).sum();
+    let mut heads: Vec<String> =
+        migrations.iter().map(|part| format!("{}.{}:{}", part.app, part.head(), part.count)).collect();
+    heads.sort();
+    // Short enough to be read, and different wherever one migration more or less was applied.
+    let sum = heads
+        .join(" ")
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{count} applied in {} parts, sum {sum:016x}", heads.len())
+}
+
+/// Whether it holds.
+pub(super) async fn holds(site: &SiteConfig, probe: &UpgradeProbe) -> Result<String, String> {
+    match probe {
+        UpgradeProbe::Lacks { list, .. } => Err(format!("{} is not run to look", list.argv.join(" "))),
+        UpgradeProbe::SchemaIs { was, otherwise } => {
+            let now = schema(site).await?;
+            if now == *was { Ok(now) } else { Err(format!("the database has been migrated ({now}): {otherwise}")) }
+        }
+        UpgradeProbe::Running { version } => running(site, version).await,
+    }
+}
+
+/// What of an upgrade to the installed version is still to be done, in a sentence; `None`: nothing.
+pub(super) async fn unfinished(site: &SiteConfig) -> Result<Option<String>, String> {
+    let reading = seen(AppProbe::new(site).observe().await)?;
+    let database = site.database.as_ref().map_err(Clone::clone)?;
+    let applied = seen(DatabaseProbe::new(database).observe().await)?.migrations.unwrap_or_default();
+    let pending = app_state::pending(&reading.migrations, &applied);
+    if let Some(first) = pending.first() {
+        return Ok(Some(format!("{} migrations are pending, the first is {first}", pending.len())));
+    }
+    let old = reading.processes.iter().find(|process| process.old_code > 0);
+    Ok(old.map(|process| format!("{} {} still has older code in memory", process.role.word(), process.pid)))
+}
+
+/// Migrations the database has seen that the code in these packages does not know.
+pub(super) async fn foreign(site: &SiteConfig, packages: &Path, name: &str) -> Result<Vec<String>, String> {
+    let known = migrations(packages, name);
+    if known.is_empty() {
+        return Err(format!("which migrations come with {} can't be seen", packages.display()));
+    }
+    let database = site.database.as_ref().map_err(Clone::clone)?;
+    let applied = seen(DatabaseProbe::new(database).observe().await)?.migrations;
+    let applied = applied.ok_or_else(|| "the database doesn't say which migrations it has seen".to_owned())?;
+    let unknown = app_state::unknown(&known, &applied);
+    Ok(unknown.iter().map(|part| format!("{}.{}", part.app, part.head())).collect())
+}
+
+async fn running(site: &SiteConfig, version: &str) -> Result<String, String> {
+    let reading = seen(AppProbe::new(site).observe().await)?;
+    let found = reading.version.as_deref().unwrap_or("no version");
+    if found != version {
+        return Err(format!("{found} is installed, not {version}"));
+    }
+    let old: Vec<String> =
+        reading.processes.iter().filter(|p| p.old_code > 0).map(|p| format!("{} {}", p.role.word(), p.pid)).collect();
+    if !old.is_empty() {
+        return Err(format!("older code than {version} is still held by {}", old.join(", ")));
+    }
+    if reading.processes.is_empty() {
+        return Err(format!("{version} is installed, but no process of the application is seen"));
+    }
+    Ok(format!("{version} is installed, and {} services were started after it was", reading.processes.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told;
+    use crate::domain::database::Migrated;
+
+    #[test]
+    fn one_migration_more_is_another_schema() {
+        let part = |names: &[&str]| Migrated {
+            app: "base".to_owned(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            at: None,
+            count: u32::try_from(names.len()).unwrap(),
+        };
+        let before = told(&[part(&["0001_initial"])]);
+        assert_ne!(before, told(&[part(&["0001_initial", "0002_more"])]));
+        assert_ne!(before, told(&[part(&["0001_other"])]));
+        assert_eq!(before, told(&[part(&["0001_initial"])]));
+    }
+}

@@ -1,0 +1,71 @@
+//! The way back from an upgrade that was done: the installation it kept.
+
+use std::path::PathBuf;
+
+use super::steps::Places;
+use super::{Draft, Installation, NoPlan, Step, Subject, Upgrade, environment, installation, no};
+
+/// What an upgrade has kept.
+struct Kept {
+    version: String,
+    own: PathBuf,
+}
+
+impl Draft<'_> {
+    /// Exchanges the installation for the one that the last upgrade to this version kept.
+    pub(in crate::planning) async fn undo_upgrade(&mut self, step: &Step) -> Result<(), NoPlan> {
+        let of = installation(self.upgraded()?).map_err(no)?;
+        Self::may_change(&of)?;
+        environment(&of)?;
+        let kept = kept(&of).ok_or_else(|| {
+            no(format!(
+                "no upgrade by midwatch to {} has kept what was before in {}",
+                of.version,
+                of.venv.join("midwatch-upgrades").display()
+            ))
+        })?;
+        let places = Places::at(kept.own);
+        let packages = places.beside.join(of.packages.strip_prefix(&of.venv).unwrap_or(&of.packages));
+        let foreign = self.looker.foreign(&packages, of.name).await.map_err(no)?;
+        if !foreign.is_empty() {
+            return Err(no(format!(
+                "the database has seen migrations that {} {} does not know: {}. Bring back the database from before the upgrade \
+                 first, as it was, not migrated anew",
+                of.name,
+                kept.version,
+                foreign.join(", ")
+            )));
+        }
+        self.costs
+            .push(format!("{} {} is exchanged for {}, which its upgrade has kept.", of.name, of.version, kept.version));
+        let (web, behind) = self.running(&of).await?;
+        let schema = self.count_on(Subject::Schema).await?;
+        let back = Upgrade {
+            of,
+            version: kept.version,
+            wheels: None,
+            changes: Vec::new(),
+            backup: String::new(),
+            schema,
+            web,
+            behind,
+        };
+        self.steps_back(&back, &places, step).await
+    }
+}
+
+/// Of what upgrades to the installed version have kept, the newest.
+fn kept(of: &Installation) -> Option<Kept> {
+    let entries = std::fs::read_dir(of.venv.join("midwatch-upgrades")).ok()?;
+    let inside = of.packages.strip_prefix(&of.venv).ok()?.to_owned();
+    let one = |own: PathBuf| {
+        let name = own.file_name()?.to_str()?.to_owned();
+        let (versions, made) = name.rsplit_once('-')?;
+        let (from, to) = versions.split_once("-to-")?;
+        let mark = format!("{}-{from}.dist-info", of.name);
+        let whole = own.join("venv").join(&inside).join(mark).join("RECORD").is_file();
+        let made: i64 = made.parse().ok()?;
+        (to == of.version && whole).then(|| (made, Kept { version: from.to_owned(), own }))
+    };
+    entries.flatten().filter_map(|entry| one(entry.path())).max_by_key(|(made, _)| *made).map(|(_, kept)| kept)
+}

@@ -1,0 +1,329 @@
+//! The steps of an upgrade.
+
+use std::path::{Path, PathBuf};
+
+use super::super::services::Verb;
+use super::{Change, Draft, NoPlan, Step, Upgrade, no};
+use crate::domain::database::Engine;
+use crate::domain::service::Service;
+use crate::runbook::plan::{Act, Command, OnFailure, PlannedStep, Probe, UpgradeAct, UpgradeProbe};
+
+/// What an application may want to be run after it was upgraded: what it has of these is run, in this order.
+const AFTERWARDS: [&str; 4] = ["rebuild", "updateassets", "updatestyles", "regenerate_css"];
+/// How long a migration waits for a lock before it gives up, so that it doesn't hold up everybody behind it.
+const LOCK_TIMEOUT: &str = "-c lock_timeout=10s";
+
+const MINUTE_MS: u64 = 60_000;
+
+/// A directory of the upgrade's own inside the virtual environment: it is its user's, on its disk, and found again.
+pub(super) struct Places {
+    own: PathBuf,
+    packages: PathBuf,
+    /// The copy: a virtual environment without its own tools.
+    pub(super) beside: PathBuf,
+}
+
+impl Places {
+    fn of(upgrade: &Upgrade, made: i64) -> Self {
+        let own = upgrade.of.venv.join("midwatch-upgrades");
+        Self::at(own.join(format!("{}-to-{}-{made}", upgrade.of.version, upgrade.version)))
+    }
+
+    /// Those of an upgrade with this directory.
+    pub(super) fn at(own: PathBuf) -> Self {
+        Self { packages: own.join("packages"), beside: own.join("venv"), own }
+    }
+}
+
+fn word(path: &Path) -> String {
+    path.display().to_string()
+}
+
+impl Upgrade {
+    fn command(&self, argv: Vec<String>) -> Command {
+        Command { argv, user: Some(self.of.user.clone()), ..Command::default() }
+    }
+
+    fn pip(&self, python: &Path, arguments: &[&str]) -> Command {
+        let mut argv = vec![word(python)];
+        let always = ["-m", "pip", "--disable-pip-version-check", "--no-input", "--no-cache-dir"];
+        argv.extend(always.iter().chain(arguments).map(|word| (*word).to_owned()));
+        self.command(argv)
+    }
+
+    /// The application's own command, run as its services run.
+    fn app(&self, python: &Path, arguments: &[&str], (config, postgres): (Option<&Path>, bool)) -> Command {
+        let mut argv = vec![word(python), "-m".to_owned(), self.of.name.to_owned()];
+        argv.extend(arguments.iter().map(|word| (*word).to_owned()));
+        let mut command = self.command(argv);
+        command.env.clone_from(&self.of.env);
+        if let Some(config) = config {
+            let variable = format!("{}_CONFIG_FILE", self.of.name.to_uppercase());
+            command.env.entry(variable).or_insert_with(|| word(config));
+        }
+        if postgres {
+            command.env.insert("PGOPTIONS".to_owned(), LOCK_TIMEOUT.to_owned());
+        }
+        command.dir = Some(word(&self.of.cwd));
+        command
+    }
+
+    fn mark(&self, version: &str) -> String {
+        format!("{}-{version}.dist-info", self.of.name)
+    }
+
+    /// What has to be fetched, as pip is told it.
+    fn specs(&self) -> Vec<String> {
+        self.changes.iter().map(|change| format!("{}=={}", change.name, change.to)).collect()
+    }
+}
+
+fn step(name: impl Into<String>, act: Act, minutes: u64, estimate_s: u64) -> PlannedStep {
+    PlannedStep {
+        name: name.into(),
+        act,
+        repeatable: true,
+        verify: None,
+        unless: None,
+        revert: None,
+        timeout_ms: minutes * MINUTE_MS,
+        max_attempts: 1,
+        on_failure: OnFailure::Stop,
+        estimate_ms: Some(estimate_s * 1000),
+    }
+}
+
+impl Draft<'_> {
+    /// All of it: what can be done beforehand, what interrupts, what shows that it was done.
+    pub(super) async fn upgrade_steps(&mut self, upgrade: &Upgrade, written: &Step) -> Result<(), NoPlan> {
+        let places = Places::of(upgrade, self.ground.made.as_millis());
+        let installs = !upgrade.changes.is_empty();
+        self.told(upgrade, installs.then_some(&places));
+        if installs {
+            self.install_beside(upgrade, &places);
+        }
+        self.listed(upgrade, installs.then_some(&places));
+        for service in &upgrade.behind {
+            self.stop(service, written).await?;
+        }
+        if installs {
+            self.serve_on(upgrade)?;
+            self.exchange(upgrade, &places)?;
+        }
+        self.migrate(upgrade);
+        self.start_anew(upgrade, written).await
+    }
+
+    /// The way back: the same exchange, and nothing of the database.
+    pub(super) async fn steps_back(&mut self, back: &Upgrade, places: &Places, written: &Step) -> Result<(), NoPlan> {
+        let python = places.beside.join("bin/python");
+        let check = back.app(&python, &["migrate", "--check"], self.surroundings());
+        let name = format!("{} finds its schema", back.version);
+        self.steps.push(step(name, Act::Command(check), 5, 5));
+        for service in &back.behind {
+            self.stop(service, written).await?;
+        }
+        self.serve_on(back)?;
+        self.exchange(back, places)?;
+        self.start_anew(back, written).await
+    }
+
+    /// Web is not stopped: it is told what that means.
+    fn serve_on(&mut self, upgrade: &Upgrade) -> Result<(), NoPlan> {
+        for service in &upgrade.web {
+            let recycles = if upgrade.of.recycles {
+                ". Its workers are replaced by themselves after so many requests (--max-requests): one that is replaced from \
+                 here on has the other version before everything else has"
+            } else {
+                ""
+            };
+            let note = format!(
+                "{} keeps serving {} from memory until it is restarted below: nobody may reload it meanwhile{recycles}",
+                service.name, upgrade.of.version
+            );
+            let mut planned = step(format!("{} serves on", service.name), Act::Note(note), 5, 0);
+            // Undone after the exchange is: then it takes in what is on disk again.
+            planned.revert = self.renewed(service)?;
+            self.steps.push(planned);
+        }
+        Ok(())
+    }
+
+    /// Everything runs anew, and is seen to.
+    async fn start_anew(&mut self, upgrade: &Upgrade, written: &Step) -> Result<(), NoPlan> {
+        for service in &upgrade.web {
+            let restart = Step { name: "restart".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
+            self.services(&service.name, Verb::Restart, &restart).await?;
+        }
+        for service in &upgrade.behind {
+            let start = Step { name: "start".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
+            self.services(&service.name, Verb::Start, &start).await?;
+        }
+        self.afterwards(upgrade);
+        Ok(())
+    }
+
+    /// What it costs, and the way back, in words.
+    fn told(&mut self, upgrade: &Upgrade, places: Option<&Places>) {
+        let Upgrade { of, version, backup, .. } = upgrade;
+        self.costs.push(format!(
+            "Migrations that {version} brings change the database and are not undone by midwatch. They are listed before \
+             anything is stopped, in the step `what would be migrated`: a run that is aborted there has changed nothing."
+        ));
+        let Some(places) = places else {
+            self.way_back =
+                Some(format!("There is none but the database from {backup}, with the version that wrote it."));
+            return;
+        };
+        let own = places.own.display();
+        self.way_back = Some(format!(
+            "As long as nothing was migrated, revert (and when the run is done, undo-upgrade) puts {} {} back at once: it is \
+             kept whole in {own} (remove that when the upgrade has proven itself). Once something was migrated both refuse, \
+             for the old version does not know the new schema: the database from {backup} has to be brought back first.",
+            of.name, of.version
+        ));
+    }
+
+    fn install_beside(&mut self, upgrade: &Upgrade, places: &Places) {
+        let of = &upgrade.of;
+        let specs = upgrade.specs();
+        let specs: Vec<&str> = specs.iter().map(String::as_str).collect();
+        let lines: Vec<String> = upgrade.changes.iter().map(Change::told).collect();
+        self.steps.push(step("what changes", Act::Note(lines.join(", ")), 1, 0));
+
+        let place = [&places.packages].map(|dir| word(dir));
+        let mkdir = ["mkdir", "-p", "-m", "0700", "--"].map(str::to_owned).into_iter().chain(place).collect();
+        self.steps.push(step("a place beside it", Act::Command(upgrade.command(mkdir)), 1, 1));
+
+        let packages = word(&places.packages);
+        let mut fetch = vec!["wheel", "--no-deps", "--wheel-dir", packages.as_str()];
+        fetch.extend(upgrade.wheels.iter().flat_map(|dir| ["--no-index", "--find-links", dir.as_str()]));
+        fetch.extend(&specs);
+        self.steps.push(step("fetch", Act::Command(upgrade.pip(&of.python(), &fetch)), 30, 20));
+
+        let (beside, python) = (word(&places.beside), places.beside.join("bin/python"));
+        let words = |words: &[&str]| upgrade.command(words.iter().map(|word| (*word).to_owned()).collect());
+        let parts: Vec<String> = ["bin", "lib", "lib64", "pyvenv.cfg"]
+            .map(|part| of.venv.join(part))
+            .iter()
+            .filter(|part| part.symlink_metadata().is_ok())
+            .map(|part| word(part))
+            .collect();
+        let mut copy = vec!["cp", "-a", "--reflink=auto", "--"];
+        copy.extend(parts.iter().map(String::as_str));
+        copy.push(&beside);
+        let mut install = vec!["install", "--no-index", "--no-deps", "--find-links", packages.as_str()];
+        install.extend(&specs);
+        let prepared = vec![
+            words(&["rm", "-rf", "--", &beside]),
+            words(&["mkdir", "--", &beside]),
+            words(&copy),
+            upgrade.pip(&python, &install),
+        ];
+        let prepared = Act::Upgrade(UpgradeAct::InOrder(prepared));
+        self.steps.push(step("install into a copy of the installation", prepared, 30, 30));
+
+        let target = of.spec(&upgrade.version);
+        let check = upgrade.pip(&python, &["install", "--dry-run", "--no-index", "--find-links", &packages, &target]);
+        self.steps.push(step("everything fits together", Act::Command(check), 5, 5));
+    }
+
+    /// What is known before anything is stopped.
+    fn listed(&mut self, upgrade: &Upgrade, places: Option<&Places>) {
+        let python = places.map_or_else(|| upgrade.of.python(), |places| places.beside.join("bin/python"));
+        let listed = upgrade.app(&python, &["migrate", "--plan"], self.surroundings());
+        self.steps.push(step("what would be migrated", Act::Command(listed), 5, 5));
+        let argv = ["test", "-e", &upgrade.backup].map(str::to_owned).to_vec();
+        let there = Act::Probe(Probe::Succeeds(Command { argv, ..Command::default() }));
+        self.steps.push(step("the backup is still there", there, 1, 1));
+    }
+
+    /// The configuration file, and whether the database is PostgreSQL.
+    fn surroundings(&self) -> (Option<&Path>, bool) {
+        let site = self.ground.site;
+        let engine = site.and_then(|site| site.database.as_ref().ok()).map(|database| database.engine);
+        (site.and_then(|site| site.source.as_deref()), engine == Some(Engine::Postgresql))
+    }
+
+    /// Stops what works behind the web; the way back makes it run anew, with the code that is there by then.
+    async fn stop(&mut self, service: &Service, written: &Step) -> Result<(), NoPlan> {
+        let stop = Step { name: "stop".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
+        let before = self.steps.len();
+        self.services(&service.name, Verb::Stop, &stop).await?;
+        let renewed = self.renewed(service)?;
+        for planned in self.steps.iter_mut().skip(before).filter(|planned| planned.revert.is_some()) {
+            planned.revert.clone_from(&renewed);
+        }
+        Ok(())
+    }
+
+    fn exchange(&mut self, upgrade: &Upgrade, places: &Places) -> Result<(), NoPlan> {
+        let of = &upgrade.of;
+        let midwatch =
+            std::env::current_exe().map_err(|error| no(format!("midwatch does not find itself: {error}")))?;
+        if !midwatch.is_file() {
+            return Err(no("midwatch itself was replaced: leave it and start the new one"));
+        }
+        let inside = of.packages.strip_prefix(&of.venv).unwrap_or(&of.packages);
+        let beside = word(&places.beside.join(inside));
+        let to = |new: &str, old: &str| {
+            let (new, old) = (upgrade.mark(new), upgrade.mark(old));
+            let argv = [&word(&midwatch), "exchange", &word(&of.packages), &beside, &new, &old];
+            upgrade.command(argv.map(str::to_owned).to_vec())
+        };
+        let record = of.packages.join(upgrade.mark(&upgrade.version)).join("RECORD");
+        let looks = upgrade.command(["test", "-e", &word(&record)].map(str::to_owned).to_vec());
+        let mut planned = step("exchange the two", Act::Command(to(&upgrade.version, &of.version)), 1, 1);
+        planned.verify = Some(Probe::Succeeds(looks));
+        planned.revert = Some(Act::Command(to(&of.version, &upgrade.version)));
+        self.steps.push(planned);
+        Ok(())
+    }
+
+    fn migrate(&mut self, upgrade: &Upgrade) {
+        let of = &upgrade.of;
+        let around = self.surroundings();
+        let migrate = upgrade.app(&of.python(), &["migrate", "--noinput"], around);
+        let checked = upgrade.app(&of.python(), &["migrate", "--check"], around);
+        let list = upgrade.app(&of.python(), &["help", "--commands"], around);
+        let mut own = Vec::new();
+        for name in AFTERWARDS {
+            let act = Act::Command(upgrade.app(&of.python(), &[name], around));
+            let lacks = UpgradeProbe::Lacks { list: list.clone(), word: name.to_owned() };
+            let mut planned = step(format!("{} {name}", of.name), act, 30, 15);
+            planned.unless = Some(Probe::Upgrade(lacks));
+            // The site is better off with new code on its new schema than held up by a stylesheet.
+            planned.on_failure = OnFailure::Continue;
+            own.push(planned);
+        }
+        let mut planned = step("migrate", Act::Command(migrate), 240, 30);
+        planned.max_attempts = 3;
+        let otherwise = format!(
+            "{} {} does not know that schema, so it is not put back. Restore the database from {} first, then revert; or mend \
+             what failed and retry",
+            of.name, of.version, upgrade.backup
+        );
+        let was = upgrade.schema.clone();
+        planned.revert = Some(Act::Probe(Probe::Upgrade(UpgradeProbe::SchemaIs { was, otherwise })));
+        self.steps.push(planned);
+        self.steps.push(step("nothing is left to migrate", Act::Command(checked), 5, 5));
+        self.steps.extend(own);
+    }
+
+    fn afterwards(&mut self, upgrade: &Upgrade) {
+        let version = upgrade.version.clone();
+        let runs = Act::Wait(Probe::Upgrade(UpgradeProbe::Running { version }));
+        self.steps.push(step(format!("{} runs", upgrade.version), runs, 2, 3));
+        self.steps.push(step("the site answers", Act::Wait(Probe::Healthy), 2, 3));
+        self.steps.push(step("a worker listens", Act::Wait(Probe::WorkerListens), 2, 5));
+    }
+}
+
+impl Change {
+    fn told(&self) -> String {
+        match &self.from {
+            Some(from) => format!("{} {from} → {}", self.name, self.to),
+            None => format!("{} {} is new", self.name, self.to),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What only an upgrade does and looks at.
+
+use serde::{Deserialize, Serialize};
+
+use super::Command;
+
+/// What it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpgradeAct {
+    /// Runs programs one after the other, as one step: done again, it begins with the first.
+    InOrder(Vec<Command>),
+    /// Ends the service's process, whichever that is by then, and starts it anew.
+    Renew {
+        /// The service.
+        service: String,
+        /// What starts it; `None`: whoever keeps it does.
+        start: Option<Command>,
+    },
+}
+
+/// What it looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpgradeProbe {
+    /// The application has no command of this name. Asked from itself.
+    Lacks {
+        /// Lists its commands, one a line.
+        list: Command,
+        /// The command.
+        word: String,
+    },
+    /// The database has seen the same migrations as when the plan was made.
+    SchemaIs {
+        /// What it was.
+        was: String,
+        /// What is to be done where it is not, in a sentence.
+        otherwise: String,
+    },
+    /// This version is installed, and every process of the application was started after it was.
+    Running {
+        /// The version.
+        version: String,
+    },
+}
