@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_name_says_since_when() {
-        assert_eq!(moment("20261121180130"), Some(Timestamp::from_millis(1_795_284_090000)));
+        assert_eq!(moment("20261121180130"), Some(Timestamp::from_millis(1_795_284_090_000)));
         assert_eq!((moment("2026112118013"), moment("x")), (None, None));
     }
 }
