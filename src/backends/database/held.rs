@@ -52,6 +52,9 @@ pub async fn held(config: &DatabaseConfig) -> Result<Vec<Held>, String> {
 
 /// The moment in a name: `20261121180130`.
 fn moment(stamp: &str) -> Option<Timestamp> {
+    if stamp.len() != "YYYYMMDDhhmmss".len() {
+        return None;
+    }
     let at = jiff::civil::DateTime::strptime("%Y%m%d%H%M%S", stamp).ok()?;
     let at = at.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
     Some(Timestamp::from_millis(at.timestamp().as_millisecond()))

@@ -313,7 +313,7 @@ fn a_worker_is_stopped_for_the_exchange_and_runs_once_whatever_becomes_of_it_as_
     // The site does not come back, so that it is undone when the worker has been started again.
     shop.web.say("HTTP/1.1 500 Oh no\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     let run = shop.begin_restore();
-    assert!(shop.ground.kill_at(&run, 7), "it waits for the site");
+    assert!(shop.ground.kill_at(&run, 8), "it waits for the site");
     assert_eq!(shop.orders(), "2000");
     let (_, said) = shop.ground.resume(&run, &["--revert"]);
     assert_eq!(shop.ground.view(&run).ended().unwrap().0, Outcome::Reverted, "{said}");
