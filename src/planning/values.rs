@@ -122,21 +122,7 @@ impl Draft<'_> {
                 self.values.insert(name.clone(), value.clone());
             }
             Kind::HeldDatabase => self.held_database(parameter, given).await?,
-            Kind::Backup | Kind::Directory => {
-                let Some(value) = given else {
-                    return Err(missing(self.offered(&parameter.kind).await?));
-                };
-                // A default that is no path stands for none.
-                if parameter.default.as_ref() == Some(value) && !value.starts_with('/') {
-                    self.values.insert(name.clone(), value.clone());
-                    return Ok(());
-                }
-                if !value.starts_with('/') || !std::path::Path::new(value).exists() {
-                    return Err(wrong(value, "is no path that is there, from / on", Vec::new()));
-                }
-                self.count_on(Subject::File(value.clone())).await?;
-                self.values.insert(name.clone(), value.clone());
-            }
+            Kind::Backup | Kind::Directory => self.path(parameter, given).await?,
             Kind::Database | Kind::Version | Kind::Text => {
                 let Some(value) = given else {
                     let choices = if parameter.kind == Kind::Version { self.versions().await } else { Vec::new() };
@@ -171,6 +157,25 @@ impl Draft<'_> {
         let Some(value) = given else { return Err(NoPlan::Missing(name, title, choices)) };
         if !choices.iter().any(|choice| choice.value == *value) {
             return Err(NoPlan::Wrong(name, plain(value, 60), "is not held".to_owned(), choices));
+        }
+        self.values.insert(name, value.clone());
+        Ok(())
+    }
+
+    /// A backup or a directory, by its path.
+    async fn path(&mut self, parameter: &Parameter, given: Option<&String>) -> Result<(), NoPlan> {
+        let name = parameter.name.clone();
+        let Some(value) = given else {
+            return Err(NoPlan::Missing(name, parameter.title.clone(), self.offered(&parameter.kind).await?));
+        };
+        let absolute = value.starts_with('/');
+        // A default that is no path stands for none.
+        if absolute || parameter.default.as_ref() != Some(value) {
+            if !absolute || !std::path::Path::new(value).exists() {
+                let why = "is no path that is there, from / on".to_owned();
+                return Err(NoPlan::Wrong(name, plain(value, 60), why, Vec::new()));
+            }
+            self.count_on(Subject::File(value.clone())).await?;
         }
         self.values.insert(name, value.clone());
         Ok(())
