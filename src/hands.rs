@@ -9,6 +9,7 @@
 
 mod acts;
 pub mod child;
+mod files;
 pub mod lock;
 pub mod order;
 pub mod runner;

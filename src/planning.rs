@@ -1,6 +1,7 @@
 //! From a runbook and what the operator chose to a plan: looks everything up, decides, changes nothing.
 
 mod catalogue;
+mod files;
 mod restore;
 mod services;
 mod values;
@@ -239,6 +240,10 @@ impl Draft<'_> {
         let value = |key: &str| given.get(key).map(String::as_str).unwrap_or_default();
         match name {
             "restore-database" => self.restore_database(value("backup"), step).await,
+            "restore-files" => self.restore_files(value("backup"), value("directory"), step).await,
+            "take-backup" => self.take_backup(value("directory"), step).await,
+            "swap-back" => self.swap_back(value("held"), step).await,
+            "release" => self.release(value("held"), step).await,
             _ => Err(NoPlan::Impossible(format!("midwatch has nothing called `{name}`"))),
         }
     }

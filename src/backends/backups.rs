@@ -9,6 +9,8 @@ mod directory;
 mod dump;
 mod folder;
 mod heads;
+pub mod likeness;
+pub mod listing;
 pub mod meter;
 mod moment;
 mod plan;
@@ -22,6 +24,7 @@ mod surveyor;
 mod tar;
 mod timers;
 mod turn;
+pub mod unpack;
 pub mod verify;
 mod writers;
 

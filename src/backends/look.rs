@@ -2,13 +2,17 @@
 //!
 //! All of it only reads.
 
+pub mod files;
+
 use std::os::unix::fs::MetadataExt;
 
+use super::app_state::AppProbe;
 use super::database::session;
 use super::http::{Limits, WebProbe};
 use super::redis::RedisProbe;
 use super::services::ServicesProbe;
 use crate::config::{ServiceConfig, SiteConfig};
+use crate::domain::app_state::AppMigrations;
 use crate::domain::reading::Seen;
 use crate::domain::redis::{Labour, RedisReading};
 use crate::domain::service::{Service, State};
@@ -77,6 +81,12 @@ impl<'c> Looker<'c> {
         seen(probe.observe().await)
     }
 
+    /// The migrations that come with the application's code; none, where it is not known.
+    pub async fn code(self) -> Vec<AppMigrations> {
+        let Some(site) = self.site else { return Vec::new() };
+        seen(AppProbe::new(site).observe().await).map(|reading| reading.migrations).unwrap_or_default()
+    }
+
     /// What a thing is now, in words that are the same exactly while it is the same thing.
     ///
     /// # Errors
@@ -85,7 +95,8 @@ impl<'c> Looker<'c> {
         match of {
             Subject::Service(name) => self.service(name).await.map(|service| told(&service)),
             Subject::Process(pid) => Ok(process(*pid)),
-            Subject::File(path) => Ok(file(path)),
+            Subject::File(path) | Subject::Source(path) => Ok(file(path)),
+            Subject::Place(path) => Ok(files::place(path)),
             Subject::Descriptor(pid, fd) => Ok(descriptor(*pid, *fd)),
             Subject::Session(pid) => {
                 let database = self.site()?.database.as_ref().map_err(Clone::clone)?;
@@ -129,6 +140,7 @@ impl<'c> Looker<'c> {
                     Err(format!("{size} bytes are held"))
                 }
             }
+            Probe::Files(probe) => files::holds(probe),
             Probe::Succeeds(command) => Err(format!("{} is not run to look", command.argv.join(" "))),
         }
     }
@@ -209,7 +221,7 @@ pub(crate) fn process(pid: u32) -> String {
     }
 }
 
-fn file(path: &str) -> String {
+pub(crate) fn file(path: &str) -> String {
     match std::fs::symlink_metadata(path) {
         Ok(meta) => format!(
             "inode {}:{} · {} bytes · changed {}.{:09}",

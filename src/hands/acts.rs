@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-use super::child::{self, End, Finished, Job, Limits, News, Saved};
+use super::child::{self, End, Finished, Job, Limits, News, Saved, Secret};
 use super::work::Tools;
 use super::{session as database, signal};
 use crate::backends::look::process;
@@ -39,10 +39,22 @@ pub(super) enum Sign {
 /// Runs a step's program. `Ok`: it ended with 0.
 pub(super) async fn command(
     tools: &Tools<'_>,
+    told: (&str, &Command),
+    at: (usize, u32),
+    until: (Instant, watch::Receiver<bool>),
+    signs: mpsc::Sender<Sign>,
+) -> Result<String, String> {
+    command_with(tools, told, at, until, signs, &[]).await
+}
+
+/// The same with secrets, which the program finds in its environment and nobody else sees.
+pub(super) async fn command_with(
+    tools: &Tools<'_>,
     (run, command): (&str, &Command),
     (step, attempt): (usize, u32),
     (deadline, stop): (Instant, watch::Receiver<bool>),
     signs: mpsc::Sender<Sign>,
+    secrets: &[Secret],
 ) -> Result<String, String> {
     let record = record(&tools.state, run, &format!("{step}-{attempt}"))?;
     if let (Some(path), 2..) = (&command.save, attempt) {
@@ -51,7 +63,7 @@ pub(super) async fn command(
     let timeout = deadline.saturating_duration_since(Instant::now());
     let limits = Limits { timeout, grace: GRACE, silence: SILENCE };
     let midwatch = Path::new(child::MYSELF);
-    let job = Job { command, lock: Some(&tools.lock), record: &record, midwatch, limits };
+    let job = Job { command, lock: Some(&tools.lock), record: &record, midwatch, limits, secrets };
     let (sender, mut news) = mpsc::channel(16);
     let running = child::run(&job, sender, stop);
     let mut running = std::pin::pin!(running);
@@ -129,7 +141,7 @@ fn record(state: &Path, run: &str, name: &str) -> Result<std::path::PathBuf, Str
 pub(super) async fn succeeds(tools: &Tools<'_>, (run, command): (&str, &Command)) -> Result<String, String> {
     let record = record(&tools.state, run, "look")?;
     let limits = Limits { timeout: GLANCE, grace: GRACE, silence: GLANCE };
-    let job = Job { command, lock: None, record: &record, midwatch: Path::new(child::MYSELF), limits };
+    let job = Job { command, lock: None, record: &record, midwatch: Path::new(child::MYSELF), limits, secrets: &[] };
     let (sender, mut news) = mpsc::channel(16);
     let (_never, stop) = watch::channel(false);
     let (finished, said) = tokio::join!(child::run(&job, sender, stop), async {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
+use secrecy::ExposeSecret as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command as Process};
 use tokio::sync::{mpsc, watch};
@@ -47,7 +48,12 @@ pub struct Job<'a> {
     pub midwatch: &'a Path,
     /// What it may take.
     pub limits: Limits,
+    /// What it finds in its environment and is shown nowhere.
+    pub secrets: &'a [Secret],
 }
+
+/// A variable of the environment, and its value.
+pub type Secret = (&'static str, secrecy::SecretString);
 
 /// What a program may take.
 #[derive(Debug, Clone, Copy)]
@@ -181,6 +187,7 @@ fn spawn(job: &Job<'_>) -> Result<(Child, Option<Saving>), String> {
         None => process.stdin(Stdio::null()).arg("--leaves"),
     };
     process.arg("--").args(words).env_clear().envs(me.environment(job.command));
+    process.envs(job.secrets.iter().map(|(name, value)| (name, value.expose_secret())));
     let saving = job.command.save.as_deref().map(|path| {
         Saving::begin(path, SAVED_MAX).map_err(|error| format!("the output can't be saved in {path}: {error}"))
     });

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::acts;
+use super::files;
 use super::lock::TargetLock;
 use crate::backends::journal::{Journal, OutputBound};
 use crate::backends::look::Looker;
@@ -171,6 +172,13 @@ impl<'c> Run<'c> {
                 let was = self.plan.facts.iter().find(|fact| fact.of == Subject::Process(*pid));
                 let was = was.map(|fact| fact.was.clone()).unwrap_or_default();
                 Ok(acts::end(&self.tools.permit, (*pid, &was), Duration::from_millis(*patience_ms), *kill).await)
+            }
+            Act::Files(act) => {
+                let (signs, receiver) = mpsc::channel(64);
+                let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
+                let at = files::At { run: &run, step: at, deadline, stop: self.stop.subscribe(), signs };
+                let told = files::act(&tools, act, at);
+                self.while_heard(told, receiver).await
             }
             Act::Session { pid, was, terminate } => Ok(acts::session(&self.tools, (*pid, was), *terminate).await),
         }

@@ -1,5 +1,7 @@
 //! How a database is restored, by its engine.
 
+mod sqlite;
+
 use super::{Draft, NoPlan, Step};
 use crate::domain::database::Engine;
 
@@ -17,11 +19,6 @@ impl Draft<'_> {
 
     #[expect(clippy::unused_async, reason = "written on branches of their own")]
     async fn restore_postgres(&mut self, backup: &str, step: &Step) -> Result<(), NoPlan> {
-        Err(NoPlan::Impossible(format!("{backup} {}", step.name)))
-    }
-
-    #[expect(clippy::unused_async, reason = "written on branches of their own")]
-    async fn restore_sqlite(&mut self, backup: &str, step: &Step) -> Result<(), NoPlan> {
         Err(NoPlan::Impossible(format!("{backup} {}", step.name)))
     }
 }

@@ -119,14 +119,8 @@ impl Draft<'_> {
                 }
                 self.values.insert(name.clone(), value.clone());
             }
-            Kind::Backup | Kind::Directory => {
-                let value = given.ok_or_else(|| missing(Vec::new()))?;
-                if !value.starts_with('/') || !std::path::Path::new(value).exists() {
-                    return Err(wrong(value, "is no path that is there, from / on", Vec::new()));
-                }
-                self.count_on(Subject::File(value.clone())).await?;
-                self.values.insert(name.clone(), value.clone());
-            }
+            Kind::Backup | Kind::Directory | Kind::BackupPlace => self.path(parameter, given).await?,
+            Kind::Held => self.what_is_held(parameter, given).await?,
             Kind::Database | Kind::Version | Kind::Text => {
                 let value = given.ok_or_else(|| missing(Vec::new()))?;
                 let free = parameter.kind == Kind::Text;

@@ -124,6 +124,7 @@ pub fn act(act: &Act) -> String {
         }
         Act::Session { pid, terminate: false, .. } => format!("pg_cancel_backend({pid})"),
         Act::Session { pid, terminate: true, .. } => format!("pg_terminate_backend({pid})"),
+        Act::Files(act) => act.told(),
     }
 }
 
@@ -156,6 +157,7 @@ pub fn holds(probe: &Probe) -> String {
         Probe::Gone { pid, .. } => format!("process {pid} has ended"),
         Probe::SessionGone { pid, .. } => format!("session {pid} holds nothing any more"),
         Probe::Succeeds(command) => format!("`{}` ends with 0", command.argv.join(" ")),
+        Probe::Files(probe) => probe.told(),
         Probe::Freed { pid, fd } => format!("descriptor {fd} of process {pid} holds no space"),
     }
 }

@@ -90,6 +90,10 @@ pub enum Kind {
     Backup,
     /// A directory that is there, by its path.
     Directory,
+    /// A directory for backups, by its path; usually where the newest good one lies.
+    BackupPlace,
+    /// Something displaced that midwatch holds, by its path.
+    Held,
     /// The name of a database.
     Database,
     /// A version: digits, letters, `.`, `-`, `+`, `_`.
@@ -109,6 +113,8 @@ impl Kind {
             Self::DeletedLog => "deleted_log",
             Self::Backup => "backup",
             Self::Directory => "directory",
+            Self::BackupPlace => "backup_place",
+            Self::Held => "held",
             Self::Database => "database",
             Self::Version => "version",
             Self::Choice(_) => "choice",
@@ -122,7 +128,14 @@ impl Kind {
             Self::Service(_) => &["role", "place", "manager"],
             Self::Session => &["user", "query"],
             Self::DeletedLog => &["pid", "fd", "path", "command"],
-            Self::Backup | Self::Directory | Self::Database | Self::Version | Self::Choice(_) | Self::Text => &[],
+            Self::Held => &["live", "since"],
+            Self::Backup
+            | Self::Directory
+            | Self::BackupPlace
+            | Self::Database
+            | Self::Version
+            | Self::Choice(_)
+            | Self::Text => &[],
         }
     }
 }
@@ -191,7 +204,13 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 1] = [("restore-database", &["backup"])];
+pub const OWN: [(&str, &[&str]); 5] = [
+    ("restore-database", &["backup"]),
+    ("restore-files", &["backup", "directory"]),
+    ("take-backup", &["directory"]),
+    ("swap-back", &["held"]),
+    ("release", &["held"]),
+];
 
 /// Something that holds or does not, as a template.
 #[derive(Debug, Clone, PartialEq, Eq)]

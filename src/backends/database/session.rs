@@ -42,6 +42,18 @@ pub(crate) async fn identity(config: &DatabaseConfig, pid: i64) -> Result<Option
     Ok(row.map(told))
 }
 
+/// How many bytes the database has.
+///
+/// # Errors
+/// A sentence, where it can't be seen.
+pub(crate) async fn size(config: &DatabaseConfig) -> Result<u64, String> {
+    let mut connection = connection(config).await?;
+    let row = sqlx::query("select pg_database_size(current_database())").fetch_one(&mut connection).await;
+    connection.close().await.ok();
+    let size = row.and_then(|row| row.try_get::<i64, _>(0)).map_err(|error| sentence(config, &error))?;
+    Ok(u64::try_from(size).unwrap_or(0))
+}
+
 fn only_postgres(config: &DatabaseConfig) -> Result<(), String> {
     match config.engine {
         Engine::Postgresql => Ok(()),

@@ -207,6 +207,8 @@ impl Check {
             "deleted_log" => Kind::DeletedLog,
             "backup" => Kind::Backup,
             "directory" => Kind::Directory,
+            "backup_place" => Kind::BackupPlace,
+            "held" => Kind::Held,
             "database" => Kind::Database,
             "version" => Kind::Version,
             "choice" if choices.is_empty() => {
@@ -216,7 +218,7 @@ impl Check {
             "choice" => Kind::Choice(choices),
             "text" => Kind::Text,
             other => {
-                let known = "service, session, deleted_log, backup, directory, database, version, choice, text";
+                let known = "service, session, deleted_log, backup, directory, backup_place, held, database, version, choice, text";
                 self.mistake(kind_span, format!("there is no kind `{other}`: there are {known}"));
                 return None;
             }

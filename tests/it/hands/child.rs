@@ -48,7 +48,7 @@ impl Scene {
     async fn run(&self, command: &Command, mut listen: impl FnMut(&News)) -> Finished {
         let record = self.record();
         let midwatch = Path::new(env!("CARGO_BIN_EXE_midwatch"));
-        let job = Job { command, lock: Some(&self.lock), record: &record, midwatch, limits: self.limits };
+        let job = Job { command, lock: Some(&self.lock), record: &record, midwatch, limits: self.limits, secrets: &[] };
         let (tell, mut told) = mpsc::channel(8);
         let heard = async {
             while let Some(news) = told.recv().await {
