@@ -11,6 +11,7 @@ mod acts;
 mod cache;
 pub mod child;
 pub mod exchange;
+mod files;
 mod leftovers;
 pub mod lock;
 pub mod order;

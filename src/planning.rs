@@ -1,6 +1,7 @@
 //! From a runbook and what the operator chose to a plan: looks everything up, decides, changes nothing.
 
 mod catalogue;
+mod files;
 mod privileges;
 mod restore;
 mod services;
@@ -256,6 +257,10 @@ impl Draft<'_> {
             "release-held" => self.release_held(value("held"), step).await,
             "undo-upgrade" => self.undo_upgrade(step).await,
             "upgrade" => self.upgrade((value("version"), value("wheels")), step).await,
+            "restore-files" => self.restore_files(value("backup"), value("directory"), step).await,
+            "take-backup" => self.take_backup(value("directory"), step).await,
+            "swap-back-file" => self.swap_back_file(value("held"), step).await,
+            "release-held-file" => self.release_file(value("held"), step).await,
             _ => Err(NoPlan::Impossible(format!("midwatch has nothing called `{name}`"))),
         }
     }

@@ -9,6 +9,8 @@ mod directory;
 mod dump;
 mod folder;
 mod heads;
+pub mod likeness;
+pub mod listing;
 pub mod meter;
 mod moment;
 mod plan;

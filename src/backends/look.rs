@@ -2,6 +2,7 @@
 //!
 //! All of it only reads.
 
+pub mod files;
 mod upgrade;
 
 use std::os::unix::fs::MetadataExt;
@@ -103,7 +104,8 @@ impl<'c> Looker<'c> {
         match of {
             Subject::Service(name) => self.service(name).await.map(|service| told(&service)),
             Subject::Process(pid) => Ok(process(*pid)),
-            Subject::File(path) => Ok(file(path)),
+            Subject::File(path) | Subject::Source(path) => Ok(file(path)),
+            Subject::Place(path) => Ok(files::place(path)),
             Subject::Descriptor(pid, fd) => Ok(descriptor(*pid, *fd)),
             Subject::Session(pid) => {
                 let database = self.site()?.database.as_ref().map_err(Clone::clone)?;
@@ -184,6 +186,7 @@ impl<'c> Looker<'c> {
                 }
             }
             Probe::Upgrade(probe) => upgrade::holds(self.site()?, probe).await,
+            Probe::Files(probe) => files::holds(probe),
             Probe::Succeeds(command) => Err(format!("{} is not run to look", command.argv.join(" "))),
         }
     }
@@ -264,7 +267,7 @@ pub(crate) fn process(pid: u32) -> String {
     }
 }
 
-fn file(path: &str) -> String {
+pub(crate) fn file(path: &str) -> String {
     match std::fs::symlink_metadata(path) {
         Ok(meta) => format!(
             "inode {}:{} · {} bytes · changed {}.{:09}",

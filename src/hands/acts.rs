@@ -42,13 +42,12 @@ pub(super) enum Sign {
 /// Runs a step's program. `Ok`: it ended with 0.
 pub(super) async fn command(
     tools: &Tools<'_>,
-    (run, command): (&str, &Command),
-    (step, attempt): (usize, u32),
-    (deadline, stop): (Instant, watch::Receiver<bool>),
+    told: (&str, &Command),
+    at: (usize, u32),
+    until: (Instant, watch::Receiver<bool>),
     signs: mpsc::Sender<Sign>,
 ) -> Result<String, String> {
-    let given = Given::default();
-    supplied(tools, (run, command, given), (step, attempt), (deadline, stop), signs).await
+    supplied(tools, (told.0, told.1, Given::default()), at, until, signs).await
 }
 
 /// The same, for a program that gets more than arguments.

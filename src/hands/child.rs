@@ -61,6 +61,9 @@ pub struct Given<'a> {
     pub password: Option<&'a SecretString>,
 }
 
+/// A variable of the environment, and its value.
+pub type Secret = (&'static str, secrecy::SecretString);
+
 /// What a program may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::lock::TargetLock;
-use super::{acts, cache, postgres, upgrade};
+use super::{acts, cache, files, postgres, upgrade};
 use crate::backends::journal::{Journal, OutputBound};
 use crate::backends::look::Looker;
 use crate::config::SiteConfig;
@@ -160,7 +160,7 @@ impl<'c> Run<'c> {
                 self.answered().await
             }
             Act::Command(command) => {
-                if let Some(changed) = self.moved().await {
+                if let Some(changed) = self.moved(false).await {
                     return Ok(Err(changed));
                 }
                 let (sender, receiver) = mpsc::channel(64);
@@ -174,7 +174,7 @@ impl<'c> Run<'c> {
                 Ok(acts::end(&self.tools.permit, (*pid, &was), Duration::from_millis(*patience_ms), *kill).await)
             }
             Act::Upgrade(act) => {
-                if let Some(changed) = self.moved().await {
+                if let Some(changed) = self.moved(false).await {
                     return Ok(Err(changed));
                 }
                 let (sender, receiver) = mpsc::channel(64);
@@ -182,10 +182,17 @@ impl<'c> Run<'c> {
                 let told = upgrade::act(&tools, (&run, act), at, (deadline, self.stop.subscribe()), sender);
                 self.while_heard(told, receiver).await
             }
+            Act::Files(act) => {
+                let (signs, receiver) = mpsc::channel(64);
+                let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
+                let at = files::At { run: &run, step: at, deadline, stop: self.stop.subscribe(), signs };
+                let told = files::act(&tools, act, at);
+                self.while_heard(told, receiver).await
+            }
             Act::Session { pid, was, terminate } => Ok(acts::session(&self.tools, (*pid, was), *terminate).await),
             Act::Postgres(act) => {
                 let reads = matches!(**act, PostgresAct::Load(..) | PostgresAct::Unpack { .. });
-                if let Some(changed) = self.moved().await.filter(|_| reads) {
+                if let Some(changed) = self.moved(true).await.filter(|_| reads) {
                     return Ok(Err(changed));
                 }
                 let (sender, receiver) = mpsc::channel(64);
@@ -198,11 +205,12 @@ impl<'c> Run<'c> {
         }
     }
 
-    /// What a program of the plan is about to touch and is no longer what was seen, in a sentence. A run may be taken up
+    /// What a program of the plan is about to touch (or reads, where it `reads` a backup) and is no longer what was seen, in a sentence. A run may be taken up
     /// hours later, when a number belongs to another process.
-    async fn moved(&self) -> Option<String> {
+    async fn moved(&self, reads: bool) -> Option<String> {
         for fact in &self.plan.facts {
-            if matches!(fact.of, Subject::Descriptor(..) | Subject::File(_)) {
+            let touched = matches!(fact.of, Subject::Descriptor(..) | Subject::File(_));
+            if touched || (reads && matches!(fact.of, Subject::Source(_))) {
                 let now = self.tools.looker.subject(&fact.of).await.unwrap_or_else(|why| why);
                 if now != fact.was {
                     return Some(format!("nothing was done: {} was {}, is {now}", subject(&fact.of), fact.was));

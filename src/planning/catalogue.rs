@@ -17,6 +17,11 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("upgrade", include_str!("../../assets/runbooks/upgrade.toml")),
     ("undo-upgrade", include_str!("../../assets/runbooks/undo-upgrade.toml")),
     ("evidence", include_str!("../../assets/runbooks/evidence.toml")),
+    ("take-backup", include_str!("../../assets/runbooks/take-backup.toml")),
+    ("restore-database", include_str!("../../assets/runbooks/restore-database.toml")),
+    ("restore-files", include_str!("../../assets/runbooks/restore-files.toml")),
+    ("swap-back-file", include_str!("../../assets/runbooks/swap-back-file.toml")),
+    ("release-held-file", include_str!("../../assets/runbooks/release-held-file.toml")),
 ];
 
 /// Longest file that is read, in bytes.

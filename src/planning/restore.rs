@@ -1,6 +1,7 @@
 //! How a database is restored, by its engine.
 
 mod postgres;
+mod sqlite;
 
 use super::{Draft, NoPlan, Step};
 use crate::domain::database::Engine;
@@ -17,10 +18,5 @@ impl Draft<'_> {
             Engine::Sqlite => self.restore_sqlite(backup, step).await,
             Engine::Mysql => Err(NoPlan::Impossible("midwatch restores PostgreSQL and SQLite, not MySQL".to_owned())),
         }
-    }
-
-    #[expect(clippy::unused_async, reason = "written on branches of their own")]
-    async fn restore_sqlite(&mut self, backup: &str, step: &Step) -> Result<(), NoPlan> {
-        Err(NoPlan::Impossible(format!("{backup} {}", step.name)))
     }
 }

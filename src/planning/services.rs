@@ -191,7 +191,7 @@ impl Draft<'_> {
     }
 }
 
-fn planned(name: String, act: Act, verify: Option<Probe>, repeatable: bool, step: &Step) -> PlannedStep {
+pub(super) fn planned(name: String, act: Act, verify: Option<Probe>, repeatable: bool, step: &Step) -> PlannedStep {
     PlannedStep {
         name,
         act,

@@ -122,7 +122,8 @@ impl Draft<'_> {
                 self.values.insert(name.clone(), value.clone());
             }
             Kind::HeldDatabase => self.held_database(parameter, given).await?,
-            Kind::Backup | Kind::Directory => self.path(parameter, given).await?,
+            Kind::Backup | Kind::Directory | Kind::BackupPlace => self.path(parameter, given).await?,
+            Kind::Held => self.what_is_held(parameter, given).await?,
             Kind::Database | Kind::Version | Kind::Text => {
                 let Some(value) = given else {
                     let choices = if parameter.kind == Kind::Version { self.versions().await } else { Vec::new() };
@@ -141,11 +142,6 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// What is offered where any path will do.
-    async fn offered(&self, kind: &Kind) -> Result<Vec<Choice>, NoPlan> {
-        if *kind == Kind::Backup { backups::choices(self.ground).await } else { Ok(Vec::new()) }
-    }
-
     /// One of the databases that are held for the site.
     async fn held_database(&mut self, parameter: &Parameter, given: Option<&String>) -> Result<(), NoPlan> {
         let (name, title) = (parameter.name.clone(), parameter.title.clone());
@@ -157,25 +153,6 @@ impl Draft<'_> {
         let Some(value) = given else { return Err(NoPlan::Missing(name, title, choices)) };
         if !choices.iter().any(|choice| choice.value == *value) {
             return Err(NoPlan::Wrong(name, plain(value, 60), "is not held".to_owned(), choices));
-        }
-        self.values.insert(name, value.clone());
-        Ok(())
-    }
-
-    /// A backup or a directory, by its path.
-    async fn path(&mut self, parameter: &Parameter, given: Option<&String>) -> Result<(), NoPlan> {
-        let name = parameter.name.clone();
-        let Some(value) = given else {
-            return Err(NoPlan::Missing(name, parameter.title.clone(), self.offered(&parameter.kind).await?));
-        };
-        let absolute = value.starts_with('/');
-        // A default that is no path stands for none.
-        if absolute || parameter.default.as_ref() != Some(value) {
-            if !absolute || !std::path::Path::new(value).exists() {
-                let why = "is no path that is there, from / on".to_owned();
-                return Err(NoPlan::Wrong(name, plain(value, 60), why, Vec::new()));
-            }
-            self.count_on(Subject::File(value.clone())).await?;
         }
         self.values.insert(name, value.clone());
         Ok(())

@@ -135,6 +135,7 @@ pub fn act(act: &Act) -> String {
             let then = start.as_ref().map_or_else(|| "whoever keeps it starts it again".to_owned(), words);
             format!("ends what runs as {service} by then (TERM, after 30 s KILL), then {then}")
         }
+        Act::Files(act) => act.told(),
     }
 }
 
@@ -170,6 +171,7 @@ pub fn holds(probe: &Probe) -> String {
         Probe::Gone { pid, .. } => format!("process {pid} has ended"),
         Probe::SessionGone { pid, .. } => format!("session {pid} holds nothing any more"),
         Probe::Succeeds(command) => format!("`{}` ends with 0", command.argv.join(" ")),
+        Probe::Files(probe) => probe.told(),
         Probe::Freed { pid, fd } => format!("descriptor {fd} of process {pid} holds no space"),
         Probe::Postgres(question) => question.means.clone(),
         Probe::Upgrade(UpgradeProbe::Lacks { word, .. }) => format!("the application has no command `{word}`"),

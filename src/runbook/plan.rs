@@ -1,5 +1,6 @@
 //! A plan: a runbook with everything resolved, so that what was shown is what runs.
 
+pub mod files;
 pub mod postgres;
 mod upgrade;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use self::files::{FilesAct, FilesProbe};
 use self::postgres::{PostgresAct, Question};
 use super::spec::Risk;
 use crate::domain::time::Timestamp;
@@ -87,6 +89,10 @@ pub enum Subject {
     Process(u32),
     /// A file, by path: which one, its size and when it was changed.
     File(String),
+    /// What a run takes something from, by path: compared when it begins, and by the step that reads it.
+    Source(String),
+    /// A file or directory, by path: which one, and whose. What is in it may change.
+    Place(String),
     /// What a process holds open, by process and number: where it points, which file.
     Descriptor(u32, u32),
     /// A session of the site's database, by number: when it began and as whom.
@@ -160,6 +166,8 @@ pub enum Act {
     Forget(String),
     /// A part of an upgrade.
     Upgrade(UpgradeAct),
+    /// Something with files.
+    Files(FilesAct),
 }
 
 /// A program with its arguments; no shell is between.
@@ -229,6 +237,8 @@ pub enum Probe {
     Postgres(Box<Question>),
     /// Something that an upgrade brings about.
     Upgrade(UpgradeProbe),
+    /// Something about files.
+    Files(FilesProbe),
 }
 
 /// What becomes of a run when a step fails.
@@ -306,6 +316,8 @@ pub fn subject(of: &Subject) -> String {
         Subject::Service(name) => format!("service {name}"),
         Subject::Process(pid) => format!("process {pid}"),
         Subject::File(path) => format!("file {path}"),
+        Subject::Source(path) => path.clone(),
+        Subject::Place(path) => format!("what is at {path}"),
         Subject::Descriptor(pid, fd) => format!("descriptor {fd} of process {pid}"),
         Subject::Session(pid) => format!("session {pid} of the database"),
         Subject::Database(name) => format!("database {name}"),

@@ -92,6 +92,10 @@ pub enum Kind {
     HeldDatabase,
     /// A directory that is there, by its path.
     Directory,
+    /// A directory for backups, by its path; usually where the newest good one lies.
+    BackupPlace,
+    /// Something displaced that midwatch holds, by its path.
+    Held,
     /// The name of a database.
     Database,
     /// A version: digits, letters, `.`, `-`, `+`, `_`.
@@ -112,6 +116,8 @@ impl Kind {
             Self::Backup => "backup",
             Self::HeldDatabase => "held_database",
             Self::Directory => "directory",
+            Self::BackupPlace => "backup_place",
+            Self::Held => "held",
             Self::Database => "database",
             Self::Version => "version",
             Self::Choice(_) => "choice",
@@ -125,9 +131,11 @@ impl Kind {
             Self::Service(_) => &["role", "place", "manager"],
             Self::Session => &["user", "query"],
             Self::DeletedLog => &["pid", "fd", "path", "command"],
+            Self::Held => &["live", "since"],
             Self::Backup
             | Self::HeldDatabase
             | Self::Directory
+            | Self::BackupPlace
             | Self::Database
             | Self::Version
             | Self::Choice(_)
@@ -200,12 +208,16 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 5] = [
+pub const OWN: [(&str, &[&str]); 9] = [
     ("restore-database", &["backup"]),
     ("swap-back", &["held"]),
     ("release-held", &["held"]),
     ("upgrade", &["version", "wheels"]),
     ("undo-upgrade", &[]),
+    ("restore-files", &["backup", "directory"]),
+    ("take-backup", &["directory"]),
+    ("swap-back-file", &["held"]),
+    ("release-held-file", &["held"]),
 ];
 
 /// Something that holds or does not, as a template.

@@ -8,6 +8,7 @@
 )]
 
 mod approvals;
+mod files;
 mod ground;
 mod kills;
 mod managers;

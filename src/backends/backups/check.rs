@@ -96,7 +96,9 @@ pub fn check(path: &Path, tools: &Tools, control: &Control) -> Verdict {
     if control.stopped() {
         return Verdict::default();
     }
-    if verdict.kind == Some(Kind::Sqlite) && verdict.outcome == Outcome::Whole {
+    // SQLite reads what lies there as it is: of a packed one only the length was seen.
+    let bare = || directory::head(path).is_some_and(|head| kind::packing(&head).is_none());
+    if verdict.kind == Some(Kind::Sqlite) && verdict.outcome == Outcome::Whole && bare() {
         verdict.outcome = sqlite::check(path, control);
     }
     // A name that now means another file, or a file that changed, was not this backup.

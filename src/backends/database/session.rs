@@ -64,6 +64,20 @@ pub(crate) async fn database(config: &DatabaseConfig, name: &str) -> Result<Opti
     Ok(Some(plain(&format!("server {system} · {place} · database {oid} · timeline {timeline} · {part}"), 200)))
 }
 
+/// How many bytes the database has.
+///
+/// # Errors
+/// A sentence, where it can't be seen.
+pub(crate) async fn size(config: &DatabaseConfig) -> Result<u64, String> {
+    only_postgres(config)?;
+    let postgres = Postgres::new(config);
+    let mut connection = postgres.own().await?;
+    let row = sqlx::query("select pg_database_size(current_database())").fetch_one(&mut connection).await;
+    connection.close().await.ok();
+    let size = row.and_then(|row| row.try_get::<i64, _>(0)).map_err(|error| postgres.sentence(&error))?;
+    Ok(u64::try_from(size).unwrap_or(0))
+}
+
 /// The server's major version.
 ///
 /// # Errors

@@ -98,7 +98,7 @@ impl<'c> Draft<'c> {
         let name = config.name.clone();
         let found = backup::Found::read(backup, &name, facts.major).await.map_err(NoPlan::Impossible)?;
         facts.room().map_err(NoPlan::Impossible)?;
-        self.count_on(Subject::File(backup.to_owned())).await?;
+        self.begin_from(backup, Subject::Source(backup.to_owned())).await?;
         let stamp = self.stamp();
         let beside = Beside {
             name: format!("{name}_mw_{stamp}"),

@@ -10,9 +10,16 @@ use crate::domain::text::{bytes, span};
 /// Most that are offered.
 const MOST: usize = 30;
 
-/// The site's backups of its database, the newest first; the command line's own check (`midwatch backups verify`) and
-/// the screens remember how far each is proven.
+/// The site's backups of its database, the newest first.
 pub(in crate::planning) async fn of_database(ground: Ground<'_>) -> Result<Vec<Backup>, NoPlan> {
+    let mut all = all(ground).await?;
+    all.retain(|backup| backup.subject.covers(Subject::Database));
+    Ok(all)
+}
+
+/// The site's backups, the newest first; the command line's own check (`midwatch backups verify`) and the screens remember
+/// how far each is proven.
+async fn all(ground: Ground<'_>) -> Result<Vec<Backup>, NoPlan> {
     let Some(site) = ground.site else { return Ok(Vec::new()) };
     let state = match &ground.config.state {
         StateDir::Directory(directory) => Some(directory.as_path()),
@@ -22,20 +29,25 @@ pub(in crate::planning) async fn of_database(ground: Ground<'_>) -> Result<Vec<B
     let made = ground.made;
     let listed = tokio::task::spawn_blocking(move || inventory.list(made)).await;
     let listed = listed.map_err(|error| NoPlan::Impossible(format!("the backups were not looked at: {error}")))?;
-    let mut all: Vec<_> =
-        listed.backups.into_iter().filter(|backup| backup.subject.covers(Subject::Database)).collect();
+    let mut all = listed.backups;
     all.sort_by_key(|backup| std::cmp::Reverse(backup.made));
     Ok(all)
 }
 
 /// What each of them is.
-pub(super) async fn choices(ground: Ground<'_>) -> Result<Vec<Choice>, NoPlan> {
+pub(in crate::planning) async fn choices(ground: Ground<'_>) -> Result<Vec<Choice>, NoPlan> {
     let label = |backup: &Backup| {
         let size = backup.bytes.map_or("of unknown size".to_owned(), bytes);
         let why = backup.proof.why().map(|why| format!(" ({why})")).unwrap_or_default();
         let age = span(ground.made.millis_since(backup.made));
-        format!("{} · {size} · {age} old · {}{why}", backup.kind.word(), backup.proof.word())
+        let (of, kind) = (backup.subject.word(), backup.kind.word());
+        format!("{of} · {kind} · {size} · {age} old · {}{why}", backup.proof.word())
     };
-    let all = of_database(ground).await?;
-    Ok(all.iter().take(MOST).map(|backup| Choice { value: backup.path.clone(), label: label(backup) }).collect())
+    let all = all(ground).await?;
+    Ok(all
+        .iter()
+        .filter(|backup| backup.path.starts_with('/'))
+        .take(MOST)
+        .map(|backup| Choice { value: backup.path.clone(), label: label(backup) })
+        .collect())
 }

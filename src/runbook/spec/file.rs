@@ -208,6 +208,8 @@ impl Check {
             "backup" => Kind::Backup,
             "held_database" => Kind::HeldDatabase,
             "directory" => Kind::Directory,
+            "backup_place" => Kind::BackupPlace,
+            "held" => Kind::Held,
             "database" => Kind::Database,
             "version" => Kind::Version,
             "choice" if choices.is_empty() => {
@@ -217,8 +219,8 @@ impl Check {
             "choice" => Kind::Choice(choices),
             "text" => Kind::Text,
             other => {
-                let known = "service, session, deleted_log, backup, held_database, directory, database, version, choice, \
-                             text";
+                let known = "service, session, deleted_log, backup, held_database, held, directory, backup_place, database, \
+                             version, choice, text";
                 self.mistake(kind_span, format!("there is no kind `{other}`: there are {known}"));
                 return None;
             }

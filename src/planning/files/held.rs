@@ -1,0 +1,71 @@
+//! What is held: put in use again, or deleted.
+
+use std::path::Path;
+
+use super::{Draft, NoPlan, Step, checked, identity, impossible, moment, ours};
+use crate::backends::look::files::{self, HELD, Held, SIDECARS, inode};
+use crate::domain::backup::kind::Subject as Saves;
+use crate::runbook::plan::files::{Exchange, FilesAct, FilesProbe};
+
+impl Draft<'_> {
+    /// Puts what is held in its old place; what is in use is held instead.
+    pub(in super::super) async fn swap_back_file(&mut self, path: &str, step: &Step) -> Result<(), NoPlan> {
+        let held = self.held_file(path)?;
+        ours(&held.live)?;
+        if let Some(sidecar) = SIDECARS.iter().map(|s| format!("{path}{s}")).find(|path| inode(path).is_some()) {
+            return Err(impossible(format!(
+                "{sidecar} lies beside it: the database was damaged when it was displaced; open it with sqlite3 and mend \
+                 it first"
+            )));
+        }
+        let was = identity(&held.live)?;
+        let now = format!("{}{HELD}{}", held.live, moment(&held.live, self.ground.made));
+        if held.database && !checked(path).await.is_ok_and(|verdict| verdict.kind.is_some()) {
+            return Err(impossible(format!("{path} is damaged: it is not put in use")));
+        }
+        let users = self.stop_users(step).await?;
+        let exchange = Exchange { live: held.live, ready: path.to_owned(), held: now, was, database: held.database };
+        self.exchange_files(exchange, step);
+        self.start_users(&users, step).await
+    }
+
+    /// Deletes what is held, once a newer backup is proven.
+    pub(in super::super) async fn release_file(&mut self, path: &str, step: &Step) -> Result<(), NoPlan> {
+        let held = self.held_file(path)?;
+        let was = identity(path)?;
+        let proven = self.newer(&held).await?;
+        self.at_risk.push(format!("a newer backup is proven: {proven}"));
+        let act = FilesAct::Release { path: path.to_owned(), was };
+        self.file_step("delete it", (act, FilesProbe::Gone(path.to_owned())), None, step);
+        Ok(())
+    }
+
+    fn held_file(&self, path: &str) -> Result<Held, NoPlan> {
+        let all = files::held(self.site()?);
+        all.into_iter()
+            .find(|held| held.path == path)
+            .ok_or_else(|| impossible(format!("{path} is nothing that is held")))
+    }
+
+    /// A backup of the same that is newer and whole; it is read now, if nobody has read it yet.
+    async fn newer(&self, held: &Held) -> Result<String, NoPlan> {
+        let subject = if held.database { Saves::Database } else { Saves::Files };
+        let reading = self.backups().await?;
+        // Names hold whole seconds.
+        let since = held.since.plus_secs(1);
+        let newer =
+            |backup: &&crate::domain::backup::Backup| backup.saves(subject) && backup.made > since && backup.usable();
+        let mut candidates: Vec<_> = reading.backups.iter().filter(newer).collect();
+        candidates.sort_by_key(|backup| (!backup.proven(), std::cmp::Reverse(backup.made)));
+        for backup in candidates {
+            if backup.proven() || (Path::new(&backup.path).is_file() && checked(&backup.path).await.is_ok()) {
+                return Ok(backup.path.clone());
+            }
+        }
+        Err(impossible(format!(
+            "there is no proven backup of the {} that is newer than {}: take one first (midwatch runbook run take-backup)",
+            subject.word(),
+            held.path
+        )))
+    }
+}

@@ -1,0 +1,89 @@
+//! An SQLite database from a backup: made ready beside it, then in its place, which is held.
+
+use std::path::Path;
+
+use super::super::files::{checked, identity, impossible, moment, ours, room};
+use super::super::{Draft, NoPlan, Step, Subject};
+use crate::backends::backups::likeness::{Content, content};
+use crate::backends::backups::meter::Control;
+use crate::backends::backups::program::Tools;
+use crate::backends::backups::unpack::unpack;
+use crate::backends::look::files::{HELD, inode};
+use crate::domain::app_state::pending;
+use crate::domain::backup::kind::Kind;
+use crate::domain::text::plain;
+use crate::runbook::plan::files::{Exchange, FilesAct, FilesProbe, Source};
+
+/// Most migrations that are named.
+const NAMED: usize = 3;
+
+impl Draft<'_> {
+    pub(super) async fn restore_sqlite(&mut self, backup: &str, step: &Step) -> Result<(), NoPlan> {
+        let live = self.sqlite()?.ok_or_else(|| impossible("the site has no SQLite database"))?;
+        ours(&live)?;
+        if inode(&live) == inode(backup) {
+            return Err(impossible(format!("{backup} is the database in use itself")));
+        }
+        let size = self.fit(backup, &live).await?;
+        let at = moment(&live, self.ground.made);
+        let (to, held) = (format!("{live}.mw-{at}"), format!("{live}{HELD}{at}"));
+        let room = room(&to, size)?;
+        let (was, seen) = (identity(&live)?, self.begin_from(backup, Subject::Source(backup.to_owned())).await?);
+        self.count_on(Subject::Place(live.clone())).await?;
+        let source = Source { backup: backup.to_owned(), was: seen, live: live.clone(), to: to.clone(), room };
+        let ready = FilesAct::Prepare(source);
+        let back = FilesAct::Remove(to.clone());
+        self.file_step("make it ready beside", (ready, FilesProbe::There(to.clone())), Some(back), step);
+        let users = self.stop_users(step).await?;
+        self.exchange_files(Exchange { live, ready: to, held, was, database: true }, step);
+        self.start_users(&users, step).await
+    }
+
+    /// Whether the backup may take the database's place; how many bytes it has, unpacked.
+    async fn fit(&mut self, backup: &str, live: &str) -> Result<u64, NoPlan> {
+        let kind = checked(backup).await?.kind;
+        if kind != Some(Kind::Sqlite) {
+            let is = kind.map_or("nothing that is known", Kind::word);
+            return Err(impossible(format!("{backup} is {is}, and the database in use is SQLite")));
+        }
+        let path = backup.to_owned();
+        let measure = move || {
+            let control = Control::default();
+            unpack(Path::new(&path), &Tools::find(), &control, &mut std::io::sink())
+        };
+        let size = tokio::task::spawn_blocking(measure).await.map_err(|error| impossible(error.to_string()))?;
+        let size = size.map_err(NoPlan::Impossible)?;
+        if std::fs::metadata(backup).is_ok_and(|meta| meta.len() != size) {
+            self.at_risk.push(
+                "the backup is packed: what it lacks is seen when it is unpacked, before anything is stopped"
+                    .to_owned(),
+            );
+            return Ok(size);
+        }
+        let copy = content(Path::new(backup), true).await.map_err(NoPlan::Impossible)?;
+        let now = content(Path::new(live), false).await;
+        self.compare(backup, &copy, now.as_ref());
+        let code = self.looker.code().await.ok().flatten().unwrap_or_default();
+        if let Some(why) = copy.unfit(now.as_ref().ok(), &code) {
+            return Err(impossible(format!("{backup} is not restored: {why}")));
+        }
+        let lacks = pending(&code, &copy.migrations);
+        if let Some(first) = lacks.first() {
+            let more = lacks.iter().take(NAMED).map(|name| plain(name, 60)).collect::<Vec<_>>().join(", ");
+            let first = plain(first, 60);
+            self.costs.push(format!(
+                "The backup is older than the code: {} migrations are missing in it, from {first} on ({more}). Have the \
+                 application migrate afterwards, or install the version it was made with first.",
+                lacks.len()
+            ));
+        }
+        Ok(size)
+    }
+
+    fn compare(&mut self, backup: &str, copy: &Content, now: Result<&Content, &String>) {
+        match now {
+            Ok(now) => self.at_risk.push(format!("{backup}: {}", copy.against(now))),
+            Err(why) => self.at_risk.push(format!("it can't be compared with the database in use: {why}")),
+        }
+    }
+}
