@@ -18,7 +18,6 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("undo-upgrade", include_str!("../../assets/runbooks/undo-upgrade.toml")),
     ("evidence", include_str!("../../assets/runbooks/evidence.toml")),
     ("take-backup", include_str!("../../assets/runbooks/take-backup.toml")),
-    ("restore-database", include_str!("../../assets/runbooks/restore-database.toml")),
     ("restore-files", include_str!("../../assets/runbooks/restore-files.toml")),
     ("swap-back-file", include_str!("../../assets/runbooks/swap-back-file.toml")),
     ("release-held-file", include_str!("../../assets/runbooks/release-held-file.toml")),
