@@ -316,6 +316,11 @@ fn telling(words: &[String]) -> Vec<String> {
         let base = word.rsplit('/').next().unwrap_or(word);
         base.starts_with("python") || matches!(base, "sh" | "bash" | "env")
     };
+    // `python3 -m celery …` says nothing of which application; the interpreter of a virtual environment does.
+    let own = |word: &&&str| {
+        interpreter(word) && word.starts_with('/') && !word.starts_with("/usr/") && !word.starts_with("/bin/")
+    };
+    let place = words.first().filter(own).map(|word| (*word).to_owned());
     let (mut out, mut announced) = (Vec::<String>::new(), false);
     for word in words.into_iter().filter(|word| !interpreter(word)).take(12) {
         let option = word.starts_with('-');
@@ -325,6 +330,9 @@ fn telling(words: &[String]) -> Vec<String> {
         }
         let lower = word.to_ascii_lowercase();
         announced = option && ["pass", "secret", "token", "auth", "key"].iter().any(|part| lower.contains(part));
+    }
+    if !out.iter().any(|word| word.starts_with('/')) {
+        out.extend(place);
     }
     out
 }
@@ -345,6 +353,11 @@ mod tests {
                 "/srv/v/bin/gunicorn pretix.wsgi pretix",
             ),
             ("gunicorn: master [pretix.wsgi]", "gunicorn pretix.wsgi"),
+            (
+                "/srv/v/bin/python3|-m|celery|-A|pretix.celery_app|worker",
+                "celery pretix.celery_app worker /srv/v/bin/python3",
+            ),
+            ("/usr/bin/python3|-m|celery|-A|app|worker", "celery app worker"),
             ("/srv/v/bin/celery|-A|pretix.celery_app|worker|-l|info", "/srv/v/bin/celery pretix.celery_app worker"),
             ("x|--requirepass|hunter2|run", "x run"),
             ("celery|-b|redis://:hunter2@x/1|-A|app|worker", "celery app worker"),

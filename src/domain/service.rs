@@ -57,6 +57,9 @@ pub struct Service {
     pub pid: Option<u32>,
     /// Processes below the main one.
     pub children: Option<u32>,
+    /// Other main processes that have the words by which this one is known: which of them is meant, nobody can tell.
+    #[serde(default)]
+    pub alike: u32,
     /// Restarts its manager counts by itself (after a crash), since it was last started by a person.
     pub restarts: Option<u32>,
     /// Starts seen in the last five minutes that nobody asked for, the oldest first; at most 20.
@@ -143,6 +146,7 @@ impl Service {
             started: None,
             pid: None,
             children: None,
+            alike: 0,
             restarts: None,
             crashed: Vec::new(),
             restarted: None,

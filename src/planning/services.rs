@@ -127,6 +127,17 @@ impl Draft<'_> {
                 service.name
             )));
         };
+        if service.alike > 0 && matches!(verb, Verb::Restart | Verb::Stop) {
+            return Err(NoPlan::Impossible(format!(
+                "{} processes have the words by which {} is known ({}), and midwatch would have to guess which it may end: \
+                 write process = \"…\", with words that only this one has, into [sites.{}.services.{}]",
+                service.alike.saturating_add(1),
+                service.name,
+                service.place,
+                self.ground.site.map(|site| site.id.0.as_str()).unwrap_or_default(),
+                service.name
+            )));
+        }
         if (verb, start) == (Verb::Stop, &Start::Kept) {
             return Err(NoPlan::Impossible(format!(
                 "{} can't be stopped by midwatch: whoever keeps it starts it again (kept = true); stop it there",

@@ -171,6 +171,7 @@ pub(super) fn service(processes: &Processes, masters: &[u32], service: &mut Serv
     let n = masters.len();
     service.said = if n == 1 { "runs".to_owned() } else { format!("{n} of them run") };
     service.pid = Some(*main);
+    service.alike = u32::try_from(n.saturating_sub(1)).unwrap_or(u32::MAX);
     service.started = processes.get(*main).map(|p| p.started);
     service.since = service.started;
 }

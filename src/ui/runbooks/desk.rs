@@ -80,11 +80,13 @@ fn choose(canvas: &mut Canvas<'_>, area: Rect, (title, says): (&str, &str), choi
     let rows = columns(choices.len()).min(area.height.saturating_sub(4).max(1));
     let mut rest = said(canvas, area, (title, "j k, Enter goes on to the plan · Esc leaves"), says, rows);
     let window = Window::around(0, selected, usize::from(rest.height), choices.len());
-    let wide = choices.iter().map(|choice| text::width(&choice.value)).max().unwrap_or(0).min(24);
+    // Of a path the end tells one from another.
+    let most = (usize::from(rest.width) / 2).max(24);
+    let wide = choices.iter().map(|choice| text::width(&choice.value)).max().unwrap_or(0).min(most);
     for (at, choice) in choices.iter().enumerate().skip(window.first).take(window.len) {
         let (row, below) = split_top(rest, 1);
         rest = below;
-        let value = text::cut(&choice.value, wide);
+        let value = text::cut_start(&choice.value, wide);
         let pad = " ".repeat(wide.saturating_sub(text::width(&value)) + 2);
         let parts = [piece(Role::Accent, [&value, pad.as_str()].concat()), piece(Role::Muted, choice.label.as_str())];
         canvas.pieces(row, &parts);

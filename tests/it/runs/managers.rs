@@ -125,6 +125,12 @@ fn a_plain_process_is_ended_and_started_by_its_own_program_as_root() {
     fs::write(ground.path().join("c.toml"), config(&web, &rest)).unwrap();
     let mut before = Command::new("sleep").arg0(format!("celery {word}")).arg("600").spawn().unwrap();
     let wish = ["restart-services", "service=tasks"];
+    // Of two with the same words nobody knows which is meant.
+    let mut twin = Command::new("sleep").arg0(format!("celery {word}")).arg("600").spawn().unwrap();
+    let (code, said) = ground.call(&["runbook", "plan", "restart-services", "service=tasks"]);
+    assert!(code == 13 && said.contains("2 processes have the words"), "{code}: {said}");
+    twin.kill().unwrap();
+    twin.wait().unwrap();
     let old = plan(&ground, &wish);
     let (code, said) = run(&ground, &wish);
     before.wait().unwrap();
