@@ -10,6 +10,7 @@
 mod acts;
 mod cache;
 pub mod child;
+mod drill;
 pub mod exchange;
 mod files;
 mod leftovers;

@@ -2,6 +2,7 @@
 //!
 //! All of it only reads.
 
+mod drill;
 pub mod files;
 mod upgrade;
 
@@ -187,6 +188,7 @@ impl<'c> Looker<'c> {
             }
             Probe::Upgrade(probe) => upgrade::holds(self.site()?, probe).await,
             Probe::Files(probe) => files::holds(probe),
+            Probe::Drill(probe) => drill::holds(probe),
             Probe::Succeeds(command) => Err(format!("{} is not run to look", command.argv.join(" "))),
         }
     }

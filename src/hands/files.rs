@@ -68,14 +68,14 @@ fn release(path: &str, was: &str) -> Result<String, String> {
 }
 
 /// Removes a file or a directory with all that is in it, if there is one.
-fn remove(path: &str) -> Result<(), String> {
+pub(super) fn remove(path: &str) -> Result<(), String> {
     let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(()) };
     let removed = if meta.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     removed.map_err(|error| format!("{path} can't be removed: {error}"))
 }
 
 /// Begins a new file for its owner alone, where nothing is yet but what an attempt before has left.
-fn begin(path: &str) -> Result<File, String> {
+pub(super) fn begin(path: &str) -> Result<File, String> {
     remove(path)?;
     let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(path);
@@ -98,7 +98,7 @@ fn settle(path: &str) -> Result<(), String> {
 }
 
 /// Whether there is room.
-fn room(path: &str, needed: u64) -> Result<(), String> {
+pub(super) fn room(path: &str, needed: u64) -> Result<(), String> {
     let directory = Path::new(path).parent().unwrap_or_else(|| Path::new("/"));
     let there = free(directory)?;
     if there < needed {
@@ -119,7 +119,7 @@ fn as_owned(file: &File, like: &str) -> Result<(), String> {
 }
 
 /// Does what takes long on a thread of its own; it is told when the operator stops it, or its time is over.
-async fn aside<T: Send + 'static>(
+pub(super) async fn aside<T: Send + 'static>(
     at: &mut At<'_>,
     work: impl FnOnce(&Control) -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
@@ -139,7 +139,7 @@ async fn aside<T: Send + 'static>(
 }
 
 /// Reads a new backup to its end.
-fn whole(path: &str, control: &Control) -> Result<Verdict, String> {
+pub(super) fn whole(path: &str, control: &Control) -> Result<Verdict, String> {
     let verdict = check::check(Path::new(path), &program::Tools::find(), control);
     match &verdict.outcome {
         Outcome::Whole => Ok(verdict),

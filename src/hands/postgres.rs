@@ -98,27 +98,12 @@ impl Hand<'_, '_> {
         self.program(server, server.psql(database, together, statements), None).await
     }
 
-    /// Runs a client program to its end; what it complained of is the reason of its failure.
+    /// Runs a client program to its end.
     async fn program(&self, server: &Server, argv: Vec<String>, input: Option<&Path>) -> Result<String, String> {
         let command = Command { argv, user: server.user.clone(), ..Command::default() };
         let given = Given { input, password: self.password().filter(|_| server.password) };
-        let (sender, mut receiver) = mpsc::channel(64);
         let limits = (self.deadline, self.stop.clone());
-        let running = acts::supplied(self.tools, (self.run, &command, given), self.at, limits, sender);
-        let heard = async {
-            let mut said = String::new();
-            while let Some(sign) = receiver.recv().await {
-                if let Sign::Printed(Printed { stream: Stream::Err, text, .. }) = &sign {
-                    let wrong =
-                        |line: &&str| line.contains("ERROR") || line.contains("FATAL") || line.contains("error:");
-                    said = text.lines().find(wrong).map_or(said, str::to_owned);
-                }
-                self.signs.send(sign).await.ok();
-            }
-            said
-        };
-        let (ended, said) = tokio::join!(running, heard);
-        ended.map_err(|why| if said.is_empty() { why } else { format!("{why}: {}", plain(&said, 300)) })
+        program(self.tools, (self.run, &command, given), self.at, limits, &self.signs).await
     }
 
     /// The comment of a database; `None`: there is no such database.
@@ -244,6 +229,31 @@ impl Hand<'_, '_> {
         self.sql(server, "postgres", false, &[server.guard(), Exchange::still(held, oid), drop]).await?;
         Ok(format!("{held} is dropped"))
     }
+}
+
+/// Runs a client program to its end; what it complained of is the reason of its failure.
+pub(super) async fn program(
+    tools: &Tools<'_>,
+    told: (&str, &Command, Given<'_>),
+    at: (usize, u32),
+    limits: (Instant, watch::Receiver<bool>),
+    signs: &mpsc::Sender<Sign>,
+) -> Result<String, String> {
+    let (sender, mut receiver) = mpsc::channel(64);
+    let running = acts::supplied(tools, told, at, limits, sender);
+    let heard = async {
+        let mut said = String::new();
+        while let Some(sign) = receiver.recv().await {
+            if let Sign::Printed(Printed { stream: Stream::Err, text, .. }) = &sign {
+                let wrong = |line: &&str| line.contains("ERROR") || line.contains("FATAL") || line.contains("error:");
+                said = text.lines().find(wrong).map_or(said, str::to_owned);
+            }
+            signs.send(sign).await.ok();
+        }
+        said
+    };
+    let (ended, said) = tokio::join!(running, heard);
+    ended.map_err(|why| if said.is_empty() { why } else { format!("{why}: {}", plain(&said, 300)) })
 }
 
 /// The words that restore a backup.

@@ -8,13 +8,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::lock::TargetLock;
-use super::{acts, cache, files, postgres, upgrade};
+use super::{acts, cache, drill, files, postgres, upgrade};
 use crate::backends::journal::{Journal, OutputBound};
 use crate::backends::look::Looker;
 use crate::config::SiteConfig;
 use crate::domain::time::Timestamp;
 use crate::runbook::approval::Permit;
 use crate::runbook::kept::Printed;
+use crate::runbook::plan::drill::DrillAct;
 use crate::runbook::plan::postgres::PostgresAct;
 use crate::runbook::plan::{Act, Plan, PlannedStep, Probe, Subject, subject};
 use crate::runbook::run::{Next, Outcome, Progress, StepState, What, Word};
@@ -187,6 +188,17 @@ impl<'c> Run<'c> {
                 let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
                 let at = files::At { run: &run, step: at, deadline, stop: self.stop.subscribe(), signs };
                 let told = files::act(&tools, act, at);
+                self.while_heard(told, receiver).await
+            }
+            Act::Drill(act) => {
+                let reads = matches!(**act, DrillAct::Prove { .. });
+                if let Some(changed) = self.moved(true).await.filter(|_| reads) {
+                    return Ok(Err(changed));
+                }
+                let (signs, receiver) = mpsc::channel(64);
+                let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
+                let at = files::At { run: &run, step: at, deadline, stop: self.stop.subscribe(), signs };
+                let told = Box::pin(drill::act(&tools, act, at));
                 self.while_heard(told, receiver).await
             }
             Act::Session { pid, was, terminate } => Ok(acts::session(&self.tools, (*pid, was), *terminate).await),

@@ -17,6 +17,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("upgrade", include_str!("../../assets/runbooks/upgrade.toml")),
     ("undo-upgrade", include_str!("../../assets/runbooks/undo-upgrade.toml")),
     ("evidence", include_str!("../../assets/runbooks/evidence.toml")),
+    ("prove-backup", include_str!("../../assets/runbooks/prove-backup.toml")),
     ("take-backup", include_str!("../../assets/runbooks/take-backup.toml")),
     ("restore-files", include_str!("../../assets/runbooks/restore-files.toml")),
     ("swap-back-file", include_str!("../../assets/runbooks/swap-back-file.toml")),

@@ -1,5 +1,6 @@
 //! How a database is restored, by its engine.
 
+mod drill;
 mod postgres;
 mod sqlite;
 

@@ -136,6 +136,7 @@ pub fn act(act: &Act) -> String {
             format!("ends what runs as {service} by then (TERM, after 30 s KILL), then {then}")
         }
         Act::Files(act) => act.told(),
+        Act::Drill(act) => act.told(),
     }
 }
 
@@ -172,6 +173,7 @@ pub fn holds(probe: &Probe) -> String {
         Probe::SessionGone { pid, .. } => format!("session {pid} holds nothing any more"),
         Probe::Succeeds(command) => format!("`{}` ends with 0", command.argv.join(" ")),
         Probe::Files(probe) => probe.told(),
+        Probe::Drill(_) => "it is remembered that the backup was restored".to_owned(),
         Probe::Freed { pid, fd } => format!("descriptor {fd} of process {pid} holds no space"),
         Probe::Postgres(question) => question.means.clone(),
         Probe::Upgrade(UpgradeProbe::Lacks { word, .. }) => format!("the application has no command `{word}`"),

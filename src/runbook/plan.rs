@@ -1,5 +1,6 @@
 //! A plan: a runbook with everything resolved, so that what was shown is what runs.
 
+pub mod drill;
 pub mod files;
 pub mod postgres;
 mod upgrade;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use self::drill::{DrillAct, DrillProbe};
 use self::files::{FilesAct, FilesProbe};
 use self::postgres::{PostgresAct, Question};
 use super::spec::Risk;
@@ -168,6 +170,8 @@ pub enum Act {
     Upgrade(UpgradeAct),
     /// Something with files.
     Files(FilesAct),
+    /// A part of a drill.
+    Drill(Box<DrillAct>),
 }
 
 /// A program with its arguments; no shell is between.
@@ -239,6 +243,8 @@ pub enum Probe {
     Upgrade(UpgradeProbe),
     /// Something about files.
     Files(FilesProbe),
+    /// A drill has been remembered.
+    Drill(DrillProbe),
 }
 
 /// What becomes of a run when a step fails.

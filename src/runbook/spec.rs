@@ -208,8 +208,9 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 9] = [
+pub const OWN: [(&str, &[&str]); 10] = [
     ("restore-database", &["backup"]),
+    ("prove-backup", &["backup"]),
     ("swap-back", &["held"]),
     ("release-held", &["held"]),
     ("upgrade", &["version", "wheels"]),

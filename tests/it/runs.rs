@@ -8,6 +8,7 @@
 )]
 
 mod approvals;
+mod drill;
 mod files;
 mod ground;
 mod kills;

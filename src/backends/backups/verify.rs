@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use super::check::Verdict;
 use super::meter::Control;
 use super::plan::Plan;
 use super::program::Tools;
@@ -55,6 +56,15 @@ impl Inventory {
     /// What there is, and what is known of it.
     pub fn list(&mut self, now: Timestamp) -> BackupsReading {
         self.surveyor.round(now).reading
+    }
+
+    /// Reads one of them to its end, and remembers what was found; `None`: it is none of them.
+    pub fn prove(&mut self, now: Timestamp, path: &Path, control: &Control) -> Option<Verdict> {
+        let file = self.surveyor.round(now).files.into_iter().find(|file| file.path == path)?;
+        let begun = Instant::now();
+        let verdict = super::examine(&file, self.live.as_deref(), &self.tools, control);
+        super::remember(&mut locked(&self.shared), &file, verdict.clone(), begun.elapsed());
+        Some(verdict)
     }
 
     /// Reads everything to its end, then lists it. `tell` is called with the name before each; `control` stops it.

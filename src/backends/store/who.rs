@@ -46,6 +46,13 @@ pub fn named(uid: u32) -> Option<String> {
     name_of(&std::fs::read_to_string("/etc/passwd").unwrap_or_default(), uid)
 }
 
+/// The number of a user, where `/etc/passwd` has it.
+pub fn number(user: &str) -> Option<u32> {
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    let line = passwd.lines().find(|line| line.split(':').next() == Some(user))?;
+    line.split(':').nth(2)?.parse().ok()
+}
+
 /// The home directory of a user, where `/etc/passwd` has it.
 pub fn home(user: &str) -> Option<String> {
     let passwd = std::fs::read_to_string("/etc/passwd").ok()?;

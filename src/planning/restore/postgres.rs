@@ -2,6 +2,7 @@
 //! held.
 
 mod backup;
+mod drill;
 mod facts;
 mod held;
 

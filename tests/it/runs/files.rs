@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use midwatch::runbook::run::Outcome;
 
 use self::shop::Shop;
+use super::drill;
 use super::ground::Ground;
 use crate::support::servers::{PostgresServer, eventually};
 
@@ -406,4 +407,17 @@ fn an_archive_that_reaches_out_or_a_directory_that_must_stay_is_refused_as_root(
     refused("backups", "is no directory of the site's data");
     assert_eq!(shop.names("data", ".mw-"), [] as [&str; 0]);
     assert!(shop.runs());
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine"]
+fn an_sqlite_backup_is_proven_as_root() {
+    let shop = Shop::new(50);
+    let backup = shop.backup("shop.sqlite3", 40);
+    let (run, said) = drill::prove(&shop.ground, &backup);
+    assert_eq!(shop.ground.view(&run).ended().unwrap().0, Outcome::Done, "{said}");
+    assert_eq!(drill::proof(&shop.ground, &backup), "restored", "{said}");
+    drill::nothing_left(&shop.ground, &run);
+    assert!(shop.runs(), "nothing was stopped");
+    assert_eq!(shop.orders(&shop.database()), 50);
 }

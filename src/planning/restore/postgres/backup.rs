@@ -25,6 +25,8 @@ pub(super) struct Found {
     pub(super) parallel: bool,
     /// When it was begun, in the local time of whoever made it.
     pub(super) made: Option<String>,
+    /// SHA-256 of it.
+    pub(super) digest: Option<String>,
 }
 
 impl Found {
@@ -80,7 +82,7 @@ fn read(path: &Path, database: &str, major: u32) -> Result<Found, String> {
         format!("{}-{:02}-{:02} {:02}:{:02}:{:02}", at.year, at.month, at.day, at.hour, at.minute, at.second)
     });
     let parallel = !packed && matches!(kind, Kind::PgCustom | Kind::PgDirectory);
-    Ok(Found { sql, packed, directory: path.is_dir(), parallel, made })
+    Ok(Found { sql, packed, directory: path.is_dir(), parallel, made, digest: verdict.digest })
 }
 
 /// Whether what it says of itself is of this database, for this server.
