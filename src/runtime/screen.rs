@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -89,7 +90,9 @@ impl Screen {
             Some(door) => {
                 let number = unseen(&model);
                 let mut terminal = self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
-                let drawn = terminal.draw(|frame| (self.draw)(&model, frame));
+                // Who panics here has been told and given the terminal back by the hook; the loop ends as for any other thread.
+                let draw = || terminal.draw(|frame| (self.draw)(&model, frame));
+                let Ok(drawn) = std::panic::catch_unwind(AssertUnwindSafe(draw)) else { return None };
                 match drawn.and_then(|mut bytes| door.write(&bytes).map(|written| bytes.split_off(written))) {
                     Ok(rest) if rest.is_empty() => return number,
                     Ok(rest) => desk.orders.push_back(Order::Rest(rest, number)),

@@ -74,10 +74,17 @@ impl Shop {
 
     /// What the server answers, as its superuser.
     pub(super) fn sql(&self, database: &str, sql: &str) -> String {
+        let answer = self.asked(database, sql);
+        assert!(answer.is_ok(), "{sql}: {answer:?}");
+        answer.unwrap_or_default()
+    }
+
+    /// The same, where it may refuse: who waits for a name while it changes hands is told that it is gone.
+    pub(super) fn asked(&self, database: &str, sql: &str) -> Result<String, String> {
         let Output { status, stdout, stderr } =
             Command::new("psql").args(["-XqAt", &self.url(database), "-c", sql]).output().unwrap();
-        assert!(status.success(), "{sql}: {}", String::from_utf8_lossy(&stderr));
-        String::from_utf8_lossy(&stdout).trim_end().to_owned()
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        if status.success() { Ok(said(&stdout)) } else { Err(said(&stderr)) }
     }
 
     /// A dump of the shop; where it lies.
