@@ -21,7 +21,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(100);
+/// How long a condition is waited for. A file that has just been checkpointed takes what comes for minutes without needing
+/// more of the disk.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A midwatch without a screen, that says to its record what it sees.
 struct Eyes {
