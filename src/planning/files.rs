@@ -9,11 +9,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::services::{Verb, planned};
+use super::values::backups::listed;
 use super::{Act, Draft, NoPlan, PlannedStep, Probe, StateDir, Step, Subject};
 use crate::backends::backups::check::{self, Outcome, Verdict};
 use crate::backends::backups::meter::Control;
 use crate::backends::backups::program::Tools;
-use crate::backends::backups::verify::Inventory;
 use crate::backends::look::files::{free, inode, stamp};
 use crate::backends::look::is_down;
 use crate::backends::store::who;
@@ -52,14 +52,7 @@ impl Draft<'_> {
 
     /// What there is of backups.
     pub(super) async fn backups(&self) -> Result<BackupsReading, NoPlan> {
-        let made = self.ground.made;
-        let state = match &self.ground.config.state {
-            StateDir::Directory(dir) => Some(dir.clone()),
-            StateDir::Memory(_) => None,
-        };
-        let mut inventory = Inventory::of_site(self.site()?, state.as_deref(), true);
-        let look = move || inventory.list(made);
-        tokio::task::spawn_blocking(look).await.map_err(|error| impossible(error.to_string()))
+        listed(self.ground, self.site()?).await
     }
 
     /// Stops whoever uses the site's data; who that was.

@@ -2,9 +2,9 @@
 
 use super::super::{Choice, Ground, NoPlan};
 use crate::backends::backups::verify::Inventory;
-use crate::config::StateDir;
-use crate::domain::backup::Backup;
+use crate::config::{SiteConfig, StateDir};
 use crate::domain::backup::kind::Subject;
+use crate::domain::backup::{Backup, BackupsReading};
 use crate::domain::text::{bytes, span};
 
 /// Most that are offered.
@@ -21,6 +21,13 @@ pub(in crate::planning) async fn of_database(ground: Ground<'_>) -> Result<Vec<B
 /// how far each is proven.
 async fn all(ground: Ground<'_>) -> Result<Vec<Backup>, NoPlan> {
     let Some(site) = ground.site else { return Ok(Vec::new()) };
+    let mut all = listed(ground, site).await?.backups;
+    all.sort_by_key(|backup| std::cmp::Reverse(backup.made));
+    Ok(all)
+}
+
+/// All that is known of a site's backups.
+pub(in crate::planning) async fn listed(ground: Ground<'_>, site: &SiteConfig) -> Result<BackupsReading, NoPlan> {
     let state = match &ground.config.state {
         StateDir::Directory(directory) => Some(directory.as_path()),
         StateDir::Memory(_) => None,
@@ -28,10 +35,7 @@ async fn all(ground: Ground<'_>) -> Result<Vec<Backup>, NoPlan> {
     let mut inventory = Inventory::of_site(site, state, true);
     let made = ground.made;
     let listed = tokio::task::spawn_blocking(move || inventory.list(made)).await;
-    let listed = listed.map_err(|error| NoPlan::Impossible(format!("the backups were not looked at: {error}")))?;
-    let mut all = listed.backups;
-    all.sort_by_key(|backup| std::cmp::Reverse(backup.made));
-    Ok(all)
+    listed.map_err(|error| NoPlan::Impossible(format!("the backups were not looked at: {error}")))
 }
 
 /// What each of them is.
