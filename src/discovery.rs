@@ -6,6 +6,7 @@
 
 mod application;
 pub mod backups;
+mod beside;
 mod compose;
 mod logs;
 mod process;
@@ -203,7 +204,7 @@ fn take(around: &Surroundings, mut candidate: Candidate, processes: &[Process], 
             if let Some(site) = &mut site {
                 let own: Vec<&Process> = processes.iter().filter(|p| p.reads(around, &files)).collect();
                 let data_dir = site.data_dir.clone().unwrap_or_default();
-                site.logs = logs::logs(around, &data_dir, &own, &logs::Ports::of(site), &mut out.trail);
+                site.logs = logs::logs(around, &data_dir, &own, &beside::Stands::on(site), &mut out.trail);
             }
             out.sites.extend(site);
         }

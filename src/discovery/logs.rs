@@ -5,84 +5,28 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret as _, SecretString};
-
 use super::Surroundings;
+use super::beside::{Stands, beside};
 use super::process::Process;
 use super::trust::bytes;
-use crate::config::{Found, LogConfig, LogPlace, SiteConfig, Trace};
+use crate::config::{Found, LogConfig, LogPlace, Trace};
 use crate::domain::text;
 
 /// More open files of one process are not looked at.
 const DESCRIPTORS: usize = 2_000;
 /// More processes are not looked at.
-const PROCESSES: usize = 20_000;
+pub(super) const PROCESSES: usize = 20_000;
 /// Most logs of a site.
 const MOST: usize = 24;
 /// Options whose value is a log.
 const OPTIONS: &[&str] = &["--error-logfile", "--log-file", "--logfile"];
-/// Programs beside the application whose logs tell of it.
-const BESIDE: &[&str] = &["postgres", "redis-server", "valkey-server", "nginx", "haproxy", "mariadbd", "mysqld"];
-/// Where those write on Debian and its like, when nothing more is known of them.
-const USUAL: &[(&str, &str)] = &[
-    ("nginx", "/var/log/nginx/error.log"),
-    ("haproxy", "/var/log/haproxy.log"),
-    ("redis-server", "/var/log/redis/redis-server.log"),
-    ("mariadbd", "/var/log/mysql/error.log"),
-];
-
-/// The ports of the servers that a site uses: of several servers on a host the others' logs are not its own.
-#[derive(Debug, Default)]
-pub(super) struct Ports {
-    database: Option<u16>,
-    redis: Vec<u16>,
-}
-
-impl Ports {
-    /// Those of this site.
-    pub(super) fn of(site: &SiteConfig) -> Self {
-        let redis = site.redis.as_ref().ok().map(|redis| &redis.url);
-        let broker = site.broker.as_ref().ok().map(|broker| &broker.url);
-        let port = |url: &SecretString| url::Url::parse(url.expose_secret()).ok().and_then(|url| url.port());
-        Self {
-            database: site.database.as_ref().ok().and_then(|database| database.port),
-            redis: redis.into_iter().chain(broker).filter_map(port).collect(),
-        }
-    }
-
-    /// Whether the server in this directory of `/proc` is certain to listen elsewhere: PostgreSQL's working directory
-    /// has its port in the fourth line of `postmaster.pid`, Redis shows its own as the end of its title.
-    fn deny(&self, process: &Path, program: &str) -> bool {
-        let text = |path: PathBuf| Some(String::from_utf8_lossy(&bytes(&path, 4_096).ok()?).into_owned());
-        match program {
-            "postgres" => {
-                let lines = text(process.join("cwd/postmaster.pid"));
-                let port = lines.and_then(|lines| lines.lines().nth(3)?.trim().parse::<u16>().ok());
-                self.database.zip(port).is_some_and(|(own, port)| own != port)
-            }
-            "redis-server" | "valkey-server" => {
-                let title = text(process.join("cmdline")).map(|title| title.replace('\0', " "));
-                let port =
-                    title.and_then(|title| title.split_whitespace().nth(1)?.rsplit(':').next()?.parse::<u16>().ok());
-                !self.redis.is_empty() && port.is_some_and(|port| !self.redis.contains(&port))
-            }
-            // One that somebody started with a configuration of his own, as tests do, is no proxy of this site.
-            "nginx" => {
-                let title = text(process.join("cmdline")).map(|title| title.replace('\0', " ")).unwrap_or_default();
-                let own = title.split_once(" -c ").and_then(|(_, rest)| rest.split_whitespace().next());
-                own.is_some_and(|path| path.starts_with("/tmp/") || path.starts_with("/var/tmp/"))
-            }
-            _ => false,
-        }
-    }
-}
 
 /// The logs of an application with this data directory and these processes.
 pub(super) fn logs(
     around: &Surroundings,
     data_dir: &Path,
     processes: &[&Process],
-    ports: &Ports,
+    stands: &Stands,
     trail: &mut Vec<Trace>,
 ) -> Vec<LogConfig> {
     let mut places: Vec<LogPlace> = Vec::new();
@@ -92,7 +36,7 @@ pub(super) fn logs(
         files.extend(written(around, process.pid()));
         places.extend(unit(around, process.pid()));
     }
-    files.extend(beside(around, ports));
+    files.extend(beside(around, stands));
     // The same file by several names is one; what keeps requests is read elsewhere.
     let mut seen = BTreeSet::new();
     files.retain(|file| !is_access(file) && seen.insert(identity(around, file)));
@@ -120,7 +64,7 @@ fn named(place: LogPlace) -> LogConfig {
 }
 
 /// `*.log` of a directory.
-fn listed(around: &Surroundings, dir: &Path) -> Vec<PathBuf> {
+pub(super) fn listed(around: &Surroundings, dir: &Path) -> Vec<PathBuf> {
     let names =
         std::fs::read_dir(around.at(dir)).map(|dir| dir.filter_map(Result::ok).take(DESCRIPTORS).collect::<Vec<_>>());
     let mut out: Vec<PathBuf> = names
@@ -158,7 +102,7 @@ fn told(process: &Process) -> Vec<PathBuf> {
 }
 
 /// Regular files named like a log that a process has open for writing, and those its output goes to.
-fn written(around: &Surroundings, pid: u32) -> Vec<PathBuf> {
+pub(super) fn written(around: &Surroundings, pid: u32) -> Vec<PathBuf> {
     let dir = around.at(Path::new("/proc")).join(pid.to_string());
     let Ok(descriptors) = std::fs::read_dir(dir.join("fd")) else { return Vec::new() };
     let mut out = BTreeSet::new();
@@ -196,52 +140,6 @@ fn unit(around: &Surroundings, pid: u32) -> Option<LogPlace> {
     }
     let user = group.split('/').any(|part| part.starts_with("user@"));
     Some(LogPlace::Unit { unit: service.to_owned(), user })
-}
-
-/// The logs of database, Redis and proxies: where their processes write, or where they usually do.
-fn beside(around: &Surroundings, ports: &Ports) -> Vec<PathBuf> {
-    let proc = around.at(Path::new("/proc"));
-    let pids = std::fs::read_dir(&proc).map(|dir| {
-        dir.filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok()).take(PROCESSES).collect::<Vec<_>>()
-    });
-    let mut running: Vec<(u32, &str)> = Vec::new();
-    for pid in pids.unwrap_or_default() {
-        let name = bytes(&proc.join(pid.to_string()).join("comm"), 64).unwrap_or_default();
-        let name = String::from_utf8_lossy(&name);
-        running.extend(BESIDE.iter().find(|known| **known == name.trim()).map(|known| (pid, *known)));
-    }
-    let mut out = Vec::new();
-    let mut told = BTreeSet::new();
-    for (pid, program) in &running {
-        // One process of each tells; PostgreSQL has one for each session.
-        let inherited = *program == "postgres" && told.contains(program) && parent_is(&proc, *pid, &running);
-        if inherited || ports.deny(&proc.join(pid.to_string()), program) {
-            continue;
-        }
-        let files = written(around, *pid);
-        if !files.is_empty() {
-            told.insert(*program);
-        }
-        out.extend(files);
-    }
-    for (program, path) in USUAL {
-        let path = PathBuf::from(path);
-        if running.iter().any(|(_, name)| name == program) && !told.contains(program) && around.at(&path).exists() {
-            out.push(path);
-        }
-    }
-    if running.iter().any(|(_, name)| *name == "postgres") && !told.contains("postgres") {
-        out.extend(listed(around, Path::new("/var/log/postgresql")));
-    }
-    out
-}
-
-fn parent_is(proc: &Path, pid: u32, running: &[(u32, &str)]) -> bool {
-    let stat = bytes(&proc.join(pid.to_string()).join("stat"), 4_096).unwrap_or_default();
-    let stat = String::from_utf8_lossy(&stat);
-    let parent =
-        stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)).and_then(|p| p.parse::<u32>().ok());
-    parent.is_some_and(|parent| running.iter().any(|(pid, name)| *pid == parent && *name == "postgres"))
 }
 
 fn is_access(path: &Path) -> bool {

@@ -60,7 +60,8 @@ fn mistakes_are_told_at_their_place() {
 #[test]
 fn logs_of_an_application_are_found_where_its_processes_write() {
     let machine = Machine::new();
-    machine.write("/etc/pretix/pretix.cfg", "[pretix]\nurl=https://tickets.example.org\ndatadir=/var/pretix\n");
+    let config = "[pretix]\nurl=https://tickets.example.org\ndatadir=/var/pretix\n[database]\nbackend=postgresql\n";
+    machine.write("/etc/pretix/pretix.cfg", config);
     for log in ["/var/pretix/logs/pretix.log", "/var/pretix/logs/csp.log", "/var/pretix/logs/old.txt"] {
         machine.write(log, "");
     }
@@ -71,11 +72,7 @@ fn logs_of_an_application_are_found_where_its_processes_write() {
     }
     let words = ["/venv/bin/python", "/venv/bin/gunicorn", "pretix.wsgi", "--error-logfile", "/var/log/gunicorn.log"];
     machine.process(7, &words, Some(&[]));
-    let descriptor = |pid: u32, n: u32, to: &str, flags: &str| {
-        std::fs::create_dir_all(machine.at(&format!("/proc/{pid}/fd"))).unwrap();
-        symlink(to, machine.at(&format!("/proc/{pid}/fd/{n}"))).unwrap();
-        machine.write(&format!("/proc/{pid}/fdinfo/{n}"), format!("pos:\t0\nflags:\t{flags}\nmnt_id:\t1\n"));
-    };
+    let descriptor = |pid, n, to, flags| descriptor(&machine, pid, n, to, flags);
     descriptor(7, 5, "/var/log/access.log", "0102001");
     descriptor(7, 6, "/var/log/worker.log", "0102001");
     // Read, not written; and not a file.
@@ -101,4 +98,51 @@ fn logs_of_an_application_are_found_where_its_processes_write() {
         ]
     );
     assert!(only(&found.sites).logs.iter().any(|l| matches!(&l.place, LogPlace::Unit { user: false, .. })));
+}
+
+/// A file that a process has open.
+fn descriptor(machine: &Machine, pid: u32, n: u32, to: &str, flags: &str) {
+    std::fs::create_dir_all(machine.at(&format!("/proc/{pid}/fd"))).unwrap();
+    symlink(to, machine.at(&format!("/proc/{pid}/fd/{n}"))).unwrap();
+    machine.write(&format!("/proc/{pid}/fdinfo/{n}"), format!("pos:\t0\nflags:\t{flags}\nmnt_id:\t1\n"));
+}
+
+/// A server with its log, and the one that started it.
+fn server(machine: &Machine, (pid, parent): (u32, u32), name: &str, line: &str, log: &str) {
+    machine.write(&format!("/proc/{pid}/comm"), format!("{name}\n"));
+    machine.write(&format!("/proc/{pid}/cmdline"), line.replace(' ', "\0"));
+    machine.write(&format!("/proc/{pid}/stat"), format!("{pid} ({name}) S {parent} 1 1 0"));
+    machine.write(log, "");
+    descriptor(machine, pid, 2, log, "0102001");
+}
+
+#[test]
+fn logs_of_servers_that_are_no_part_of_the_site_are_not_read() {
+    let machine = Machine::new();
+    let config = "[pretix]\nurl=https://tickets.example.org\ndatadir=/var/pretix\n";
+    machine.write("/etc/pretix/pretix.cfg", config);
+    machine.process(7, &["/venv/bin/gunicorn", "pretix.wsgi", "-b", "127.0.0.1:8345"], Some(&[]));
+    // Its database is a file.
+    server(&machine, (9, 1), "postgres", "postgres -D /pg", "/logs/pg.log");
+    server(&machine, (10, 1), "mariadbd", "mariadbd", "/logs/maria.log");
+    // The host's own, by its usual configuration, and its worker.
+    server(&machine, (20, 1), "nginx", "nginx: master process /usr/sbin/nginx", "/logs/host.log");
+    server(&machine, (21, 20), "nginx", "nginx: worker process", "/logs/host.log2.log");
+    for (pid, name, text) in [
+        (30, "other", "server { listen 8080; server_name other.example.org; }"),
+        (40, "by-name", "http { server { server_name tickets.example.org; } }"),
+        (50, "by-port", "events {}\n  include sites/*.conf;\n"),
+    ] {
+        let path = format!("/srv/{name}/nginx.conf");
+        machine.write(&path, text);
+        let line = format!("nginx: master process nginx -c {path}");
+        server(&machine, (pid, 1), "nginx", &line, &format!("/logs/{name}.log"));
+        server(&machine, (pid + 1, pid), "nginx", "nginx: worker process", &format!("/logs/{name}-worker.log"));
+    }
+    machine.write("/srv/by-port/sites/shop.conf", "location / { proxy_pass http://127.0.0.1:8345; }");
+    let found = machine.discover();
+    let mut places: Vec<String> = only(&found.sites).logs.iter().map(|log| log.place.to_string()).collect();
+    places.sort();
+    let expected = ["by-name-worker", "by-name", "by-port-worker", "by-port", "host", "host.log2"];
+    assert_eq!(places, expected.map(|name| format!("/logs/{name}.log")));
 }
