@@ -140,6 +140,9 @@ pub struct DiskSpace {
     pub total: u64,
     /// Bytes an ordinary user may still write (`f_bavail`).
     pub available: u64,
+    /// Bytes kept for root (`f_bfree` less `f_bavail`).
+    #[serde(default)]
+    pub reserved: u64,
     /// Inodes in all; 0 where the file system has no such limit.
     pub inodes: u64,
     /// Inodes an ordinary user may still use (`f_favail`).
@@ -157,7 +160,8 @@ impl DiskSpace {
     /// Share of the space that is used, as `df` shows it.
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
     pub fn used_share(&self) -> f64 {
-        if self.total == 0 { 0.0 } else { 1.0 - (self.available as f64 / self.total as f64).min(1.0) }
+        let ordinary = self.total.saturating_sub(self.reserved);
+        if ordinary == 0 { 0.0 } else { 1.0 - (self.available as f64 / ordinary as f64).min(1.0) }
     }
 
     /// Share of the inodes that is used; `None` where there is no limit.

@@ -381,6 +381,7 @@ fn disk(space: Result<DiskSpace, String>) -> Disk {
 const SPACE: DiskSpace = DiskSpace {
     total: 100 << 30,
     available: 50 << 30,
+    reserved: 0,
     inodes: 1_000_000,
     inodes_available: 900_000,
     read_only: false,
@@ -395,6 +396,8 @@ fn disks_are_judged_by_space_inodes_and_pace() {
     };
     assert_eq!(rules(SPACE), []);
     assert_eq!(rules(DiskSpace { available: 8 << 30, ..SPACE }), [("disk-full".to_owned(), Level::Warning)]);
+    // As `df`: of 100 GiB with 40 kept for root, 50 free are a sixth used.
+    assert!((DiskSpace { reserved: 40 << 30, ..SPACE }.used_share() - 1.0 / 6.0).abs() < 1e-9);
     assert_eq!(rules(DiskSpace { available: 0, ..SPACE }), [("disk-full".to_owned(), Level::Critical)]);
     assert_eq!(rules(DiskSpace { inodes_available: 10, ..SPACE }), [("inodes-full".to_owned(), Level::Critical)]);
     let filling = DiskSpace { available: 30 << 30, full_in_s: Some(7_200), ..SPACE };

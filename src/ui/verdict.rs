@@ -43,11 +43,14 @@ fn quiet(model: &Model) -> Verdict {
         sources.extend(Source::all(site).map(|s| (named(s), s.state)));
     }
     sources.extend(model.hosts.iter().map(|h| ("host".to_owned(), Source::host(h).state)));
+    let say = |level, text| Verdict { level, since: None, text };
+    if model.no_entry {
+        return say(Level::Unknown, "an application runs here that this user may not look into".to_owned());
+    }
     let names = |wanted: fn(&State<'_>) -> bool| {
         let names: Vec<&str> = sources.iter().filter(|(_, s)| wanted(s)).map(|(name, _)| name.as_str()).collect();
         (!names.is_empty()).then(|| names.join(", "))
     };
-    let say = |level, text| Verdict { level, since: None, text };
     if let Some(names) = names(|s| matches!(s, State::Stale(..) | State::Failed(..))) {
         return say(Level::Unknown, format!("no current answer from: {names}"));
     }

@@ -96,6 +96,7 @@ async fn a_hung_mount_leaves_everything_else_to_be_seen() {
         Ok(DiskSpace {
             total: 2,
             available: 1,
+            reserved: 0,
             inodes: 0,
             inodes_available: 0,
             read_only: false,

@@ -70,6 +70,15 @@ fn of_several_sites_each_finding_says_whose_it_is() {
 }
 
 #[test]
+fn an_application_that_may_not_be_looked_into_is_unknown() {
+    let mut model = fixtures::no_site();
+    assert!(ui::plain(&model, &dark(), 160, 48).contains("the host is fine"));
+    model.no_entry = true;
+    let screen = ui::plain(&model, &dark(), 160, 48);
+    assert!(screen.contains("? unknown — an application runs here that this user may not look into"), "{screen}");
+}
+
+#[test]
 fn now_with_a_finding_opened() {
     let mut model = fixtures::db_down();
     model.now_table.open = Some(model.findings[0].id());

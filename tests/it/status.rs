@@ -39,6 +39,7 @@ fn host(model: &mut Model, available: u64) {
     let space = DiskSpace {
         total: 100 << 30,
         available,
+        reserved: 0,
         inodes: 100,
         inodes_available: 90,
         read_only: false,

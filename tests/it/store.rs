@@ -38,6 +38,7 @@ fn host(at: Timestamp, disks: usize) -> Observed {
     let space = DiskSpace {
         total: 100,
         available: 40,
+        reserved: 0,
         inodes: 0,
         inodes_available: 0,
         read_only: false,

@@ -1,7 +1,7 @@
 //! What a site has to save and where its backups may lie: the part of the configuration that is taken along to other
 //! threads.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::backups::{BackupsConfig, Trust};
 use crate::config::{AppKind, SiteConfig};
@@ -79,7 +79,7 @@ impl Plan {
             database_max_age_s: age(self.config.database_max_age),
             files_max_age_s: age(self.config.files_max_age),
             secret_file: secret,
-            media: holds("media"),
+            media: data.and_then(|dir| holds_files(&dir.join("media"))),
             practice: self.practice,
         }
     }
@@ -109,5 +109,50 @@ impl Plan {
         }
         let lower = path.to_ascii_lowercase();
         trust == Trust::Job || kind == Kind::PgAll || self.words.iter().any(|word| lower.contains(word))
+    }
+}
+/// Directories of one tree that are looked into for a first file.
+const DIRECTORIES: usize = 1_000;
+
+/// Whether there is a file below a directory, or so many directories that there surely is one; `None`: it can't be seen.
+fn holds_files(dir: &Path) -> Option<bool> {
+    let mut left = vec![dir.to_owned()];
+    let mut hidden = false;
+    for _ in 0..DIRECTORIES {
+        let Some(dir) = left.pop() else { return (!hidden).then_some(false) };
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(_) => {
+                hidden = true;
+                continue;
+            }
+        };
+        for entry in entries.filter_map(Result::ok) {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => left.push(entry.path()),
+                Ok(_) => return Some(true),
+                Err(_) => hidden = true,
+            }
+        }
+    }
+    Some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::holds_files;
+
+    #[test]
+    fn empty_directories_hold_nothing_that_a_backup_could_miss() {
+        let dir = tempfile::tempdir().unwrap();
+        let media = dir.path().join("media");
+        assert_eq!(holds_files(&media), Some(false), "what is not there holds nothing");
+        fs::create_dir_all(media.join("pub/widget")).unwrap();
+        assert_eq!(holds_files(&media), Some(false));
+        fs::write(media.join("pub/widget/logo.png"), "x").unwrap();
+        assert_eq!(holds_files(&media), Some(true));
     }
 }

@@ -59,6 +59,7 @@ pub(super) fn ask_kernel(path: &Path) -> io::Result<DiskSpace> {
     Ok(DiskSpace {
         total: answer.f_blocks.saturating_mul(answer.f_frsize),
         available: answer.f_bavail.saturating_mul(answer.f_frsize),
+        reserved: answer.f_bfree.saturating_sub(answer.f_bavail).saturating_mul(answer.f_frsize),
         inodes: answer.f_files,
         inodes_available: answer.f_favail,
         read_only: false,

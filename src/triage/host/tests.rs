@@ -48,6 +48,7 @@ fn disk(available: u64) -> Disk {
         space: Ok(DiskSpace {
             total: 100 * GIB,
             available,
+            reserved: 0,
             inodes: 1000,
             inodes_available: 900,
             read_only: false,

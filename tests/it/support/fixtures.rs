@@ -336,6 +336,7 @@ fn disk(mount: &str, kind: &str, total: u64, used: f64, full_in_s: Option<u64>) 
     let space = DiskSpace {
         total,
         available: (total as f64 * (1.0 - used)) as u64,
+        reserved: 0,
         inodes: 2_621_440,
         inodes_available: 2_380_122,
         read_only: false,

@@ -10,6 +10,7 @@ use super::{Disk, DiskSpace, Disks, REMEMBERED, ask_kernel};
 const SPACE: DiskSpace = DiskSpace {
     total: 100,
     available: 40,
+    reserved: 0,
     inodes: 10,
     inodes_available: 5,
     read_only: false,
