@@ -7,6 +7,8 @@ use crate::runbook::plan::Command;
 
 /// What of the runner's environment a program gets.
 const PASSED: [&str; 4] = ["PATH", "LANG", "LC_ALL", "TZ"];
+/// What runuser sets by the password file, whatever it is given.
+const SET_BY_RUNUSER: [&str; 4] = ["HOME", "SHELL", "USER", "LOGNAME"];
 /// What belongs to one user, and is no other's.
 const PERSONAL: [&str; 3] = ["HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
 /// Where programs are, if nothing says so.
@@ -59,6 +61,12 @@ impl Me {
             words.push("env".to_owned());
             words.extend(command.dir.iter().flat_map(|dir| ["-C".to_owned(), dir.clone()]));
             words.extend(command.env.iter().map(|(name, value)| format!("{name}={value}")));
+        }
+        if self.uid == 0 && self.changes(command).is_some() {
+            // runuser sets these anew.
+            let own = command.env.iter().filter(|(name, _)| SET_BY_RUNUSER.contains(&name.as_str()));
+            let own: Vec<String> = own.map(|(name, value)| format!("{name}={value}")).collect();
+            words.extend((!own.is_empty()).then(|| "env".to_owned()).into_iter().chain(own));
         }
         words.extend(command.argv.iter().cloned());
         Ok(words)
@@ -141,6 +149,8 @@ mod tests {
         let root = Me { uid: 0, name: None };
         assert_eq!(root.words(&command).unwrap().join(" "), "runuser -u pretix -- id -u");
         assert_eq!(root.directory(&command), "/srv");
+        let at_home = Command { env: [("HOME".to_owned(), "/srv/home".to_owned())].into(), ..command.clone() };
+        assert_eq!(root.words(&at_home).unwrap().join(" "), "runuser -u pretix -- env HOME=/srv/home id -u");
         assert!(root.environment(&command).contains(&("A", "b c".into())));
         let wrong = |name: &str| Command { env: [(name.to_owned(), String::new())].into(), ..command.clone() };
         assert!(me.words(&wrong("A=B")).is_err() && me.words(&wrong("LD_PRELOAD")).is_err());

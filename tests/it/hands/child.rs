@@ -316,6 +316,9 @@ async fn a_program_runs_as_its_user_and_is_found_there_as_root() {
     assert_eq!(finished.end, End::Exited(1));
     let home = midwatch::backends::store::who::home("nobody").unwrap();
     assert_eq!(out, format!("nobody\n{}\n{home}", process.unwrap().pid), "what was noted cares for it");
+    let env = [("HOME".to_owned(), "/srv/application".to_owned())].into();
+    let (_, _, out, _) = scene.all(&Command { env, ..nobody("id -un; echo $HOME") }).await;
+    assert_eq!(out, "nobody\n/srv/application", "what the step says counts");
     let (finished, ..) = scene.all(&nobody("setsid sleep 600 >/dev/null 2>&1 & echo started")).await;
     assert_eq!(finished.end, End::Exited(0));
     assert!(finished.notes.len() == 1 && finished.notes[0].contains("sleep 600`, nobody)"), "{:?}", finished.notes);
