@@ -97,6 +97,14 @@ impl<'c> Looker<'c> {
         }
     }
 
+    /// The migrations of an application that lies in this directory of packages.
+    ///
+    /// # Errors
+    /// A sentence, where none are seen there.
+    pub async fn code_in(self, packages: &str, name: &str) -> Result<Vec<AppMigrations>, String> {
+        upgrade::kept(packages, name).await
+    }
+
     /// What a thing is now, in words that are the same exactly while it is the same thing.
     ///
     /// # Errors

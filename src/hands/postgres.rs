@@ -58,7 +58,9 @@ pub(super) async fn act(
             let all: Vec<_> = std::iter::once(server.guard()).chain(statements.iter().cloned()).collect();
             hand.sql(server, database, false, &all).await
         }
-        PostgresAct::Compare { server, name, beside } => hand.compare(server, name, beside).await,
+        PostgresAct::Compare { server, name, beside, code } => {
+            hand.compare(server, (name, beside), code.as_ref()).await
+        }
         PostgresAct::Exchange(server, exchange) => {
             hand.exchange(server, exchange, exchange.forth(&moment((tools.now)()))).await
         }
@@ -166,13 +168,18 @@ impl Hand<'_, '_> {
         Ok(format!("{} is restored whole", source.path))
     }
 
-    async fn compare(&self, server: &Server, used: &str, beside: &str) -> Result<String, String> {
+    async fn compare(
+        &self,
+        server: &Server,
+        (used, beside): (&str, &str),
+        code: Option<&(String, String)>,
+    ) -> Result<String, String> {
         let comment = self.comment(server, beside).await?.unwrap_or_default();
         let mark = comment.strip_suffix(WHOLE).or_else(|| comment.strip_suffix(CHECKED));
         if mark.is_none() && !comment.starts_with(HELD) {
             return Err(format!("{beside} is not restored whole"));
         }
-        let found = compare::compare(self, server, used, beside).await?;
+        let found = compare::compare(self, server, (used, beside), code).await?;
         for sentence in &found {
             self.signs.send(Sign::Note(sentence.clone())).await.ok();
         }

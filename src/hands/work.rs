@@ -358,8 +358,10 @@ impl<'c> Run<'c> {
     async fn undo(&mut self, index: usize) -> Result<bool, String> {
         let Some(step) = self.plan.steps.get(index).cloned() else { return Ok(false) };
         let Some(act) = step.revert.clone() else { return Ok(false) };
-        // What was stopped may have been started again by a later step: never twice.
-        if let Some(Probe::Stopped(service)) = &step.verify
+        // What was stopped may have been started again by a later step: never twice. With other code on disk than it has
+        // in memory it has to run anew all the same.
+        if !matches!(act, Act::Upgrade(_))
+            && let Some(Probe::Stopped(service)) = &step.verify
             && let Ok(how) = self.holds(&Probe::Runs(service.clone())).await
         {
             self.note(What::Reverted { step: index, how: format!("it runs already: {how}") }).await?;

@@ -16,6 +16,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("release-held", include_str!("../../assets/runbooks/release-held.toml")),
     ("upgrade", include_str!("../../assets/runbooks/upgrade.toml")),
     ("undo-upgrade", include_str!("../../assets/runbooks/undo-upgrade.toml")),
+    ("undo-upgrade-and-restore", include_str!("../../assets/runbooks/undo-upgrade-and-restore.toml")),
     ("evidence", include_str!("../../assets/runbooks/evidence.toml")),
     ("prove-backup", include_str!("../../assets/runbooks/prove-backup.toml")),
     ("take-backup", include_str!("../../assets/runbooks/take-backup.toml")),

@@ -176,7 +176,8 @@ impl Draft<'_> {
     pub(super) fn renewed(&self, service: &Service) -> Result<Option<Act>, NoPlan> {
         let configured = self.looker.configured(&service.name).map_err(NoPlan::Impossible)?;
         let ServicePlace::Process { uid, .. } = configured.place else {
-            return Ok(command(&configured.place, service, Verb::Restart)?.map(Act::Command));
+            let restart = command(&configured.place, service, Verb::Restart)?;
+            return Ok(restart.map(|restart| Act::Upgrade(UpgradeAct::InOrder(vec![restart]))));
         };
         let start = match &configured.start {
             Some(Start::Command(argv)) => {

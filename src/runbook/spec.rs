@@ -208,13 +208,14 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 10] = [
+pub const OWN: [(&str, &[&str]); 11] = [
     ("restore-database", &["backup"]),
     ("prove-backup", &["backup"]),
     ("swap-back", &["held"]),
     ("release-held", &["held"]),
     ("upgrade", &["version", "wheels"]),
     ("undo-upgrade", &[]),
+    ("undo-upgrade-and-restore", &["backup"]),
     ("restore-files", &["backup", "directory"]),
     ("take-backup", &["directory"]),
     ("swap-back-file", &["held"]),

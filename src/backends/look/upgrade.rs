@@ -1,13 +1,13 @@
 //! What an upgrade counts on and brings about.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::seen;
 use crate::backends::app_state::AppProbe;
 use crate::backends::app_state::installation::migrations;
 use crate::backends::database::DatabaseProbe;
 use crate::config::SiteConfig;
-use crate::domain::app_state;
+use crate::domain::app_state::{self, AppMigrations};
 use crate::domain::database::Migrated;
 use crate::ports::Observe as _;
 use crate::runbook::plan::UpgradeProbe;
@@ -58,6 +58,17 @@ pub(super) async fn unfinished(site: &SiteConfig) -> Result<Option<String>, Stri
 }
 
 /// Migrations the database has seen that the code in these packages does not know.
+/// The migrations of an application that lies in this directory of packages.
+pub(super) async fn kept(packages: &str, name: &str) -> Result<Vec<AppMigrations>, String> {
+    let (place, own) = (PathBuf::from(packages), name.to_owned());
+    let known = tokio::task::spawn_blocking(move || migrations(&place, &own)).await;
+    let known = known.map_err(|error| format!("the look at {packages} has failed: {error}"))?;
+    if known.is_empty() {
+        return Err(format!("which migrations come with {packages} can't be seen"));
+    }
+    Ok(known)
+}
+
 pub(super) async fn foreign(site: &SiteConfig, packages: &Path, name: &str) -> Result<Vec<String>, String> {
     let known = migrations(packages, name);
     if known.is_empty() {

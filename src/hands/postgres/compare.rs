@@ -23,8 +23,8 @@ type Tables = BTreeMap<(String, String), i64>;
 pub(super) async fn compare(
     hand: &Hand<'_, '_>,
     server: &Server,
-    used: &str,
-    beside: &str,
+    (used, beside): (&str, &str),
+    code: Option<&(String, String)>,
 ) -> Result<Vec<String>, String> {
     let (now, then) = (tables(hand, server, used).await?, tables(hand, server, beside).await?);
     let common = now.keys().filter(|table| then.contains_key(*table)).count();
@@ -37,7 +37,7 @@ pub(super) async fn compare(
     if then.is_empty() {
         return Err("there is no table in the backup".to_owned());
     }
-    migrations(hand, server, (used, beside)).await?;
+    migrations(hand, server, (used, beside), code).await?;
     let mut said = vec![format!("{} tables are restored, {} are in use", then.len(), now.len())];
     let mut largest: Vec<_> = now.keys().filter(|table| then.contains_key(*table)).collect();
     largest.sort_by_key(|table| {
@@ -88,7 +88,12 @@ async fn rows(
 }
 
 /// Refuses a schema that the code does not know, or that lacks what the code needs.
-async fn migrations(hand: &Hand<'_, '_>, server: &Server, (used, beside): (&str, &str)) -> Result<(), String> {
+async fn migrations(
+    hand: &Hand<'_, '_>,
+    server: &Server,
+    (used, beside): (&str, &str),
+    kept: Option<&(String, String)>,
+) -> Result<(), String> {
     let (now, then) = (migrated(hand, server, used).await?, migrated(hand, server, beside).await?);
     if now.is_empty() {
         return Ok(());
@@ -98,7 +103,10 @@ async fn migrations(hand: &Hand<'_, '_>, server: &Server, (used, beside): (&str,
                     application's, or not all of it"
             .to_owned());
     }
-    let code = hand.tools.looker.code().await?;
+    let code = match kept {
+        Some((packages, name)) => Some(hand.tools.looker.code_in(packages, name).await?),
+        None => hand.tools.looker.code().await?,
+    };
     let (newer, older) = match &code {
         Some(code) => {
             let heads = shortened(&then);
@@ -108,7 +116,11 @@ async fn migrations(hand: &Hand<'_, '_>, server: &Server, (used, beside): (&str,
         }
         None => (lacking(&then, &now), lacking(&now, &then)),
     };
-    let what = if code.is_some() { "the code on disk" } else { "the database in use" };
+    let what = match (kept, &code) {
+        (Some((packages, _)), _) => format!("the code in {packages}"),
+        (None, Some(_)) => "the code on disk".to_owned(),
+        (None, None) => "the database in use".to_owned(),
+    };
     let list = |all: &[String]| {
         let shown: Vec<_> = all.iter().take(5).map(|one| plain(one, 80)).collect();
         let more = all.len().saturating_sub(5);
@@ -119,6 +131,13 @@ async fn migrations(hand: &Hand<'_, '_>, server: &Server, (used, beside): (&str,
         return Err(format!(
             "the backup is of a newer release than {what}, which doesn't know {}: take an older backup, or upgrade first",
             list(&newer)
+        ));
+    }
+    if !older.is_empty() && kept.is_some() {
+        return Err(format!(
+            "the backup is of an older release than {what}: {} are missing. Take a backup from just before the upgrade; \
+             nothing was changed",
+            list(&older)
         ));
     }
     if !older.is_empty() {

@@ -95,6 +95,17 @@ impl<'c> Draft<'c> {
     }
 
     pub(in crate::planning) async fn restore_postgres(&mut self, backup: &str, step: &Step) -> Result<(), NoPlan> {
+        let (server, exchange) = self.beside_postgres(backup, None, step).await?;
+        self.change_places(&server, &exchange, step).await
+    }
+
+    /// The steps until a backup is restored beside, held against the code on disk or `code` (where it lies, whose it is).
+    pub(in crate::planning) async fn beside_postgres(
+        &mut self,
+        backup: &str,
+        code: Option<(String, String)>,
+        step: &Step,
+    ) -> Result<(Server, Exchange), NoPlan> {
         let (config, server, facts) = self.server().await?;
         let name = config.name.clone();
         let found = backup::Found::read(backup, &name, facts.major).await.map_err(NoPlan::Impossible)?;
@@ -115,8 +126,18 @@ impl<'c> Draft<'c> {
             held: format!("{name}_held_{stamp}"),
         };
         self.fill_beside(&server, (&facts, &beside), (backup, &found), step).await?;
+        let compare = PostgresAct::Compare {
+            server: server.clone(),
+            name: facts.name.clone(),
+            beside: beside.name.clone(),
+            code,
+        };
+        let mut compare = planned("compare it with the one in use", compare, step.timeout_ms);
+        let checked = format!("{}{CHECKED}", beside.mark);
+        compare.verify = Some(comment_begins(&server, &beside.name, &checked, "it was compared".to_owned()));
+        self.steps.push(compare);
         self.lost(&server, (&facts, &found), &exchange).await;
-        self.change_places(&server, &exchange, step).await
+        Ok((server, exchange))
     }
 
     /// The steps until the restored database is ready; the site goes on meanwhile.
@@ -179,12 +200,6 @@ impl<'c> Draft<'c> {
             let to = source.path;
             self.steps.push(planned("remove what was unpacked", PostgresAct::Remove(to), SHORT_MS));
         }
-        let compare =
-            PostgresAct::Compare { server: server.clone(), name: facts.name.clone(), beside: beside.name.clone() };
-        let mut compare = planned("compare it with the one in use", compare, step.timeout_ms);
-        let checked = format!("{}{CHECKED}", beside.mark);
-        compare.verify = Some(comment_begins(server, &beside.name, &checked, "it was compared".to_owned()));
-        self.steps.push(compare);
         Ok(())
     }
 
@@ -240,24 +255,7 @@ impl<'c> Draft<'c> {
             "Requests under way when the databases change places fail; the site is away for less than a second."
                 .to_owned(),
         );
-        let mut exchange = planned(
-            "put it in the place of the one in use",
-            PostgresAct::Exchange(server.clone(), at.clone()),
-            SHORT_MS,
-        );
-        exchange.verify = Some(exchanged(server, at));
-        exchange.revert = Some(Act::Postgres(Box::new(PostgresAct::Undo(server.clone(), at.clone()))));
-        exchange.max_attempts = 3;
-        self.steps.push(exchange);
-        if site.app == AppKind::Pretix && site.redis.is_ok() {
-            self.costs.push(
-                "Everybody is logged out, and carts begin anew: the cache that holds them is cleared.".to_owned(),
-            );
-            let mut forget = step("clear the cache", Act::Forget(CACHE.to_owned()), SHORT_MS);
-            forget.revert = Some(Act::Forget(CACHE.to_owned()));
-            forget.max_attempts = 3;
-            self.steps.push(forget);
-        }
+        self.exchange_databases(server, at);
         for (_, name) in working.iter().rev() {
             let start = Step { name: "start".to_owned(), timeout_ms: SHORT_MS, ..of.clone() };
             self.services(name, Verb::Start, &start).await?;
@@ -267,5 +265,27 @@ impl<'c> Draft<'c> {
             self.steps.push(step("a worker takes tasks", Act::Wait(Probe::WorkerListens), ANSWER_MS));
         }
         Ok(())
+    }
+
+    /// The exchange, and what must not know the database from before.
+    pub(in crate::planning) fn exchange_databases(&mut self, server: &Server, at: &Exchange) {
+        let mut exchange = planned(
+            "put it in the place of the one in use",
+            PostgresAct::Exchange(server.clone(), at.clone()),
+            SHORT_MS,
+        );
+        exchange.verify = Some(exchanged(server, at));
+        exchange.revert = Some(Act::Postgres(Box::new(PostgresAct::Undo(server.clone(), at.clone()))));
+        exchange.max_attempts = 3;
+        self.steps.push(exchange);
+        if self.ground.site.is_some_and(|site| site.app == AppKind::Pretix && site.redis.is_ok()) {
+            self.costs.push(
+                "Everybody is logged out, and carts begin anew: the cache that holds them is cleared.".to_owned(),
+            );
+            let mut forget = step("clear the cache", Act::Forget(CACHE.to_owned()), SHORT_MS);
+            forget.revert = Some(Act::Forget(CACHE.to_owned()));
+            forget.max_attempts = 3;
+            self.steps.push(forget);
+        }
     }
 }

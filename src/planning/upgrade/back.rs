@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::steps::Places;
 use super::{Draft, Installation, NoPlan, Step, Subject, Upgrade, environment, installation, no};
+use crate::domain::database::Engine;
 
 /// What an upgrade has kept.
 struct Kept {
@@ -12,8 +13,9 @@ struct Kept {
 }
 
 impl Draft<'_> {
-    /// Exchanges the installation for the one that the last upgrade to this version kept.
-    pub(in crate::planning) async fn undo_upgrade(&mut self, step: &Step) -> Result<(), NoPlan> {
+    /// Exchanges the installation for the one that the last upgrade to this version kept; with a backup from before, the
+    /// database too.
+    pub(in crate::planning) async fn undo_upgrade(&mut self, backup: Option<&str>, step: &Step) -> Result<(), NoPlan> {
         let of = installation(self.upgraded()?).map_err(no)?;
         Self::may_change(&of)?;
         environment(&of)?;
@@ -27,14 +29,27 @@ impl Draft<'_> {
         let places = Places::at(kept.own);
         let packages = places.beside.join(of.packages.strip_prefix(&of.venv).unwrap_or(&of.packages));
         let foreign = self.looker.foreign(&packages, of.name).await.map_err(no)?;
-        if !foreign.is_empty() {
-            return Err(no(format!(
-                "the database has seen migrations that {} {} does not know: {}. Bring back the database from before the upgrade \
-                 first, as it was, not migrated anew",
-                of.name,
-                kept.version,
-                foreign.join(", ")
-            )));
+        match backup {
+            None if !foreign.is_empty() => {
+                return Err(no(format!(
+                    "the database has seen migrations that {} {} does not know: {}. Bring back the database from before the \
+                     upgrade too, as it was, not migrated anew: {}",
+                    of.name,
+                    kept.version,
+                    foreign.join(", "),
+                    if self.is_postgres() { "undo-upgrade-and-restore does both" } else { "restore-database first" }
+                )));
+            }
+            Some(_) if !self.is_postgres() => {
+                return Err(no("both at once are for PostgreSQL: run restore-database first, then undo-upgrade"));
+            }
+            Some(_) if foreign.is_empty() => {
+                return Err(no(format!(
+                    "{} {} knows the database as it is: undo-upgrade puts it back, and nothing that was written is lost",
+                    of.name, kept.version
+                )));
+            }
+            None | Some(_) => {}
         }
         self.costs
             .push(format!("{} {} is exchanged for {}, which its upgrade has kept.", of.name, of.version, kept.version));
@@ -50,7 +65,15 @@ impl Draft<'_> {
             web,
             behind,
         };
-        self.steps_back(&back, &places, step).await
+        let Some(backup) = backup else { return self.steps_back(&back, &places, step).await };
+        let code = (packages.display().to_string(), back.of.name.to_owned());
+        let (server, exchange) = self.beside_postgres(backup, Some(code), step).await?;
+        self.steps_back_with_database(&back, &places, (&server, &exchange), step).await
+    }
+
+    fn is_postgres(&self) -> bool {
+        let database = self.ground.site.and_then(|site| site.database.as_ref().ok());
+        database.is_some_and(|database| database.engine == Engine::Postgresql)
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::services::Verb;
 use super::{Change, Draft, NoPlan, Step, Upgrade, no};
 use crate::domain::database::Engine;
 use crate::domain::service::Service;
+use crate::runbook::plan::postgres::{Exchange, Server};
 use crate::runbook::plan::{Act, Command, OnFailure, PlannedStep, Probe, UpgradeAct, UpgradeProbe};
 
 /// What an application may want to be run after it was upgraded: what it has of these is run, in this order.
@@ -125,7 +126,30 @@ impl Draft<'_> {
         }
         self.serve_on(back)?;
         self.exchange(back, places)?;
+        self.own_commands(back);
         self.start_anew(back, written).await
+    }
+
+    /// The same with the database from before: neither of the two may meet the other's half, so everything is stopped.
+    pub(super) async fn steps_back_with_database(
+        &mut self,
+        back: &Upgrade,
+        places: &Places,
+        (server, databases): (&Server, &Exchange),
+        written: &Step,
+    ) -> Result<(), NoPlan> {
+        for service in back.behind.iter().chain(&back.web) {
+            self.stop(service, written).await?;
+        }
+        self.exchange(back, places)?;
+        self.exchange_databases(server, databases);
+        self.own_commands(back);
+        for service in back.web.iter().chain(&back.behind) {
+            let start = Step { name: "start".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
+            self.services(&service.name, Verb::Start, &start).await?;
+        }
+        self.afterwards(back);
+        Ok(())
     }
 
     /// Web is not stopped: it is told what that means.
@@ -176,10 +200,11 @@ impl Draft<'_> {
             return;
         };
         let own = places.own.display();
+        let when = if self.surroundings().1 { "too (undo-upgrade-and-restore)" } else { "first" };
         self.way_back = Some(format!(
             "As long as nothing was migrated, revert (and when the run is done, undo-upgrade) puts {} {} back at once: it is \
              kept whole in {own} (remove that when the upgrade has proven itself). Once something was migrated both refuse, \
-             for the old version does not know the new schema: the database from {backup} has to be brought back first.",
+             for the old version does not know the new schema: the database from {backup} has to be brought back {when}.",
             of.name, of.version
         ));
     }
@@ -285,6 +310,29 @@ impl Draft<'_> {
         let around = self.surroundings();
         let migrate = upgrade.app(&of.python(), &["migrate", "--noinput"], around);
         let checked = upgrade.app(&of.python(), &["migrate", "--check"], around);
+        let mut planned = step("migrate", Act::Command(migrate), 240, 30);
+        planned.max_attempts = 3;
+        let otherwise = format!(
+            "{} {} does not know that schema, so it is not put back. {}; or mend what failed and retry",
+            of.name,
+            of.version,
+            if around.1 {
+                format!("End this run, then undo-upgrade-and-restore with {}", upgrade.backup)
+            } else {
+                format!("Restore the database from {} first, then revert", upgrade.backup)
+            }
+        );
+        let was = upgrade.schema.clone();
+        planned.revert = Some(Act::Probe(Probe::Upgrade(UpgradeProbe::SchemaIs { was, otherwise })));
+        self.steps.push(planned);
+        self.steps.push(step("nothing is left to migrate", Act::Command(checked), 5, 5));
+        self.own_commands(upgrade);
+    }
+
+    /// What the application wants to be run with another version: it also puts its built files where the proxy and the
+    /// templates look for them, which are this version's alone.
+    fn own_commands(&mut self, upgrade: &Upgrade) {
+        let (of, around) = (&upgrade.of, self.surroundings());
         let list = upgrade.app(&of.python(), &["help", "--commands"], around);
         let mut own = Vec::new();
         for name in AFTERWARDS {
@@ -292,21 +340,10 @@ impl Draft<'_> {
             let lacks = UpgradeProbe::Lacks { list: list.clone(), word: name.to_owned() };
             let mut planned = step(format!("{} {name}", of.name), act, 30, 15);
             planned.unless = Some(Probe::Upgrade(lacks));
-            // The site is better off with new code on its new schema than held up by a stylesheet.
+            // The site is better off with code and schema that fit than held up by a stylesheet.
             planned.on_failure = OnFailure::Continue;
             own.push(planned);
         }
-        let mut planned = step("migrate", Act::Command(migrate), 240, 30);
-        planned.max_attempts = 3;
-        let otherwise = format!(
-            "{} {} does not know that schema, so it is not put back. Restore the database from {} first, then revert; or mend \
-             what failed and retry",
-            of.name, of.version, upgrade.backup
-        );
-        let was = upgrade.schema.clone();
-        planned.revert = Some(Act::Probe(Probe::Upgrade(UpgradeProbe::SchemaIs { was, otherwise })));
-        self.steps.push(planned);
-        self.steps.push(step("nothing is left to migrate", Act::Command(checked), 5, 5));
         self.steps.extend(own);
     }
 

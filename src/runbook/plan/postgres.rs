@@ -98,6 +98,9 @@ pub enum PostgresAct {
         name: String,
         /// The other.
         beside: String,
+        /// Where the code lies that it must fit, and the application's name; `None`: the code on disk.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<(String, String)>,
     },
     /// Puts a database in the place of the one in use, which is held.
     Exchange(Server, Exchange),
@@ -290,8 +293,9 @@ impl PostgresAct {
             Self::Sql { server, database, statements } => {
                 format!("in {database} on {}: {}", server.shown(), statements.join("; "))
             }
-            Self::Compare { name, beside, .. } => format!(
-                "counts tables and rows in {name} and {beside}, and compares their migrations with the code on disk"
+            Self::Compare { name, beside, code, .. } => format!(
+                "counts tables and rows in {name} and {beside}, and compares their migrations with the code {}",
+                code.as_ref().map_or("on disk", |(packages, _)| packages.as_str())
             ),
             Self::Exchange(_, at) => format!(
                 "in one transaction, while their sessions are ended: {} is renamed to {}, {} to {}",

@@ -279,6 +279,15 @@ fn an_application_is_upgraded_and_what_was_is_kept_as_root() {
         }
         shop.serves("2026.8.0");
     }
+
+    // What runs the older code already is started anew when that is undone.
+    let token = shop.ground.token(&["undo-upgrade"]);
+    let run = shop.ground.begin(&["undo-upgrade", "--confirm", &token]);
+    shop.ground.kill_at(&run, shop.step(&run, "the site answers"));
+    shop.serves("2026.7.0");
+    let (_, said) = shop.ground.resume(&run, &["--revert"]);
+    assert!(said.contains("REVERTED"), "{said}");
+    shop.serves("2026.8.0");
 }
 
 #[test]

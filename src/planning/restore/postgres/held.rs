@@ -45,8 +45,8 @@ impl Draft<'_> {
             mark: found.comment.clone(),
             held: format!("{}_held_{}", config.name, self.stamp()),
         };
-        let compare =
-            PostgresAct::Compare { server: server.clone(), name: facts.name.clone(), beside: found.name.clone() };
+        let (name, beside) = (facts.name.clone(), found.name.clone());
+        let compare = PostgresAct::Compare { server: server.clone(), name, beside, code: None };
         self.steps.push(planned("compare it with the one in use", compare, step.timeout_ms));
         self.costs.push(format!(
             "What was written since {} was put away is not in it. It stays in the database in use now, which is kept as {}.",
