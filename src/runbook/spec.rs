@@ -208,7 +208,7 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 10] = [
+pub const OWN: [(&str, &[&str]); 11] = [
     ("restore-database", &["backup"]),
     ("prove-backup", &["backup"]),
     ("swap-back", &["held"]),
@@ -219,6 +219,7 @@ pub const OWN: [(&str, &[&str]); 10] = [
     ("take-backup", &["directory"]),
     ("swap-back-file", &["held"]),
     ("release-held-file", &["held"]),
+    ("empty-log", &["log"]),
 ];
 
 /// Something that holds or does not, as a template.
