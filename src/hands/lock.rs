@@ -31,7 +31,7 @@ use crate::backends::process_id;
 use crate::domain::text::plain;
 
 pub use holders::{end_orphans, orphans};
-pub use place::{DIR, prepare, prepare_for};
+pub use place::{DIR, may, prepare, prepare_for};
 
 /// Names a target may have.
 pub const NAMES: usize = 64;
@@ -100,7 +100,8 @@ impl TargetLock {
     }
 }
 
-/// The descriptors of a lock, from what [`TargetLock::handed`] gave. What is started from here inherits them.
+/// The descriptors of a lock, from what [`TargetLock::handed`] gave. They are closed in what is started from here, unless
+/// that is changed.
 ///
 /// # Errors
 /// When there are none.
@@ -108,7 +109,7 @@ pub fn received(from: impl AsFd) -> io::Result<Vec<OwnedFd>> {
     let mut space = vec![MaybeUninit::uninit(); cmsg_space!(ScmRights(NAMES))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut text = [0; 8];
-    recvmsg(from, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::DONTWAIT)?;
+    recvmsg(from, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC)?;
     let rights = ancillary.drain().filter_map(|message| {
         if let RecvAncillaryMessage::ScmRights(descriptors) = message { Some(descriptors) } else { None }
     });

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::fs::OFlags;
+use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::lock;
 use crate::backends::process_id;
@@ -96,7 +97,8 @@ fn read_from(path: &Path) -> io::Result<()> {
 fn hand_over(leaves: bool) -> io::Result<()> {
     if !leaves {
         for lock in lock::received(io::stdin())? {
-            // They are the program's from here on.
+            fcntl_setfd(&lock, FdFlags::empty())?;
+            // It is the program's from here on.
             let _number = lock.into_raw_fd();
         }
     }

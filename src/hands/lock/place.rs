@@ -65,6 +65,14 @@ pub fn prepare_for(dir: &Path, group: Option<u32>) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether this user may lock there.
+///
+/// # Errors
+/// A sentence.
+pub fn may(dir: &Path) -> Result<(), String> {
+    open(dir, "lock-000").map(|_| ())
+}
+
 /// Makes a lock's file, or lets those and no others lock it who may.
 fn file(path: &Path, group: Option<u32>) -> io::Result<()> {
     let mode = if group.is_some() { 0o640 } else { 0o644 };

@@ -125,14 +125,13 @@ fn member(header: &[u8]) -> Option<String> {
         at = at.next_multiple_of(8);
         let (code, signature) = (*header.get(at)?, *header.get(at + 2)?);
         at += 4;
-        let length = match signature {
-            b'g' => usize::from(*header.get(at)?) + 2,
-            _ => {
-                at = at.next_multiple_of(4);
-                let number = u32::from_le_bytes(header.get(at..at + 4)?.try_into().ok()?) as usize;
-                at += 4;
-                if signature == b'u' { 0 } else { number + 1 }
-            }
+        let length = if signature == b'g' {
+            usize::from(*header.get(at)?) + 2
+        } else {
+            at = at.next_multiple_of(4);
+            let number = u32::from_le_bytes(header.get(at..at + 4)?.try_into().ok()?) as usize;
+            at += 4;
+            if signature == b'u' { 0 } else { number + 1 }
         };
         if code == 3 {
             return Some(String::from_utf8_lossy(header.get(at..at + length - 1)?).into_owned());
