@@ -89,3 +89,26 @@ fn what_cannot_be_undone_is_not_done_on_a_full_disk_as_root() {
     assert_eq!(code, 0, "{said}");
     assert_eq!(ground.trace(), "acted\n");
 }
+
+/// Nothing was ever kept for the journal: it can't even be begun, and where it could be is said.
+#[test]
+#[ignore = "needs root: takes the locks of the machine, mounts a small tmpfs"]
+fn where_no_journal_fits_a_place_in_memory_is_named_for_what_can_be_undone_as_root() {
+    let ground = Ground::new(ALONE, "[[steps]]\nname = \"said\"\nnote = \"done\"\n");
+    let small = Small::below(&ground);
+    assert!(std::fs::write(small.filler(), vec![0_u8; 5 << 20]).is_err());
+    let (code, said) = ground.call(&["runbook", "run", "steps", "--yes"]);
+    assert!(code == 13 && said.contains("nothing is done unrecorded"), "{code}: {said}");
+    assert!(said.contains("give --state-dir /dev/shm/midwatch"), "{said}");
+    ground.write("steps", "destructive", "[[steps]]\nname = \"said\"\nrun = [\"true\"]\n");
+    let token = ground.token(&["steps"]);
+    let (code, said) = ground.call(&["runbook", "run", "steps", "--confirm", &token]);
+    assert!(code == 13 && !said.contains("/dev/shm"), "{code}: {said}");
+    // There it is recorded.
+    ground.write("steps", "reversible", "[[steps]]\nname = \"said\"\nnote = \"done\"\n");
+    let memory = tempfile::Builder::new().prefix("midwatch-").tempdir_in("/dev/shm").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_midwatch"));
+    command.arg("-c").arg(ground.path().join("c.toml")).arg("--state-dir").arg(memory.path());
+    let output = command.args(["runbook", "run", "steps", "--yes"]).env("XDG_CONFIG_HOME", ground.path()).output();
+    assert_eq!(output.unwrap().status.code(), Some(0));
+}
