@@ -14,6 +14,7 @@ mod errand;
 pub mod host;
 pub mod http;
 pub mod journal;
+pub mod logind;
 pub mod logs;
 pub mod look;
 mod nginx;

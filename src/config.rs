@@ -202,7 +202,7 @@ impl fmt::Debug for MetricsConfig {
 }
 
 /// A database, as the application reaches it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DatabaseConfig {
     /// Which kind.
     pub engine: Engine,

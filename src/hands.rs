@@ -8,6 +8,7 @@
 //! Invariant: a signal goes to a process that is known by number, boot and beginning, never to a number.
 
 mod acts;
+mod advisory;
 mod cache;
 pub mod child;
 mod drill;
@@ -21,5 +22,6 @@ pub mod runner;
 mod session;
 pub mod shim;
 mod signal;
+mod space;
 mod upgrade;
 mod work;

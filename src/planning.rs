@@ -2,9 +2,11 @@
 
 mod catalogue;
 mod files;
+mod identity;
 mod privileges;
 mod restore;
 mod services;
+mod space;
 mod upgrade;
 mod values;
 
@@ -121,6 +123,7 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
     }
     costs.append(&mut draft.costs);
     let host = process_id::host(&ground.config.host.0);
+    let mut names = identity::names(&host, site);
     let confirm = confirm(runbook.risk, draft.down == Some(true), &host, site, &draft.values);
     Ok(Plan {
         schema: SCHEMA,
@@ -130,7 +133,8 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
         risk: runbook.risk,
         user: who::user(),
         site: site.map(|site| site.id.0.clone()),
-        target: target(&host, site),
+        target: names.remove(0),
+        also: names,
         parameters: parameters.collect(),
         costs,
         at_risk: draft.at_risk.clone(),
@@ -144,21 +148,6 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
         past_ms: Vec::new(),
         host,
     })
-}
-
-/// What nobody else may act on meanwhile. A site is known by where it is, not by what this user's configuration calls it.
-fn target(host: &HostCard, site: Option<&SiteConfig>) -> String {
-    match site {
-        None => format!("host {}", host.machine),
-        Some(site) => match (&site.data_dir, &site.database) {
-            (Some(dir), _) => format!("site {}", dir.display()),
-            (None, Ok(database)) => {
-                let port = database.port.map(|port| format!(":{port}")).unwrap_or_default();
-                format!("database {}{port}/{}", database.host, database.name)
-            }
-            (None, Err(_)) => format!("site {}", site.url),
-        },
-    }
 }
 
 fn confirm(risk: Risk, down: bool, host: &HostCard, site: Option<&SiteConfig>, values: &Values) -> Confirm {
@@ -263,6 +252,7 @@ impl Draft<'_> {
             "take-backup" => self.take_backup(value("directory"), step).await,
             "swap-back-file" => self.swap_back_file(value("held"), step).await,
             "release-held-file" => self.release_file(value("held"), step).await,
+            "empty-log" => self.empty_log(value("log"), step).await,
             _ => Err(NoPlan::Impossible(format!("midwatch has nothing called `{name}`"))),
         }
     }

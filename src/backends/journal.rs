@@ -6,6 +6,7 @@
 //! database for part of it, so whoever may put a file there may write the journal. The journal is a record, no authority:
 //! nothing is done because it says so, but for its own user as [`read_trusted`] reads it.
 
+mod ballast;
 mod bound;
 mod copy;
 mod place;

@@ -103,6 +103,13 @@ pub fn told(pid: u32) -> String {
     format!("pid {pid} (`{command}`, {user})")
 }
 
+/// Whether it looks like a midwatch that runs a plan. Who wants to can look so: nothing rests on it but a sentence.
+pub fn is_midwatch(pid: u32) -> bool {
+    let words = words(pid);
+    let name = words.first().and_then(|program| program.rsplit('/').next());
+    matches!(name, Some("midwatch" | "exe")) && words.iter().any(|word| word == "runner")
+}
+
 fn words(pid: u32) -> Vec<String> {
     let mut line = Vec::new();
     let read = fs::File::open(format!("/proc/{pid}/cmdline")).and_then(|file| file.take(LINE).read_to_end(&mut line));

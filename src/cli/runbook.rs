@@ -13,6 +13,7 @@ use super::args::{Form, Global, PlanForm, RunbookCommand, Wish};
 use super::run::{USAGE, say, say_error, with_config};
 use crate::config::{Config, SiteConfig, StateDir, paths};
 use crate::discovery::Surroundings;
+use crate::domain::text::{escaped, escaped_json};
 use crate::domain::time::Timestamp;
 use crate::hands::{self, order::Reply};
 use crate::planning::{Catalogue, Ground, NoPlan, plan};
@@ -37,7 +38,7 @@ pub fn runbook(global: &Global, command: RunbookCommand) -> color_eyre::Result<u
         RunbookCommand::Check { file } => match Catalogue::check(&file) {
             Ok(runbook) => say(format!("{} is right: {} steps\n", runbook.id, runbook.steps.len()).as_bytes()),
             Err(why) => {
-                say_error(why.trim_end());
+                say_error(&escaped(why.trim_end()));
                 Ok(1)
             }
         },
@@ -50,9 +51,9 @@ pub fn runbook(global: &Global, command: RunbookCommand) -> color_eyre::Result<u
             let text = match output {
                 PlanForm::Text => card::text(&plan, armed),
                 PlanForm::Markdown => card::markdown(&plan),
-                PlanForm::Json => format!("{}\n", card::json(&plan, armed)),
+                PlanForm::Json => format!("{}\n", escaped_json(&card::json(&plan, armed).to_string())),
             };
-            say(text.as_bytes())
+            say(escaped(&text).as_bytes())
         }),
         RunbookCommand::Run { wish, consent, detach, output } => {
             on(global, async |config| start::run(global, config, (&wish, &consent), (detach, output)).await)
@@ -91,7 +92,7 @@ fn on(global: &Global, then: impl AsyncFnOnce(&Config) -> color_eyre::Result<u8>
 
 #[expect(clippy::unnecessary_wraps, reason = "it ends what else can fail")]
 fn refused(code: u8, why: &str) -> color_eyre::Result<u8> {
-    say_error(why.trim_end());
+    say_error(&escaped(why.trim_end()));
     Ok(code)
 }
 

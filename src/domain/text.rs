@@ -1,5 +1,61 @@
 //! Text from outside made safe for a terminal.
 
+use std::borrow::Cow;
+
+/// Whether a character moves the cursor, is not seen, or shows others in another order or another place: control
+/// characters, what directs writing from right to left, joiners, variation selectors, tags, separators of lines.
+pub fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// `text` as it is, several lines of it too, with every character that [`misleads`] written out: `\u{202e}`.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    written_out(text, |c, out| out.extend(c.escape_unicode()))
+}
+
+/// A JSON document that means the same, in which no character [`misleads`]: such stand in its strings alone, and are
+/// written out there.
+pub fn escaped_json(document: &str) -> Cow<'_, str> {
+    written_out(document, |c, out| {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            out.push_str("\\u");
+            out.extend([12, 8, 4, 0].map(|shift| char::from_digit(u32::from(*unit >> shift & 15), 16).unwrap_or('0')));
+        }
+    })
+}
+
+fn written_out(text: &str, write: impl Fn(char, &mut String)) -> Cow<'_, str> {
+    let plain = |c: char| c == '\n' || !misleads(c);
+    if text.chars().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if plain(c) { out.push(c) } else { write(c, &mut out) }
+    }
+    Cow::Owned(out)
+}
+
 /// `text` without control characters, escape sequences' leaders, bidirectional overrides or variation selectors,
 /// white space folded, cut to at most `max` characters with `…`.
 pub fn plain(text: &str, max: usize) -> String {
@@ -7,13 +63,11 @@ pub fn plain(text: &str, max: usize) -> String {
     let mut count = 0;
     let mut gap = false;
     for c in text.chars() {
-        let hidden = c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}');
         if c.is_whitespace() {
             gap = true;
             continue;
         }
-        if hidden {
+        if misleads(c) {
             continue;
         }
         if count + usize::from(gap && count > 0) >= max {
@@ -97,7 +151,19 @@ pub fn tasks_wait(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::{escaped, escaped_json, misleads, plain};
+
+    #[test]
+    fn what_misleads_is_written_out_and_a_document_means_the_same() {
+        assert_eq!(escaped("a\n  b c"), "a\n  b c");
+        assert_eq!(escaped("rm \u{202e}txt\u{1b}[2J\r\u{e0041}"), "rm \\u{202e}txt\\u{1b}[2J\\u{d}\\u{e0041}");
+        let text = "a\n\u{9b}2J \u{2066}\u{e0041}\u{61c}é";
+        let document = serde_json::to_string(text).unwrap();
+        let shown = escaped_json(&document);
+        assert!(!shown.chars().any(misleads), "{shown}");
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
+        assert_eq!(plain("a\u{202e}b\u{2067}c\u{61c}d\u{e0041}e\u{2028}f", 80), "abcde f");
+    }
 
     #[test]
     fn nothing_that_could_move_a_cursor_survives() {

@@ -5,7 +5,7 @@ mod lines;
 mod pump;
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use self::identity::Me;
 use self::pump::{Heard, Pump, Pumped, SAVED_MAX, Saving};
 use super::lock::{TargetLock, orphans};
-use super::{shim, signal};
+use super::{advisory, shim, signal};
 use crate::backends::process_id;
 use crate::domain::text::{plain, span};
 use crate::runbook::kept::Stream;
@@ -59,6 +59,8 @@ pub struct Given<'a> {
     pub input: Option<&'a Path>,
     /// The password for the server it speaks to, in `PGPASSWORD`: on no command line, in no journal.
     pub password: Option<&'a SecretString>,
+    /// The run whose sessions on a PostgreSQL server these are.
+    pub run: Option<&'a str>,
 }
 
 /// A variable of the environment, and its value.
@@ -161,8 +163,8 @@ pub async fn run(job: &Job<'_>, news: mpsc::Sender<News>, mut stop: watch::Recei
         }
     };
     if !job.command.leaves {
-        let lock = job.lock.map(|lock| lock.path().to_owned());
-        notes.extend(signal::end_all(|| left(&process, lock.as_deref()), job.limits.grace).await);
+        let lock = job.lock.map(TargetLock::paths).unwrap_or_default();
+        notes.extend(signal::end_all(|| left(&process, &lock), job.limits.grace).await);
     }
     tell_end.send_replace(true);
     let (out, err) = (out.await.unwrap_or_default(), err.await.unwrap_or_default());
@@ -190,7 +192,7 @@ fn spawn(job: &Job<'_>) -> Result<(Child, Option<Saving>), String> {
     }
     let mut process = Process::new(job.midwatch);
     process.arg0("midwatch").arg("shim").arg("--record").arg(job.record);
-    let lock = job.lock.filter(|_| !job.command.leaves).map(TargetLock::descriptor).transpose();
+    let lock = job.lock.filter(|_| !job.command.leaves).map(TargetLock::handed).transpose();
     match lock.map_err(|error| format!("the lock can't be handed over: {error}"))? {
         Some(lock) => process.stdin(Stdio::from(lock)),
         None => process.stdin(Stdio::null()).arg("--leaves"),
@@ -200,6 +202,7 @@ fn spawn(job: &Job<'_>) -> Result<(Child, Option<Saving>), String> {
     }
     process.arg("--").args(words).env_clear().envs(me.environment(job.command));
     process.envs(job.given.password.map(|password| ("PGPASSWORD", password.expose_secret())));
+    process.envs(job.given.run.map(|run| ("PGAPPNAME", advisory::name(run))));
     let saving = job.command.save.as_deref().map(|path| {
         Saving::begin(path, SAVED_MAX).map_err(|error| format!("the output can't be saved in {path}: {error}"))
     });
@@ -344,9 +347,9 @@ async fn to_group(process: &ProcessId, signal: Signal, word: &str) -> Result<(),
 }
 
 /// What a program that has ended has left running: its process group, and whoever holds the lock it was given.
-fn left(process: &ProcessId, lock: Option<&Path>) -> Vec<ProcessId> {
+fn left(process: &ProcessId, lock: &[PathBuf]) -> Vec<ProcessId> {
     let mut out = group(process);
-    for orphan in lock.map(orphans).unwrap_or_default() {
+    for orphan in orphans(lock) {
         if !out.contains(&orphan) {
             out.push(orphan);
         }

@@ -53,7 +53,7 @@ fn working(view: &RunView, own: Option<&Path>) -> Vec<ProcessId> {
 /// What still works, in a sentence, and may not or can't be ended: nothing may be done beside it.
 pub(super) async fn clear(
     (state, own): (&Path, &Path),
-    target: &str,
+    plan: &Plan,
     before: Option<&RunView>,
     grace: Duration,
 ) -> Result<Vec<String>, String> {
@@ -71,7 +71,7 @@ pub(super) async fn clear(
     for view in journal::runs(state).await.runs {
         let other = before.is_none_or(|own| own.record.id != view.record.id);
         let over = view.ended().is_some() || view.runner().is_some_and(process_id::lives);
-        if !other || over || view.record.plan.target != target {
+        if !other || over || !view.record.plan.shares(plan) {
             continue;
         }
         if let Some(left) = working(&view, None).first() {

@@ -103,7 +103,7 @@ impl Hand<'_, '_> {
     /// Runs a client program to its end.
     async fn program(&self, server: &Server, argv: Vec<String>, input: Option<&Path>) -> Result<String, String> {
         let command = Command { argv, user: server.user.clone(), ..Command::default() };
-        let given = Given { input, password: self.password().filter(|_| server.password) };
+        let given = Given { input, password: self.password().filter(|_| server.password), run: Some(self.run) };
         let limits = (self.deadline, self.stop.clone());
         program(self.tools, (self.run, &command, given), self.at, limits, &self.signs).await
     }
@@ -200,7 +200,7 @@ impl Hand<'_, '_> {
         let command = Command { argv, user: server.user.clone(), ..Command::default() };
         let record = acts::record(&self.tools.state, self.run, "sessions")?;
         let limits = Limits { timeout: GRACE * 3, grace: GRACE, silence: GRACE * 3 };
-        let given = Given { input: None, password: self.password().filter(|_| server.password) };
+        let given = Given { input: None, password: self.password().filter(|_| server.password), run: Some(self.run) };
         // Without the lock: it ends by itself, and does nothing while nobody changes names.
         let job =
             Job { command: &command, lock: None, record: &record, midwatch: Path::new(child::MYSELF), limits, given };

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::advisory::{self, Taken};
 use super::leftovers::{self, is_of, started};
 use super::lock::{self, LockTrouble, TargetLock};
 use super::order::{MOST, Order, Reply};
-use super::work::{Run, Tools};
+use super::work::{Run, Tools, destroys};
 use crate::backends::journal::{self, Journal};
 use crate::backends::look::Looker;
 use crate::backends::process_id;
@@ -19,6 +20,7 @@ use crate::runbook::approval::{ANSWER_TTL_MS, PLAN_TTL_MS, Refused, approve};
 use crate::runbook::kept::{RunRecord, RunView};
 use crate::runbook::plan::{Plan, SCHEMA};
 use crate::runbook::run::{Outcome, ProcessId, Progress, What};
+use crate::runbook::spec::Risk;
 
 /// Refused: read-only.
 pub const READ_ONLY: u8 = 10;
@@ -91,7 +93,15 @@ async fn begin(config: &Config, input: impl Read, now: fn() -> Timestamp) -> Res
     };
     let site = site(config, &order.plan)?;
     let uid = rustix::process::geteuid().as_raw();
-    let unrecorded = |error: journal::JournalError| (IMPOSSIBLE, format!("nothing is done unrecorded: {error}"));
+    let recorded_elsewhere = order.plan.risk != Risk::Destructive;
+    let unrecorded = |error: journal::JournalError| {
+        let else_where = if error.is_full() && recorded_elsewhere {
+            ". What can be undone may be recorded in memory, until the next boot: give --state-dir /dev/shm/midwatch"
+        } else {
+            ""
+        };
+        (IMPOSSIBLE, format!("nothing is done unrecorded: {error}{else_where}"))
+    };
     // Before the journal is opened to be written: closing what was read would drop the writer's locks.
     let mut before = None;
     if order.again.is_some() {
@@ -103,6 +113,13 @@ async fn begin(config: &Config, input: impl Read, now: fn() -> Timestamp) -> Res
     }
     let journal = Arc::new(Journal::open(state, uid).await.map_err(unrecorded)?);
     let host = process_id::host(&config.host.0);
+    if journal.tight() && order.plan.steps.iter().any(|step| destroys(&order.plan, step)) {
+        let dir = state.display();
+        return Err((
+            IMPOSSIBLE,
+            format!("nothing was done: the disk of {dir} is full, and this can't be undone: make room"),
+        ));
+    }
     let good = approve(&order.plan, &order.answer, &host, now()).map_err(|refused| refusal(&refused))?;
     let fresh = before.is_some() || now().millis_since(order.plan.made) <= PLAN_TTL_MS + ANSWER_TTL_MS;
     if !fresh {
@@ -111,7 +128,7 @@ async fn begin(config: &Config, input: impl Read, now: fn() -> Timestamp) -> Res
     let me = process_id::here().map_err(|error| (IMPOSSIBLE, format!("/proc can't be read: {error}")))?;
     let own_dir = own(&journal);
     let (lock, mut ended) = take((state, &own_dir), &order, before.as_ref()).await?;
-    let left = leftovers::clear((state, &own_dir), &order.plan.target, before.as_ref(), GRACE).await;
+    let left = leftovers::clear((state, &own_dir), &order.plan, before.as_ref(), GRACE).await;
     ended.extend(left.map_err(|why| (HELD, format!("nothing was done: {why}")))?);
     if let (Some(again), Some(view)) = (&order.again, &mut before) {
         // Another may have taken it up between the look at it and the lock.
@@ -130,6 +147,13 @@ async fn begin(config: &Config, input: impl Read, now: fn() -> Timestamp) -> Res
             ));
         }
     }
+    let database = match advisory::take(site, &order.plan, &order.run).await.map_err(|why| (HELD, why))? {
+        Taken::Held(lock) => Some(*lock),
+        Taken::Without(why) => {
+            ended.extend(why);
+            None
+        }
+    };
     // Last of all, so that a refusal costs nothing.
     let permit = good.spent(spend(&journal, &order, now()).await).map_err(|refused| refusal(&refused))?;
     if before.is_none() {
@@ -140,7 +164,7 @@ async fn begin(config: &Config, input: impl Read, now: fn() -> Timestamp) -> Res
         Some(view) => view.progress(),
         None => Progress::of(&order.plan, &[]),
     };
-    let tools = Tools { site, looker: Looker::of(site), permit, lock, state: own(&journal), now };
+    let tools = Tools { site, looker: Looker::of(site), permit, lock, database, state: own(&journal), now };
     let mut run = Run::new(order.run, order.plan, journal, (tools, progress));
     let why = order.again.as_ref().map(|again| again.why.clone());
     let began = What::Began { runner: me.clone(), by: order.by.clone(), why };
@@ -184,18 +208,19 @@ async fn take(
     let dir = Path::new(lock::DIR);
     let mut ended = Vec::new();
     for round in 0..ROUNDS {
-        match TargetLock::take(dir, &order.plan.target) {
+        match TargetLock::take(dir, &order.plan.names()) {
             Ok(lock) => return Ok((lock, ended)),
             Err(LockTrouble::Nowhere(why)) => return Err((HELD, format!("nothing excludes others here: {why}"))),
-            Err(LockTrouble::Held { file, holders, .. }) => {
-                let holder = holder(state, &order.plan.target, &order.run).await;
+            Err(LockTrouble::Held { target, file, holders, .. }) => {
+                let holder = holder(state, &order.plan, &order.run).await;
                 let Some(view) = before.filter(|_| holder.is_none() && round + 1 < ROUNDS) else {
                     let lines = holder.into_iter().chain(holders).collect::<Vec<_>>().join("\n  ");
-                    return Err((HELD, format!("somebody else acts on {}:\n  {lines}", order.plan.target)));
+                    return Err((HELD, format!("somebody else acts on {target}:\n  {lines}")));
                 };
                 let own = started(view, own);
-                if lock::orphans(&file).iter().all(|process| is_of(&own, process)) {
-                    ended.extend(lock::end_orphans(&file, GRACE).await);
+                let file = std::slice::from_ref(&file);
+                if lock::orphans(file).iter().all(|process| is_of(&own, process)) {
+                    ended.extend(lock::end_orphans(file, GRACE).await);
                 } else {
                     // One that is just becoming the program of a step has not noted itself yet.
                     tokio::time::sleep(PAUSE).await;
@@ -207,10 +232,10 @@ async fn take(
 }
 
 /// Who acts on the target, by the journals: a run that goes on, whose runner lives.
-async fn holder(state: &Path, target: &str, run: &str) -> Option<String> {
+async fn holder(state: &Path, plan: &Plan, run: &str) -> Option<String> {
     let all = journal::runs(state).await.runs;
     let live = |view: &&RunView| {
-        view.record.plan.target == target && view.ended().is_none() && view.runner().is_some_and(process_id::lives)
+        view.record.plan.shares(plan) && view.ended().is_none() && view.runner().is_some_and(process_id::lives)
     };
     let view = all.iter().find(live)?;
     let progress = view.progress();

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::fs::OFlags;
-use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use rustix::io::{FdFlags, fcntl_setfd};
 
+use super::lock;
 use crate::backends::process_id;
 use crate::runbook::run::ProcessId;
 
@@ -23,8 +24,8 @@ pub const NOT_STARTED: u8 = 126;
 
 /// Becomes the program; comes back only where that failed, with an exit code and a sentence.
 ///
-/// Standard input is the lock's descriptor; the program gets it as one that it never looks at, unless it `leaves` others
-/// running, which must not hold the lock. Standard input of the program is `input`, or empty.
+/// Through standard input come the lock's descriptors; the program gets them as some that it never looks at, unless it
+/// `leaves` others running, which must not hold the lock. Standard input of the program is `input`, or empty.
 pub fn become_program(record: &Path, leaves: bool, input: Option<&Path>, argv: &[OsString]) -> (u8, String) {
     let Some((program, arguments)) = argv.split_first() else {
         return (NOT_STARTED, "no program was given".to_owned());
@@ -95,10 +96,11 @@ fn read_from(path: &Path) -> io::Result<()> {
 
 fn hand_over(leaves: bool) -> io::Result<()> {
     if !leaves {
-        let lock = fcntl_dupfd_cloexec(io::stdin(), 3)?;
-        fcntl_setfd(&lock, FdFlags::empty())?;
-        // It is the program's from here on.
-        let _number = lock.into_raw_fd();
+        for lock in lock::received(io::stdin())? {
+            fcntl_setfd(&lock, FdFlags::empty())?;
+            // It is the program's from here on.
+            let _number = lock.into_raw_fd();
+        }
     }
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     Ok(())

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
+use super::advisory::DatabaseLock;
 use super::lock::TargetLock;
-use super::{acts, cache, drill, files, postgres, upgrade};
+use super::{acts, cache, drill, files, postgres, space, upgrade};
 use crate::backends::journal::{Journal, OutputBound};
 use crate::backends::look::Looker;
 use crate::config::SiteConfig;
@@ -19,6 +20,7 @@ use crate::runbook::plan::drill::DrillAct;
 use crate::runbook::plan::postgres::PostgresAct;
 use crate::runbook::plan::{Act, Plan, PlannedStep, Probe, Subject, subject};
 use crate::runbook::run::{Next, Outcome, Progress, StepState, What, Word};
+use crate::runbook::spec::Risk;
 
 /// How often something that is waited for is looked at.
 const LOOK: Duration = Duration::from_millis(700);
@@ -33,6 +35,8 @@ pub(super) struct Tools<'c> {
     pub(super) looker: Looker<'c>,
     pub(super) permit: Permit,
     pub(super) lock: TargetLock,
+    /// The lock in the site's database, where it has one.
+    pub(super) database: Option<DatabaseLock>,
     pub(super) state: PathBuf,
     pub(super) now: fn() -> Timestamp,
 }
@@ -46,14 +50,38 @@ pub(super) struct Run<'c> {
     pub(super) progress: Progress,
     heard: u64,
     bound: OutputBound,
+    told_full: bool,
     stop: watch::Sender<bool>,
+}
+
+/// Why nothing that destroys is begun.
+const FULL: &str = "the disk of the state directory is full";
+
+/// Whether a step can't be taken back, so that it must be on record for good. Services may be started and stopped, and a
+/// deleted file that takes the disk's space may be emptied.
+pub(super) fn destroys(plan: &Plan, step: &PlannedStep) -> bool {
+    let destroys = match &step.act {
+        Act::Probe(_)
+        | Act::Wait(_)
+        | Act::Ask(_)
+        | Act::Note(_)
+        | Act::End { .. }
+        | Act::Session { .. }
+        | Act::Empty(_) => false,
+        Act::Command(_) => {
+            let service = |probe: &Probe| matches!(probe, Probe::Runs(_) | Probe::Restarted { .. } | Probe::Stopped(_));
+            !step.verify.as_ref().is_some_and(service)
+        }
+        Act::Postgres(_) | Act::Forget(_) | Act::Upgrade(_) | Act::Files(_) | Act::Drill(_) => true,
+    };
+    plan.risk == Risk::Destructive && destroys
 }
 
 impl<'c> Run<'c> {
     pub(super) fn new(id: String, plan: Plan, journal: Arc<Journal>, (tools, progress): (Tools<'c>, Progress)) -> Self {
         let bound = OutputBound::after(0);
         let tools = Arc::new(tools);
-        Self { id, plan, journal, tools, progress, heard: 0, bound, stop: watch::Sender::new(false) }
+        Self { id, plan, journal, tools, progress, heard: 0, bound, told_full: false, stop: watch::Sender::new(false) }
     }
 
     /// Writes down what has happened; on the disk when it returns.
@@ -103,6 +131,16 @@ impl<'c> Run<'c> {
         }
     }
 
+    /// Says once that the journal lives on its last room.
+    async fn tell_of_full_disk(&mut self) -> Result<(), String> {
+        if self.journal.tight() && !std::mem::replace(&mut self.told_full, true) {
+            let what =
+                format!("{FULL}: the journal goes on in the room that was kept for it; output is no longer kept");
+            self.note(What::Note(what)).await?;
+        }
+        Ok(())
+    }
+
     /// Takes in what operators have said.
     async fn listen(&mut self) -> Result<(), String> {
         let spoken = self.journal.words_after(&self.id, self.heard).await.map_err(|error| error.to_string())?;
@@ -126,6 +164,12 @@ impl<'c> Run<'c> {
             return Ok(());
         }
         self.note(What::Intended { step: index, attempt }).await?;
+        self.tell_of_full_disk().await?;
+        if self.journal.tight() && destroys(&self.plan, &step) {
+            let why = format!("nothing was done: {FULL}, and this can't be undone: make room, then retry it");
+            self.note(What::Failed { step: index, attempt, why }).await?;
+            return Ok(());
+        }
         let acted = self.act(&step, (index, attempt), deadline).await?;
         let how = match acted {
             Ok(how) => how,
@@ -181,13 +225,14 @@ impl<'c> Run<'c> {
                 let (sender, receiver) = mpsc::channel(64);
                 let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
                 let told = upgrade::act(&tools, (&run, act), at, (deadline, self.stop.subscribe()), sender);
+                let told = Box::pin(told);
                 self.while_heard(told, receiver).await
             }
             Act::Files(act) => {
                 let (signs, receiver) = mpsc::channel(64);
                 let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
                 let at = files::At { run: &run, step: at, deadline, stop: self.stop.subscribe(), signs };
-                let told = files::act(&tools, act, at);
+                let told = Box::pin(files::act(&tools, act, at));
                 self.while_heard(told, receiver).await
             }
             Act::Drill(act) => {
@@ -207,13 +252,28 @@ impl<'c> Run<'c> {
                 if let Some(changed) = self.moved(true).await.filter(|_| reads) {
                     return Ok(Err(changed));
                 }
+                if let Some(Err(lost)) = self.kept().await {
+                    return Ok(Err(lost));
+                }
                 let (sender, receiver) = mpsc::channel(64);
                 let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
                 let told = postgres::act(&tools, (&run, act), at, (deadline, self.stop.subscribe()), sender);
                 let told = Box::pin(told);
                 self.while_heard(told, receiver).await
             }
+            Act::Empty(file) => match self.moved(false).await {
+                Some(changed) => Ok(Err(changed)),
+                None => Ok(space::empty(&self.tools.permit, file)),
+            },
             Act::Forget(prefix) => Ok(cache::forget(&self.tools, prefix).await),
+        }
+    }
+
+    /// Whether the lock in the database is still held; `None`: there is none.
+    async fn kept(&self) -> Option<Result<(), String>> {
+        match &self.tools.database {
+            Some(lock) => Some(Box::pin(lock.kept()).await),
+            None => None,
         }
     }
 

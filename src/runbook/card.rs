@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::plan::{Act, Command, Confirm, Plan, PlannedStep, Probe, UpgradeAct, UpgradeProbe, subject};
-use crate::domain::text::span;
+use crate::domain::text::{misleads, span};
 
 /// For people. `armed`: approvals can be given.
 pub fn text(plan: &Plan, armed: bool) -> String {
@@ -137,6 +137,7 @@ pub fn act(act: &Act) -> String {
         }
         Act::Files(act) => act.told(),
         Act::Drill(act) => act.told(),
+        Act::Empty(file) => file.told(),
     }
 }
 
@@ -145,7 +146,7 @@ fn words(command: &Command) -> String {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%{}".contains(c);
         if !word.is_empty() && word.chars().all(plain) {
             word.to_owned()
-        } else if word.chars().any(char::is_control) {
+        } else if word.chars().any(misleads) {
             // Nothing of it may reach a terminal as it is, nor be left out.
             format!("$'{}'", word.escape_debug())
         } else {

@@ -3,6 +3,7 @@
 pub mod drill;
 pub mod files;
 pub mod postgres;
+mod space;
 mod upgrade;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use self::postgres::{PostgresAct, Question};
 use super::spec::Risk;
 use crate::domain::time::Timestamp;
 
+pub use space::OpenFile;
 pub use upgrade::{UpgradeAct, UpgradeProbe};
 
 /// The layout of [`Plan`] as it is kept in journals.
@@ -43,6 +45,9 @@ pub struct Plan {
     pub site: Option<String>,
     /// What nobody else may act on meanwhile: the name of its lock.
     pub target: String,
+    /// By what else it is known: nobody who knows it by one of these may act on it either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// What the operator chose.
     pub parameters: BTreeMap<String, String>,
     /// What must still be so when it begins.
@@ -172,6 +177,8 @@ pub enum Act {
     Files(FilesAct),
     /// A part of a drill.
     Drill(Box<DrillAct>),
+    /// Empties a deleted file that is held open.
+    Empty(OpenFile),
 }
 
 /// A program with its arguments; no shell is between.
@@ -305,6 +312,16 @@ impl Plan {
     pub fn made_of(token: &str) -> Option<Timestamp> {
         let (made, digest) = token.split_once('-')?;
         (digest.len() == 16).then_some(Timestamp::from_millis(made.parse().ok()?))
+    }
+
+    /// Every name of what nobody else may act on meanwhile.
+    pub fn names(&self) -> Vec<&str> {
+        std::iter::once(&self.target).chain(&self.also).map(String::as_str).collect()
+    }
+
+    /// Whether two plans act on the same, by whatever name.
+    pub fn shares(&self, other: &Self) -> bool {
+        self.names().iter().any(|name| other.names().contains(name))
     }
 
     /// The median of what such runs took, or the sum of what its steps should take, in milliseconds.

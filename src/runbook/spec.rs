@@ -220,6 +220,7 @@ pub const OWN: [(&str, &[&str]); 11] = [
     ("take-backup", &["directory"]),
     ("swap-back-file", &["held"]),
     ("release-held-file", &["held"]),
+    ("empty-log", &["log"]),
 ];
 
 /// Something that holds or does not, as a template.

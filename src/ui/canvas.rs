@@ -7,6 +7,7 @@ use ratatui::style::{Modifier, Style};
 use super::Look;
 use super::text;
 use super::theme::Role;
+use crate::domain::text::escaped;
 
 /// A piece of a line: text of one role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +80,8 @@ impl<'a> Canvas<'a> {
         if area.is_empty() {
             return 0;
         }
-        let (text, style) = (text::cut(text, area.width.into()), self.style(role));
+        let text = escaped(text);
+        let (text, style) = (text::cut(&text, area.width.into()), self.style(role));
         let (end, _) = self.buffer.set_stringn(area.x, area.y, text, area.width.into(), style);
         end.saturating_sub(area.x)
     }

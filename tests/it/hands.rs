@@ -42,6 +42,7 @@ fn plan(runbook: &str, site: Option<&str>) -> Plan {
         user: "root".to_owned(),
         site: site.map(str::to_owned),
         target: "site:shop".to_owned(),
+        also: Vec::new(),
         parameters: BTreeMap::new(),
         facts: Vec::new(),
         steps: Vec::new(),

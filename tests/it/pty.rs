@@ -3,8 +3,10 @@
 #![cfg(test)]
 
 mod calls;
+mod every;
 mod kept;
 mod looks;
+mod recorded;
 mod runs;
 mod stalls;
 mod traced;

@@ -9,7 +9,9 @@
 
 mod approvals;
 mod drill;
+mod exclusion;
 mod files;
+mod full;
 mod ground;
 mod kills;
 mod managers;

@@ -7,6 +7,9 @@ use crate::config::DatabaseConfig;
 use crate::domain::database::Engine;
 use crate::domain::text::plain;
 
+/// The database that every server has, for sessions that are about no other.
+const MAINTENANCE: &str = "postgres";
+
 /// A connection for one question, and what tells its mistakes.
 ///
 /// # Errors
@@ -14,6 +17,17 @@ use crate::domain::text::plain;
 pub(crate) async fn connection(config: &DatabaseConfig) -> Result<sqlx::PgConnection, String> {
     only_postgres(config)?;
     Postgres::new(config).own().await
+}
+
+/// A connection to the server's maintenance database, in the site's role, under a name of its own.
+///
+/// # Errors
+/// As [`connection`].
+pub(crate) async fn beside(config: &DatabaseConfig, name: &str) -> Result<sqlx::PgConnection, String> {
+    only_postgres(config)?;
+    let postgres = Postgres::new(config);
+    let options = postgres.options().database(MAINTENANCE).application_name(name);
+    postgres.connected(options.connect()).await
 }
 
 /// What a mistake of the server means, in a sentence without the password.
@@ -104,8 +118,15 @@ fn only_postgres(config: &DatabaseConfig) -> Result<(), String> {
 impl Postgres {
     /// A connection of its own, for one question.
     async fn own(&self) -> Result<sqlx::PgConnection, String> {
+        self.connected(self.options().connect()).await
+    }
+
+    async fn connected(
+        &self,
+        connecting: impl Future<Output = sqlx::Result<sqlx::PgConnection>>,
+    ) -> Result<sqlx::PgConnection, String> {
         let limit = std::time::Duration::from_secs(5);
-        match tokio::time::timeout(limit, self.options().connect()).await {
+        match tokio::time::timeout(limit, connecting).await {
             Ok(connected) => connected.map_err(|error| self.sentence(&error)),
             Err(_) => Err(format!("PostgreSQL has not answered within {} s", limit.as_secs())),
         }

@@ -2,7 +2,7 @@
 //! read is what was asked about.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Seek as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
@@ -20,6 +20,8 @@ const MOST: u64 = 512 * 1024 * 1024;
 const HALF: &str = "journal.sqlite-journal";
 /// What nothing of ours makes, and SQLite would take for part of the database.
 const STRANGE: &str = "journal.sqlite-wal";
+/// A file system in memory, for where the disk is full.
+const MEMORY: &str = "/dev/shm";
 /// How often a journal that is being written is tried again, and after how long.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(20);
@@ -49,11 +51,21 @@ fn copy(mut db: File, mut half: Option<File>, state_dir: &Path) -> io::Result<Te
         return Err(io::Error::other("it is too large to be read from a copy"));
     }
     let builder = || tempfile::Builder::new().prefix(".copy-").to_owned();
-    let dir = builder().tempdir_in(state_dir).or_else(|_denied| builder().tempdir())?;
-    io::copy(&mut db, &mut File::create(dir.path().join(place::NAME))?)?;
-    if let Some(half) = &mut half {
-        io::copy(half, &mut File::create(dir.path().join(HALF))?)?;
-    }
+    let mut fill = |dir: TempDir| {
+        db.rewind()?;
+        io::copy(&mut db, &mut File::create(dir.path().join(place::NAME))?)?;
+        if let Some(half) = &mut half {
+            half.rewind()?;
+            io::copy(half, &mut File::create(dir.path().join(HALF))?)?;
+        }
+        Ok::<_, io::Error>(dir)
+    };
+    let filled = builder().tempdir_in(state_dir).or_else(|_denied| builder().tempdir()).and_then(&mut fill);
+    let dir = match filled {
+        // It is read, and gone again: memory will do.
+        Err(error) if error.kind() == ErrorKind::StorageFull => fill(builder().tempdir_in(MEMORY)?)?,
+        filled => filled?,
+    };
     if stamps(&db, half.as_ref())? == before {
         Ok(dir)
     } else {

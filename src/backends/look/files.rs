@@ -27,6 +27,27 @@ pub fn inode(path: &str) -> Option<String> {
     std::fs::symlink_metadata(path).ok().map(|meta| format!("{}:{}", meta.dev(), meta.ino()))
 }
 
+/// Which file a process holds open under a number, if it is a deleted one: device and number of the file.
+///
+/// # Errors
+/// A sentence, where it is none.
+pub fn opened(pid: u32, fd: u32) -> Result<String, String> {
+    let meta = std::fs::metadata(format!("/proc/{pid}/fd/{fd}"));
+    deleted(&meta.map_err(|error| format!("descriptor {fd} of process {pid} can't be seen: {error}"))?)
+}
+
+/// Which file this is, if it is a deleted one: device and number.
+///
+/// # Errors
+/// A sentence, where it is none.
+pub fn deleted(meta: &std::fs::Metadata) -> Result<String, String> {
+    match (meta.is_file(), meta.nlink()) {
+        (true, 0) => Ok(format!("{}:{}", meta.dev(), meta.ino())),
+        (true, _) => Err("the file is not deleted: it has a name".to_owned()),
+        (false, _) => Err("it is no plain file".to_owned()),
+    }
+}
+
 /// Which file or directory, and whose: what is in it does not matter.
 pub(super) fn place(path: &str) -> String {
     match std::fs::metadata(path) {

@@ -30,6 +30,11 @@ pub fn name(uid: u32) -> String {
     name_of(&passwd, uid).unwrap_or_else(|| uid.to_string())
 }
 
+/// The name of a group; its number where it has none.
+pub fn group(gid: u32) -> String {
+    name_of(&std::fs::read_to_string("/etc/group").unwrap_or_default(), gid).unwrap_or_else(|| gid.to_string())
+}
+
 /// The groups this process belongs to, by name where they have one.
 pub fn groups() -> Vec<String> {
     let file = std::fs::read_to_string("/etc/group").unwrap_or_default();

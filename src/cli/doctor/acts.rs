@@ -37,6 +37,12 @@ pub(super) async fn lines(config: &Config) -> Vec<Line> {
 fn locks(about: &str) -> Line {
     let there = Path::new(lock::DIR).is_dir();
     let root = rustix::process::geteuid().is_root();
+    if let Err(why) = lock::may(Path::new(lock::DIR))
+        && there
+        && !root
+    {
+        return line(about, "locks", Mark::No, why);
+    }
     match (there, root) {
         (true, _) => line(about, "locks", Mark::Ok, format!("in {}", lock::DIR)),
         (false, true) => line(about, "locks", Mark::Ok, format!("{} is made with the first run", lock::DIR)),

@@ -15,7 +15,7 @@ use crate::cli::args::Form;
 use crate::cli::run::{USAGE, say};
 use crate::config::{Config, StateDir};
 use crate::discovery::Surroundings;
-use crate::domain::text::span;
+use crate::domain::text::{escaped, escaped_json, span};
 use crate::hands::runner::IMPOSSIBLE;
 use crate::runbook::kept::RunView;
 use crate::runbook::plan::Plan;
@@ -216,7 +216,8 @@ impl Shown {
         for (_, _, line) in lines {
             let _written = writeln!(out, "{line}");
         }
-        say(out.as_bytes()).map(|_| ())
+        let shown = if self.form == Form::Json { escaped_json(&out) } else { escaped(&out) };
+        say(shown.as_bytes()).map(|_| ())
     }
 }
 
@@ -286,5 +287,5 @@ pub(super) fn standing(view: &RunView) -> String {
         (None, _) => "its runner is gone".to_owned(),
     };
     let _written = writeln!(out, "{end}");
-    out
+    escaped(&out).into_owned()
 }

@@ -11,6 +11,7 @@ use crate::backends::store::who;
 use crate::cli::args::Form;
 use crate::cli::run::{USAGE, say};
 use crate::config::{Config, StateDir};
+use crate::domain::text::{escaped, escaped_json};
 use crate::hands::runner::IMPOSSIBLE;
 use crate::runbook::kept::RunView;
 
@@ -47,6 +48,7 @@ pub(super) async fn log(config: &Config, run: Option<&str>, output: Form) -> col
                 if out.is_empty() { "no run yet\n".to_owned() } else { out }
             }
         };
+        let text = if output == Form::Json { escaped_json(&text) } else { escaped(&text) };
         return say(text.as_bytes());
     };
     let view = match journal::read(state, run).await {
@@ -58,7 +60,7 @@ pub(super) async fn log(config: &Config, run: Option<&str>, output: Form) -> col
         let printed: Vec<_> = rows.iter().map(|(_, printed)| printed).collect();
         let value = json!({"schema_version": 1, "run": view.record, "entries": view.entries, "output": printed,
                            "owner": who::name(view.owner), "state": end(&view)});
-        return say(format!("{value}\n").as_bytes());
+        return say(format!("{}\n", escaped_json(&value.to_string())).as_bytes());
     }
     let mut lines: Vec<(i64, u8, String)> = Vec::new();
     for entry in &view.entries {
@@ -69,7 +71,7 @@ pub(super) async fn log(config: &Config, run: Option<&str>, output: Form) -> col
     }
     lines.sort_by_key(|(at, rank, _)| (*at, *rank));
     let lines: Vec<String> = lines.into_iter().map(|(_, _, line)| line).collect();
-    say(format!("{}\n{}\n", standing(&view), lines.join("\n")).as_bytes())
+    say(escaped(&format!("{}\n{}\n", standing(&view), lines.join("\n"))).as_bytes())
 }
 
 fn end(view: &RunView) -> &'static str {

@@ -9,12 +9,14 @@ use rustix::termios::{QueueSelector, tcflush};
 
 use super::{follow, make, refused};
 use crate::backends::journal;
+use crate::backends::logind;
 use crate::backends::process_id;
 use crate::backends::store::who;
 use crate::cli::args::{Consent, Form, Global, Wish};
 use crate::cli::run::{USAGE, say};
 use crate::config::{Config, StateDir};
 use crate::discovery::Surroundings;
+use crate::domain::text::escaped;
 use crate::hands::order::{Again, Order, Reply};
 use crate::hands::runner::{HELD, IMPOSSIBLE, READ_ONLY, UNCONFIRMED};
 use crate::runbook::approval::{Answer, Armed, Challenge};
@@ -153,7 +155,7 @@ fn ask(plan: &Plan, shown: &str, consent: &Consent) -> Result<String, String> {
         Confirm::Nothing | Confirm::Yes => "y to run it, anything else not to: ".to_owned(),
         Confirm::Type(text) => format!("type {text} to run it, anything else not to: "),
     };
-    say(shown.as_bytes()).map_err(|error| error.to_string())?;
+    say(escaped(shown).as_bytes()).map_err(|error| error.to_string())?;
     tcflush(&stdin, QueueSelector::IFlush).ok();
     write!(stdout.lock(), "\n{question}").and_then(|()| stdout.lock().flush()).map_err(|error| error.to_string())?;
     let mut line = String::new();
@@ -205,6 +207,9 @@ pub(in crate::cli) fn flags(global: &Global) -> Vec<OsString> {
 /// # Errors
 /// A sentence.
 pub(in crate::cli) fn hand_over(flags: &[OsString], order: &Order) -> Result<Reply, String> {
+    if let Some(why) = logind::ends_with_login(&who::user()) {
+        return Err(format!("nothing was begun: {why}"));
+    }
     let text = serde_json::to_vec(order).map_err(|error| error.to_string())?;
     let failed = |error: std::io::Error| format!("no runner could be started: {error}");
     let mut child = Command::new("/proc/self/exe")

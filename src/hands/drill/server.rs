@@ -128,7 +128,7 @@ impl Throwaway<'_, '_, '_, '_> {
     }
 
     async fn run(&self, words: Vec<String>, input: Option<&Path>) -> Result<String, String> {
-        let (command, given) = (self.command(words), Given { input, password: None });
+        let (command, given) = (self.command(words), Given { input, ..Given::default() });
         let limits = (self.at.deadline, self.at.stop.clone());
         postgres::program(self.tools, (self.at.run, &command, given), self.at.step, limits, &self.at.signs).await
     }

@@ -63,7 +63,7 @@ pub(super) async fn program(
     let command = Command { argv: argv.to_vec(), ..Command::default() };
     let stop = at.stop.clone();
     let heard = at.signs.clone();
-    let given = Given { input: None, password };
+    let given = Given { password, ..Given::default() };
     acts::supplied(tools, (at.run, &command, given), at.step, (at.deadline, stop), heard).await?;
     finish(to, None, &mut at).await
 }

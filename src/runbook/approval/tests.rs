@@ -15,6 +15,7 @@ fn plan() -> Plan {
         user: "root".to_owned(),
         site: Some("shop".to_owned()),
         target: "site /srv/shop".to_owned(),
+        also: Vec::new(),
         parameters: std::collections::BTreeMap::new(),
         facts: Vec::new(),
         steps: Vec::new(),

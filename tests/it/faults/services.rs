@@ -3,8 +3,6 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects by failing")]
 
-mod docker;
-
 use std::fs;
 use std::path::Path;
 
@@ -15,7 +13,7 @@ use midwatch::triage::Finding;
 use rustix::process::Signal;
 use serde_json::json;
 
-use self::docker::Docker;
+use crate::support::docker::Docker;
 use crate::support::eyes::{Eyes, holds, top};
 use crate::support::servers::free_port;
 use crate::support::site::{StandsOn, serve};

@@ -31,7 +31,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let dir = TempDir::new().unwrap();
-        let lock = TargetLock::take(&dir.path().join("locks"), "t").unwrap();
+        let lock = TargetLock::take(&dir.path().join("locks"), &["t", "another name of it"]).unwrap();
         Self {
             dir,
             lock,
@@ -104,7 +104,7 @@ async fn a_program_is_heard_and_its_end_is_told() {
     gone(&process.unwrap());
     let (finished, ..) = scene.all(&shell("kill -9 $$")).await;
     assert_eq!(finished.end, End::Signalled(9));
-    assert_eq!(orphans(scene.lock.path()), []);
+    assert_eq!(orphans(&scene.lock.paths()), []);
 }
 
 #[tokio::test]
@@ -121,8 +121,9 @@ async fn which_process_it_is_is_on_disk_before_it_runs() {
     assert_eq!(lines.next(), Some(serde_json::to_string(&process).unwrap().as_str()));
     assert_eq!(recorded(&record), Some(process));
     assert_eq!(fs::metadata(&record).unwrap().permissions().mode() & 0o777, 0o600);
-    let lock = scene.lock.path().to_str().unwrap();
-    assert_eq!(lines.filter(|open| *open == lock).count(), 1, "it holds the lock: {out}");
+    let mut open: Vec<PathBuf> = lines.filter(|line| line.contains("/locks/")).map(PathBuf::from).collect();
+    open.sort();
+    assert_eq!((open.len(), open), (2, scene.lock.paths()), "it holds the lock, under both names: {out}");
     assert!(out.contains("\n/dev/null\n"), "{out}");
 }
 
@@ -229,7 +230,7 @@ async fn a_daemon_that_may_stay_stays_without_the_lock() {
     assert!(finished.notes.iter().any(|note| note.contains("keeps its output open")), "{:?}", finished.notes);
     let daemon = written(&file);
     assert!(process_id::lives(&daemon));
-    assert_eq!(orphans(scene.lock.path()), []);
+    assert_eq!(orphans(&scene.lock.paths()), []);
     kill_process(Pid::from_raw(i32::try_from(daemon.pid).unwrap()).unwrap(), Signal::KILL).unwrap();
     gone(&daemon);
 }
@@ -250,7 +251,7 @@ async fn one_that_ignores_term_is_killed() {
     assert_eq!(finished.end, End::Stopped);
     assert!(finished.notes.iter().any(|note| note == "it ended after KILL"), "{:?}", finished.notes);
     gone(&process.unwrap());
-    assert_eq!(orphans(scene.lock.path()), []);
+    assert_eq!(orphans(&scene.lock.paths()), []);
 }
 
 #[tokio::test]
@@ -322,7 +323,7 @@ async fn a_program_runs_as_its_user_and_is_found_there_as_root() {
     let (finished, ..) = scene.all(&nobody("setsid sleep 600 >/dev/null 2>&1 & echo started")).await;
     assert_eq!(finished.end, End::Exited(0));
     assert!(finished.notes.len() == 1 && finished.notes[0].contains("sleep 600`, nobody)"), "{:?}", finished.notes);
-    assert_eq!(end_orphans(scene.lock.path(), LONG).await, [""; 0]);
+    assert_eq!(end_orphans(&scene.lock.paths(), LONG).await, [""; 0]);
     let (finished, ..) = scene.all(&Command { user: Some("no-such-user".to_owned()), ..shell("true") }).await;
     assert!(!matches!(finished.end, End::Exited(0)), "{finished:?}");
 }

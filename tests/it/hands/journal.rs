@@ -347,3 +347,54 @@ async fn another_users_journal_is_read_and_not_trusted_as_root() {
     trusted(own.path()).unwrap();
     assert_eq!(runs(dir.path()).await.runs.len(), 2);
 }
+
+/// Another user's journal may hold anything: none of it reaches the terminal as it is.
+#[tokio::test]
+async fn what_others_wrote_moves_and_hides_nothing_on_the_terminal() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("c.toml"), "discover = false\n").unwrap();
+    let state = dir.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let journal = opened(&state).await;
+    let evil = "\u{1b}[2J\u{9b}31m\u{202e}gnp.exe\u{2066}\u{e0041}\r";
+    let mut run = record("0a1b");
+    run.plan.title = format!("title {evil}");
+    run.plan.site = Some(format!("site {evil}"));
+    run.by.user = format!("rose {evil}");
+    run.digest = run.plan.digest();
+    journal.begin(&run).await.unwrap();
+    let me = process_id::here().unwrap();
+    for what in [
+        What::Began { runner: me, by: run.by.clone(), why: Some(evil.to_owned()) },
+        note(&format!("note {evil}")),
+        What::Ended { outcome: Outcome::Done, left: evil.to_owned() },
+    ] {
+        journal.append("0a1b", T0, &what).await.unwrap();
+    }
+    journal.close().await;
+    for args in [
+        &["log"][..],
+        &["log", "-o", "json"],
+        &["log", "0a1b"],
+        &["log", "0a1b", "-o", "json"],
+        &["attach", "0a1b"],
+        &["attach", "0a1b", "-o", "json"],
+        &["resume", "0a1b"],
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_midwatch"));
+        command.arg("-c").arg(dir.path().join("c.toml")).arg("--state-dir").arg(&state).arg("runbook").args(args);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let misleads = |c: char| c != '\n' && midwatch::domain::text::misleads(c);
+        assert!(!said.contains(misleads), "{args:?}: {said:?}");
+        if args[0] != "resume" {
+            assert!(said.contains("202e") && said.contains("gnp.exe"), "{args:?}: {said}");
+        }
+        if args.contains(&"json") {
+            for line in said.lines() {
+                let value: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert!(value.to_string().contains('\u{202e}'), "{line}");
+            }
+        }
+    }
+}

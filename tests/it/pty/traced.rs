@@ -2,31 +2,45 @@
 //! command.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::every;
 use crate::support::pty::{Home, code};
 use crate::support::web::Answering;
 
-/// The programs that are asked, and only look; midwatch is the traced one itself.
-const READERS: [&str; 14] = [
-    "midwatch",
-    "nice",
-    "systemctl",
-    "journalctl",
-    "apt-get",
-    "apt",
-    "apt-config",
-    "dpkg-query",
-    "nginx",
-    "gzip",
-    "zstd",
-    "restic",
-    "borg",
-    "git",
+/// The programs that are asked; and of those that can do more than look, the words of which one must be their verb, or the
+/// options of which one must be given. midwatch is the traced one itself.
+const READERS: [(&str, &[&str]); 16] = [
+    ("midwatch", &[]),
+    ("nice", &["apt", "apt-get"]),
+    ("systemctl", &["show", "list-timers"]),
+    ("journalctl", &["--no-pager"]),
+    ("apt-get", &["-s", "--simulate"]),
+    ("apt", &["list"]),
+    ("apt-config", &["dump", "shell"]),
+    // apt asks it so.
+    ("dpkg", &["--print-foreign-architectures", "--print-architecture"]),
+    ("dpkg-query", &["-W", "--show"]),
+    ("nginx", &["-T"]),
+    ("gzip", &["-dc"]),
+    ("zstd", &["-dc"]),
+    ("restic", &["snapshots", "check"]),
+    ("borg", &["list", "check"]),
+    ("git", &["log"]),
+    ("du", &[]),
 ];
+
+/// Whether a program with these arguments (its own name the first) only looks.
+fn looks(argv: &[String]) -> bool {
+    let Some((program, arguments)) = argv.split_first() else { return false };
+    let name = program.rsplit('/').next().unwrap_or_default();
+    let Some((_, words)) = READERS.iter().find(|(reader, _)| *reader == name) else { return false };
+    let verb = arguments.iter().find(|given| !given.starts_with('-') && given.parse::<u32>().is_err());
+    let may = |given: &String| words.contains(&given.as_str()) && (given.starts_with('-') || verb == Some(given));
+    words.is_empty() || arguments.iter().any(may)
+}
 
 /// The calls of a trace of `strace -f`, a line each: one that another thread came between is told in two.
 fn calls(trace: &str) -> Vec<String> {
@@ -76,10 +90,9 @@ fn offences(trace: &str, state: &Path) -> Vec<String> {
         let Some((name, arguments)) = succeeded(line) else { return false };
         match name {
             "execve" => {
-                let program = paths(arguments).first().and_then(|path| path.file_name().map(OsStr::to_owned));
-                // apt asks it so.
-                let asks = program.as_deref() == Some(OsStr::new("dpkg")) && arguments.contains("--print-");
-                !asks && !program.is_some_and(|program| READERS.iter().any(|reader| program == *reader))
+                // The first is the file, the second the name the program is given.
+                let words = paths(arguments).into_iter().map(|word| word.display().to_string());
+                !looks(&words.enumerate().filter(|(at, _)| *at != 1).map(|(_, word)| word).collect::<Vec<_>>())
             }
             "open" | "openat" | "openat2" => for_writing(arguments) && !paths(arguments).iter().all(inside),
             // A negative number is the process group of a program that it started.
@@ -135,33 +148,10 @@ impl Traced {
 fn no_command_changes_anything_outside_its_state_directory() {
     let traced = Traced::new();
     let runbook = traced.home.path().join("own.toml");
-    fs::write(&runbook, "title = \"t\"\nsummary = \"s\"\nrisk = \"observe\"\n[[steps]]\nname = \"n\"\nnote = \"x\"\n")
-        .unwrap();
-    let (runbook, backups) = (runbook.to_str().unwrap(), traced.home.path().to_str().unwrap().to_owned());
-    for (args, expected) in [
-        (&["status"][..], 0..=3),
-        (&["status", "-o", "json"], 0..=3),
-        (&["check", "disk"], 0..=3),
-        (&["report"], 0..=3),
-        (&["doctor"], 0..=3),
-        (&["backups", "list"], 0..=3),
-        (&["backups", "verify", "--path", &backups], 0..=3),
-        (&["rules"], 0..=0),
-        (&["config", "show"], 0..=0),
-        (&["completions", "bash"], 0..=0),
-        (&["man"], 0..=0),
-        (&["runbook", "list"], 0..=0),
-        (&["runbook", "show", "evidence"], 0..=0),
-        (&["runbook", "check", runbook], 0..=0),
-        (&["runbook", "plan", "evidence"], 0..=0),
-        (&["runbook", "run", "evidence", "--yes"], 10..=10),
-        (&["runbook", "resume", "no-run", "--yes"], 10..=13),
-        (&["runbook", "abort", "no-run"], 10..=13),
-        (&["runbook", "answer", "no-run", "yes", "--step", "1"], 10..=13),
-        (&["runbook", "attach", "no-run"], 64..=64),
-        (&["runbook", "log"], 0..=0),
-    ] {
-        let call = traced.call(args);
+    fs::write(&runbook, every::OWN).unwrap();
+    let backups = traced.home.path().display().to_string();
+    for (args, expected) in every::commands(runbook.to_str().unwrap(), &backups) {
+        let call = traced.call(&args);
         let output = Command::new(&call[0]).args(&call[1..]).stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code().is_some_and(|code| expected.contains(&code)), "{args:?}: {output:?}\n{said}");
@@ -177,18 +167,7 @@ fn no_key_changes_anything_outside_its_state_directory() {
     let call: Vec<&str> = call.iter().map(String::as_str).collect();
     let mut session = traced.home.run(&call, &[], 120, 40);
     session.wait_for_text("iB free");
-    // On every screen every key there is, but those that leave; what opens is closed again.
-    let keys: Vec<char> = ('!'..='~').filter(|key| !matches!(key, 'q' | 'Q')).chain([' ', '\r', '\t']).collect();
-    for screen in '0'..='9' {
-        for key in &keys {
-            // Two in a row are one Esc; one alone would be the Alt of what follows.
-            session.keys(&format!("{screen}{key}\x1b\x1b\x1b\x1b"));
-        }
-        session.keys(":");
-        session.wait_for_text("─ command ─");
-        session.keys("\x1b\x1b");
-        session.wait_for("the palette is closed", |session| !session.text().contains("─ command ─"));
-    }
+    every::keys(&mut session);
     session.keys("Q");
     assert_eq!(code(session.ended()), 0);
     traced.harmless("the screens");
@@ -207,6 +186,7 @@ fn a_trace_of_offences_is_recognised() {
         (r#"7  unlink("/s/a") = 0"#, false),
         (r#"7  mkdir("/home", 0777) = 0"#, true),
         (r#"7  execve("/usr/bin/systemctl", ["systemctl", "show"], 0x7ffc /* 20 vars */) = 0"#, false),
+        (r#"7  execve("/usr/bin/systemctl", ["systemctl", "stop", "show.service"], 0x7ffc /* 20 vars */) = 0"#, true),
         (r#"7  execve("/usr/bin/rm", ["rm", "/s/x"], 0x7ffc /* 20 vars */) = 0"#, true),
         ("7  tgkill(7, 7, SIGWINCH) = 0", false),
         ("7  kill(1, SIGTERM) = 0", true),

@@ -68,7 +68,7 @@ impl Shop {
         std::fs::write(self.ground.path().join("c.toml"), config).unwrap();
     }
 
-    fn url(&self, database: &str) -> String {
+    pub(super) fn url(&self, database: &str) -> String {
         format!("postgresql://postgres:super-pw@127.0.0.1:{}/{database}", self.server.port)
     }
 
@@ -156,8 +156,8 @@ impl Shop {
 
     /// No session of a program that midwatch has started is left.
     pub(super) fn nobody_works(&self) {
-        let sql = "select count(*) from pg_stat_activity where application_name in ('psql', 'pg_restore') and \
-                   pid <> pg_backend_pid()";
+        let sql = "select count(*) from pg_stat_activity where (application_name in ('psql', 'pg_restore') or \
+                   application_name like 'midwatch run %') and pid <> pg_backend_pid()";
         eventually("nobody works", || (self.sql("postgres", sql) == "0").then_some(()));
     }
 

@@ -1,4 +1,5 @@
 //! A socket that answers as Docker did when it was recorded: a list of five containers, and each of them.
+#![cfg(test)]
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -13,12 +14,12 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-const LIST: &str = include_str!("../../../fixtures/compose/containers-json.json");
-const BACKEND: &str = include_str!("../../../fixtures/compose/inspect-backend.json");
-const WORKER: &str = include_str!("../../../fixtures/compose/inspect-worker-no-healthcheck.json");
+const LIST: &str = include_str!("../../fixtures/compose/containers-json.json");
+const BACKEND: &str = include_str!("../../fixtures/compose/inspect-backend.json");
+const WORKER: &str = include_str!("../../fixtures/compose/inspect-worker-no-healthcheck.json");
 
 /// The daemon; ended with its guard.
-pub(super) struct Docker {
+pub(crate) struct Docker {
     state: Arc<Mutex<Recorded>>,
     task: JoinHandle<()>,
 }
@@ -31,7 +32,7 @@ struct Recorded {
 
 impl Docker {
     /// Listens at `path`.
-    pub(super) fn serve(path: &Path) -> Self {
+    pub(crate) fn serve(path: &Path) -> Self {
         let mut backend: Vec<Value> = serde_json::from_str(BACKEND).unwrap();
         let recorded =
             Recorded { listed: serde_json::from_str(LIST).unwrap(), backend: backend.remove(0), asked: Vec::new() };
@@ -52,12 +53,12 @@ impl Docker {
     }
 
     /// Changes what is said of the backend.
-    pub(super) fn change(&self, change: impl FnOnce(&mut Value)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Value)) {
         change(&mut self.state.lock().unwrap().backend);
     }
 
     /// Every request so far.
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.state.lock().unwrap().asked.clone()
     }
 }
