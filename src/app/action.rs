@@ -35,7 +35,7 @@ pub enum Action {
     Last,
     /// Open what is selected.
     Open,
-    /// The plan of what mends the finding, or of the selected runbook; the answer to a run's question.
+    /// The plan of what mends the finding, of what can be done with the selected backup, or of the selected runbook; the answer to a run's question.
     Runbook,
     /// One level back.
     Back,

@@ -1,5 +1,7 @@
 //! A run at work: step after step, each written down before and after it is done.
 
+mod together;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -214,6 +216,9 @@ impl<'c> Run<'c> {
                 self.while_heard(told, receiver).await
             }
             Act::Forget(prefix) => Ok(cache::forget(&self.tools, prefix).await),
+            Act::Halt(service) => Ok(acts::halt(&self.tools, service).await),
+            Act::Together(turns) => self.together(turns, step, at, deadline).await,
+            Act::InTurn(acts) => self.in_turn(acts, step, at, deadline).await,
         }
     }
 

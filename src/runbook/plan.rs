@@ -3,6 +3,7 @@
 pub mod drill;
 pub mod files;
 pub mod postgres;
+pub mod together;
 mod upgrade;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use self::drill::{DrillAct, DrillProbe};
 use self::files::{FilesAct, FilesProbe};
 use self::postgres::{PostgresAct, Question};
+use self::together::Turn;
 use super::spec::Risk;
 use crate::domain::time::Timestamp;
 
@@ -172,6 +174,12 @@ pub enum Act {
     Files(FilesAct),
     /// A part of a drill.
     Drill(Box<DrillAct>),
+    /// Ends whatever runs as this service by then, which is a plain process: the way back of its start.
+    Halt(String),
+    /// Does each of these, or none.
+    Together(Vec<Turn>),
+    /// Does one after the other.
+    InTurn(Vec<Self>),
 }
 
 /// A program with its arguments; no shell is between.
@@ -245,6 +253,8 @@ pub enum Probe {
     Files(FilesProbe),
     /// A drill has been remembered.
     Drill(DrillProbe),
+    /// Each of these holds.
+    All(Vec<Self>),
 }
 
 /// What becomes of a run when a step fails.

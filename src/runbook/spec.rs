@@ -208,7 +208,7 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 10] = [
+pub const OWN: [(&str, &[&str]); 12] = [
     ("restore-database", &["backup"]),
     ("prove-backup", &["backup"]),
     ("swap-back", &["held"]),
@@ -217,6 +217,8 @@ pub const OWN: [(&str, &[&str]); 10] = [
     ("undo-upgrade", &[]),
     ("restore-files", &["backup", "directory"]),
     ("take-backup", &["directory"]),
+    ("restore-point", &["backup", "files", "directory"]),
+    ("swap-back-point", &["held"]),
     ("swap-back-file", &["held"]),
     ("release-held-file", &["held"]),
 ];

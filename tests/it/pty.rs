@@ -5,6 +5,7 @@
 mod calls;
 mod kept;
 mod looks;
+mod night;
 mod runs;
 mod stalls;
 mod traced;

@@ -17,6 +17,7 @@ use crate::runbook::plan::OnFailure;
 use crate::runbook::plan::postgres::{
     Beside, CHECKED, Exchange, MADE, PostgresAct, Question, Server, Source, WHOLE, literal,
 };
+use crate::runbook::plan::together::Turn;
 use facts::Facts;
 
 pub(in crate::planning) use held::choices;
@@ -73,6 +74,15 @@ fn exchanged(server: &Server, at: &Exchange) -> Probe {
     Probe::Postgres(Box::new(Question { server: server.clone(), sql, answer: at.held.clone(), means }))
 }
 
+/// The exchange as one of several that are done together.
+pub(super) fn turn(server: &Server, at: &Exchange) -> Turn {
+    Turn {
+        act: Act::Postgres(Box::new(PostgresAct::Exchange(server.clone(), at.clone()))),
+        done: exchanged(server, at),
+        back: Act::Postgres(Box::new(PostgresAct::Undo(server.clone(), at.clone()))),
+    }
+}
+
 impl<'c> Draft<'c> {
     /// The site's database, the way to its server, and what there is.
     async fn server(&mut self) -> Result<(&'c DatabaseConfig, Server, Facts), NoPlan> {
@@ -95,6 +105,12 @@ impl<'c> Draft<'c> {
     }
 
     pub(in crate::planning) async fn restore_postgres(&mut self, backup: &str, step: &Step) -> Result<(), NoPlan> {
+        let (server, exchange) = self.ready_postgres(backup, step).await?;
+        self.change_places(&server, &exchange, step).await
+    }
+
+    /// Makes the database ready beside the one in use; how the two change places.
+    pub(super) async fn ready_postgres(&mut self, backup: &str, step: &Step) -> Result<(Server, Exchange), NoPlan> {
         let (config, server, facts) = self.server().await?;
         let name = config.name.clone();
         let found = backup::Found::read(backup, &name, facts.major).await.map_err(NoPlan::Impossible)?;
@@ -116,7 +132,7 @@ impl<'c> Draft<'c> {
         };
         self.fill_beside(&server, (&facts, &beside), (backup, &found), step).await?;
         self.lost(&server, (&facts, &found), &exchange).await;
-        self.change_places(&server, &exchange, step).await
+        Ok((server, exchange))
     }
 
     /// The steps until the restored database is ready; the site goes on meanwhile.
@@ -217,6 +233,19 @@ impl<'c> Draft<'c> {
         self.at_risk.extend(facts.sessions.iter().map(told));
     }
 
+    /// Clears what the application remembers of the other database.
+    pub(super) fn forget_cache(&mut self) {
+        if !self.ground.site.is_some_and(|site| site.app == AppKind::Pretix && site.redis.is_ok()) {
+            return;
+        }
+        self.costs
+            .push("Everybody is logged out, and carts begin anew: the cache that holds them is cleared.".to_owned());
+        let mut forget = step("clear the cache", Act::Forget(CACHE.to_owned()), SHORT_MS);
+        forget.revert = Some(Act::Forget(CACHE.to_owned()));
+        forget.max_attempts = 3;
+        self.steps.push(forget);
+    }
+
     /// The steps from stopping what works on the database to the site that answers.
     async fn change_places(&mut self, server: &Server, at: &Exchange, of: &Step) -> Result<(), NoPlan> {
         let site = self.ground.site.ok_or_else(|| no("there is no site"))?;
@@ -249,15 +278,7 @@ impl<'c> Draft<'c> {
         exchange.revert = Some(Act::Postgres(Box::new(PostgresAct::Undo(server.clone(), at.clone()))));
         exchange.max_attempts = 3;
         self.steps.push(exchange);
-        if site.app == AppKind::Pretix && site.redis.is_ok() {
-            self.costs.push(
-                "Everybody is logged out, and carts begin anew: the cache that holds them is cleared.".to_owned(),
-            );
-            let mut forget = step("clear the cache", Act::Forget(CACHE.to_owned()), SHORT_MS);
-            forget.revert = Some(Act::Forget(CACHE.to_owned()));
-            forget.max_attempts = 3;
-            self.steps.push(forget);
-        }
+        self.forget_cache();
         for (_, name) in working.iter().rev() {
             let start = Step { name: "start".to_owned(), timeout_ms: SHORT_MS, ..of.clone() };
             self.services(name, Verb::Start, &start).await?;

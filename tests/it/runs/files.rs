@@ -1,5 +1,6 @@
 //! Backups taken, databases and directories restored, put back and released: with real files, cut off at every step.
 
+mod point;
 mod shop;
 
 use std::fs;

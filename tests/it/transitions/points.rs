@@ -1,0 +1,105 @@
+//! From a restore point to a plan, as transitions: what is offered, and what is filled in.
+#![cfg(test)]
+
+use midwatch::app::effect::Effect;
+use midwatch::app::model::{Model, Overlay};
+use midwatch::app::runbooks::Book;
+use midwatch::app::runbooks::desk::{Desk, Errand, Wish};
+use midwatch::app::view::backups::restore_points;
+use midwatch::domain::backup::BackupsReading;
+use midwatch::domain::reading::Reading;
+use midwatch::runbook::spec::Risk;
+
+use super::press;
+use crate::backups::screen;
+
+const BOOKS: [&str; 6] =
+    ["prove-backup", "restart-services", "restore-database", "restore-files", "restore-point", "take-backup"];
+
+fn book(id: &str) -> Book {
+    Book {
+        id: id.to_owned(),
+        summary: String::new(),
+        risk: Risk::Destructive,
+        host: false,
+        treats: Vec::new(),
+        services: Vec::new(),
+        steps: 1,
+        built_in: true,
+    }
+}
+
+fn model() -> Model {
+    let mut model = screen::fresh();
+    model.runbooks.books = BOOKS.map(book).to_vec();
+    model
+}
+
+fn offered(model: &Model) -> Vec<String> {
+    let Overlay::Desk(desk) = &model.overlay else { return Vec::new() };
+    let Desk::Point { choices, .. } = desk.as_ref() else { return Vec::new() };
+    choices.iter().map(|choice| choice.value.clone()).collect()
+}
+
+fn wished(effects: Vec<Effect>) -> Option<Wish> {
+    effects.into_iter().find_map(|effect| match effect {
+        Effect::Errand(Errand::Plan(wish)) => Some(wish),
+        _ => None,
+    })
+}
+
+/// The model with this point selected: paths of its parts as they are given.
+fn selected(both: bool) -> (Model, Vec<String>) {
+    let mut model = model();
+    let points = restore_points(&model);
+    let point = points.iter().find(|p| p.parts().count() == if both { 2 } else { 1 } && p.database.is_some() == both);
+    let (id, paths) = point
+        .map(|p| (p.id().to_owned(), p.parts().map(|b| b.path.clone()).collect()))
+        .unwrap_or_else(|| panic!("there is no such point: {points:?}"));
+    model.backups.selected = Some(id);
+    (model, paths)
+}
+
+#[test]
+fn of_database_and_files_all_is_offered_and_both_are_filled_in() {
+    let (mut model, paths) = selected(true);
+    assert_eq!(press(&mut model, "R"), []);
+    assert_eq!(offered(&model), ["restore-point", "restore-database", "restore-files", "prove-backup", "take-backup"]);
+    let site = model.sites[0].id.0.clone();
+    for (keys, book, given) in [
+        ("Enter", "restore-point", vec![("backup", &paths[0]), ("files", &paths[1])]),
+        ("R j Enter", "restore-database", vec![("backup", &paths[0])]),
+        ("R j j Enter", "restore-files", vec![("backup", &paths[1])]),
+        ("R j j j Enter", "prove-backup", vec![("backup", &paths[0])]),
+        ("R G Enter", "take-backup", vec![]),
+    ] {
+        let wish = wished(press(&mut model, keys)).unwrap();
+        let given = given.into_iter().map(|(name, path)| (name.to_owned(), path.clone())).collect();
+        assert_eq!((wish.book.as_str(), wish.site.as_deref(), wish.given), (book, Some(site.as_str()), given));
+        press(&mut model, "Esc");
+    }
+}
+
+#[test]
+fn of_files_alone_no_database_is_restored() {
+    let (mut model, paths) = selected(false);
+    press(&mut model, "R");
+    assert_eq!(offered(&model), ["restore-files", "take-backup"]);
+    let wish = wished(press(&mut model, "Enter")).unwrap();
+    assert_eq!(wish.given["backup"], paths[0]);
+}
+
+#[test]
+fn what_is_gone_by_then_is_not_planned_with() {
+    let (mut model, _) = selected(true);
+    press(&mut model, "R");
+    let none = BackupsReading::default();
+    let at = model.now;
+    model.sites[0].backups = Reading::Fresh { value: none, at, took_ms: 1 };
+    assert_eq!(wished(press(&mut model, "Enter")), None);
+    assert!(model.toast.as_ref().is_some_and(|toast| toast.text.contains("is not there any more")));
+    // Where there is none, one can be taken.
+    model.backups.selected = None;
+    let wish = wished(press(&mut model, "R")).unwrap();
+    assert_eq!((wish.book.as_str(), wish.given.len()), ("take-backup", 0));
+}
