@@ -13,7 +13,7 @@ const BOOKS: [(&str, Gives, &str); 5] = [
     ("restore-point", Gives::Both, "database and files come back, exchanged together"),
     ("restore-database", Gives::Database, "the database comes back"),
     ("restore-files", Gives::Files, "a directory comes back"),
-    ("prove-backup", Gives::Database, "a drill: restored where nobody uses it, looked at, removed"),
+    ("prove-backup", Gives::One, "a drill: restored where nobody uses it, looked at, removed"),
     ("take-backup", Gives::Nothing, "a new backup of the site as it is now"),
 ];
 
@@ -23,6 +23,8 @@ enum Gives {
     Both,
     Database,
     Files,
+    /// The database, or the files where there is none.
+    One,
     Nothing,
 }
 
@@ -35,6 +37,7 @@ impl Gives {
             Self::Nothing => Some(Vec::new()),
             Self::Database => Some(vec![("backup", database?)]),
             Self::Files => Some(vec![("backup", files?)]),
+            Self::One => Some(vec![("backup", database.or(files)?)]),
             Self::Both => (database? != files?).then_some(vec![("backup", database?), ("files", files?)]),
         }
     }

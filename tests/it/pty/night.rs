@@ -57,16 +57,17 @@ fn from_backups(session: &mut Session, rows: usize) {
     session.keys("\r");
 }
 
-/// Undoes it with a runbook of the catalogue, known by these words.
-fn undone(session: &mut Session, words: &str, shows: &str) {
+/// Undoes it with this runbook of the catalogue, and what is held by it.
+fn undone(session: &mut Session, runbook: &str) {
     session.keys("9");
     session.wait_for_text("catalogue");
-    session.keys(&format!("/{words}\r"));
-    session.wait_for_text(&format!("filter: {words}"));
+    session.keys(&format!("/{runbook}\r"));
+    session.wait_for_text(&format!("filter: {runbook}"));
     session.keys("\r");
     session.wait_for_text("Which of what is held");
     session.keys("\r");
-    confirmed(session, shows);
+    confirmed(session, "Put ");
+    // The filter goes.
     session.keys("\x1b");
 }
 
@@ -97,7 +98,7 @@ fn the_practice_site_is_restored_undone_and_proven_by_keys_alone_as_root() {
     confirmed(&mut session, "Restore the database of practice");
     let (headline, orders) = shown(&url).unwrap();
     assert!(headline == CHANGED && (BEGUN..before).contains(&orders), "{headline} {orders}");
-    undone(&mut session, "SQLite database or", "Put ");
+    undone(&mut session, "swap-back-file");
     let (_, orders) = shown(&url).unwrap();
     assert!(orders >= before, "{orders} of {before}");
 
@@ -108,7 +109,7 @@ fn the_practice_site_is_restored_undone_and_proven_by_keys_alone_as_root() {
     confirmed(&mut session, "Restore practice from");
     let (headline, orders) = shown(&url).unwrap();
     assert!(headline == SAVED && (BEGUN..before).contains(&orders), "{headline} {orders}");
-    undone(&mut session, "Undoes restore-point", "Put ");
+    undone(&mut session, "swap-back-point");
     let (headline, orders) = shown(&url).unwrap();
     assert!(headline == CHANGED && orders >= before, "{headline} {orders} of {before}");
 

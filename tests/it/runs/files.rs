@@ -422,3 +422,21 @@ fn an_sqlite_backup_is_proven_as_root() {
     assert!(shop.runs(), "nothing was stopped");
     assert_eq!(shop.orders(&shop.database()), 50);
 }
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine"]
+fn an_archive_is_proven_and_the_newest_backup_by_its_word_as_root() {
+    let (shop, archive, _) = changed();
+    let archive = Path::new(&archive);
+    let (run, said) = drill::prove(&shop.ground, archive);
+    assert_eq!(shop.ground.view(&run).ended().unwrap().0, Outcome::Done, "{said}");
+    assert_eq!(drill::proof(&shop.ground, archive), "restored", "{said}");
+    drill::nothing_left(&shop.ground, &run);
+    // What a timer asks for: nobody is there to choose.
+    let database = taken(&shop, ".sqlite3");
+    let (code, said) = shop.ground.call(&["runbook", "run", "prove-backup", "backup=newest", "--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(drill::proof(&shop.ground, Path::new(&database)), "restored", "{said}");
+    fs::remove_file(database).unwrap();
+    assert!(shop.refused(&["prove-backup", "backup=newest"]).contains("no good backup of the database"));
+}

@@ -7,6 +7,8 @@ use midwatch::app::runbooks::Book;
 use midwatch::app::runbooks::desk::{Desk, Errand, Wish};
 use midwatch::app::view::backups::restore_points;
 use midwatch::domain::backup::BackupsReading;
+use midwatch::domain::backup::kind::Subject;
+use midwatch::domain::backup::points::Point;
 use midwatch::domain::reading::Reading;
 use midwatch::runbook::spec::Risk;
 
@@ -48,21 +50,30 @@ fn wished(effects: Vec<Effect>) -> Option<Wish> {
     })
 }
 
-/// The model with this point selected: paths of its parts as they are given.
-fn selected(both: bool) -> (Model, Vec<String>) {
-    let mut model = model();
-    let points = restore_points(&model);
-    let point = points.iter().find(|p| p.parts().count() == if both { 2 } else { 1 } && p.database.is_some() == both);
-    let (id, paths) = point
-        .map(|p| (p.id().to_owned(), p.parts().map(|b| b.path.clone()).collect()))
-        .unwrap_or_else(|| panic!("there is no such point: {points:?}"));
+/// The model with a point selected that has this; the paths of its parts.
+fn selected(mut model: Model, wanted: impl Fn(&Point<'_>) -> bool) -> (Model, Vec<String>) {
+    let found = restore_points(&model).into_iter().find(|point| wanted(point));
+    let (id, paths) = found.map(|p| (p.id().to_owned(), p.parts().map(|b| b.path.clone()).collect())).unwrap();
     model.backups.selected = Some(id);
     (model, paths)
 }
 
+fn both(point: &Point<'_>) -> bool {
+    point.parts().count() == 2
+}
+
+/// A model without a backup of the database.
+fn files_alone() -> Model {
+    let mut model = model();
+    if let Reading::Fresh { value, .. } = &mut model.sites[0].backups {
+        value.backups.retain(|backup| backup.subject == Subject::Files);
+    }
+    model
+}
+
 #[test]
 fn of_database_and_files_all_is_offered_and_both_are_filled_in() {
-    let (mut model, paths) = selected(true);
+    let (mut model, paths) = selected(model(), both);
     assert_eq!(press(&mut model, "R"), []);
     assert_eq!(offered(&model), ["restore-point", "restore-database", "restore-files", "prove-backup", "take-backup"]);
     let site = model.sites[0].id.0.clone();
@@ -82,16 +93,16 @@ fn of_database_and_files_all_is_offered_and_both_are_filled_in() {
 
 #[test]
 fn of_files_alone_no_database_is_restored() {
-    let (mut model, paths) = selected(false);
+    let (mut model, paths) = selected(files_alone(), |point| point.database.is_none());
     press(&mut model, "R");
-    assert_eq!(offered(&model), ["restore-files", "take-backup"]);
+    assert_eq!(offered(&model), ["restore-files", "prove-backup", "take-backup"]);
     let wish = wished(press(&mut model, "Enter")).unwrap();
     assert_eq!(wish.given["backup"], paths[0]);
 }
 
 #[test]
 fn what_is_gone_by_then_is_not_planned_with() {
-    let (mut model, _) = selected(true);
+    let (mut model, _) = selected(model(), both);
     press(&mut model, "R");
     let none = BackupsReading::default();
     let at = model.now;
