@@ -57,12 +57,12 @@ fn from_backups(session: &mut Session, rows: usize) {
     session.keys("\r");
 }
 
-/// Undoes it with this runbook of the catalogue, and what is held by it.
-fn undone(session: &mut Session, runbook: &str) {
+/// Undoes it with the runbook of the catalogue that has these words, and what is held by it.
+fn undone(session: &mut Session, words: &str) {
     session.keys("9");
     session.wait_for_text("catalogue");
-    session.keys(&format!("/{runbook}\r"));
-    session.wait_for_text(&format!("filter: {runbook}"));
+    session.keys(&format!("/{words}\r"));
+    session.wait_for_text(&format!("filter: {words}"));
     session.keys("\r");
     session.wait_for_text("Which of what is held");
     session.keys("\r");
@@ -98,7 +98,7 @@ fn the_practice_site_is_restored_undone_and_proven_by_keys_alone_as_root() {
     confirmed(&mut session, "Restore the database of practice");
     let (headline, orders) = shown(&url).unwrap();
     assert!(headline == CHANGED && (BEGUN..before).contains(&orders), "{headline} {orders}");
-    undone(&mut session, "swap-back-file");
+    undone(&mut session, "displaced then");
     let (_, orders) = shown(&url).unwrap();
     assert!(orders >= before, "{orders} of {before}");
 
@@ -117,6 +117,8 @@ fn the_practice_site_is_restored_undone_and_proven_by_keys_alone_as_root() {
     from_backups(&mut session, 3);
     confirmed(&mut session, "Restore ");
     session.keys("8");
+    session.wait_for_text("places and jobs");
+    session.keys("r");
     session.wait_for_text("✔ restored");
 
     session.keys("Q");
