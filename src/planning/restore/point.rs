@@ -1,17 +1,19 @@
 //! A restore point: the database and the files that were saved with it, both made ready beside, then exchanged together.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::super::files::{self, impossible};
 use super::super::services::planned;
-use super::super::{Draft, NoPlan, PlannedStep, Step};
+use super::super::{Act, Draft, NoPlan, PlannedStep, Step};
 use super::postgres;
-use crate::backends::look::files::held;
+use crate::backends::look::files::{free, held};
 use crate::domain::backup::points::{FURTHEST_S, points};
 use crate::domain::database::Engine;
-use crate::domain::text::span;
+use crate::domain::text::{bytes, span};
 use crate::domain::time::Timestamp;
+use crate::runbook::plan::files::FilesAct;
 use crate::runbook::plan::together::{self, Turn};
 
 /// What stands for the files that were saved nearest to the database.
@@ -31,7 +33,30 @@ impl Draft<'_> {
         let files = self.paired(backup, files).await?;
         let database = self.ready_database(backup, step).await?;
         let exchange = self.ready_files(&files, directory, step).await?;
+        self.room_for_all()?;
         self.exchange_together(vec![database, files::turn(exchange)], step).await
+    }
+
+    /// Whether there is room for all that is made ready on one file system: each alone has been looked at.
+    fn room_for_all(&self) -> Result<(), NoPlan> {
+        let sources = || {
+            self.steps.iter().filter_map(|step| {
+                let Act::Files(FilesAct::Prepare(source) | FilesAct::Unpack { source, .. }) = &step.act else {
+                    return None;
+                };
+                let parent = Path::new(&source.to).parent()?;
+                Some((parent, std::fs::metadata(parent).ok()?.dev(), source.room))
+            })
+        };
+        for (parent, device, _) in sources() {
+            let needed = sources().filter(|other| other.1 == device).map(|other| other.2).sum::<u64>();
+            let there = free(parent).map_err(NoPlan::Impossible)?;
+            if there < needed {
+                let (there, needed, parent) = (bytes(there), bytes(needed), parent.display());
+                return Err(impossible(format!("{parent} has {there} free, and {needed} are needed for both")));
+            }
+        }
+        Ok(())
     }
 
     /// Puts back the database and the files that one restore has displaced, of which one is named.

@@ -175,11 +175,11 @@ fn a_restore_is_killed_at_every_step_and_nothing_is_mixed_or_lost_as_root() {
 #[test]
 #[ignore = "needs root: takes the locks of the machine"]
 fn a_restore_that_was_cut_off_is_undone_as_root() {
-    for step in 0..3 {
+    for step in 0..5 {
         let shop = Shop::new(60);
         let backup = format!("backup={}", shop.backup("shop-2026-11-20.sqlite3", 30).display());
         let run = shop.begin(&["restore-database", &backup]);
-        // Past its start the way back waits for the operator to end what was started.
+        // Past its end there is nothing to undo.
         if !shop.ground.kill_at(&run, step) {
             continue;
         }

@@ -44,10 +44,9 @@ fn offered(model: &Model) -> Vec<String> {
 }
 
 fn wished(effects: Vec<Effect>) -> Option<Wish> {
-    effects.into_iter().find_map(|effect| match effect {
-        Effect::Errand(Errand::Plan(wish)) => Some(wish),
-        _ => None,
-    })
+    effects
+        .into_iter()
+        .find_map(|effect| if let Effect::Errand(Errand::Plan(wish)) = effect { Some(wish) } else { None })
 }
 
 /// The model with a point selected that has this; the paths of its parts.
