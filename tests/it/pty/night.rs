@@ -67,8 +67,9 @@ fn undone(session: &mut Session, words: &str) {
     session.wait_for_text("Which of what is held");
     session.keys("\r");
     confirmed(session, "Put ");
-    // The filter goes.
+    // The filter goes. What follows an Esc at once would be taken for a key with Alt.
     session.keys("\x1b");
+    session.wait_for("no filter", |session| !session.text().contains("filter: "));
 }
 
 fn sold(url: &str) {
