@@ -1,11 +1,13 @@
 //! The practice site: a small real application in a temporary directory, from the same binary. A web process with
-//! `/healthcheck/` and `/metrics` over SQLite, a worker, visitors, and faults to practise on.
+//! `/healthcheck/` and `/metrics` over SQLite, a worker, files, visitors, backups, and faults to practise on.
 //!
 //! It stands apart from the rest: nothing of midwatch's eyes uses it but the command that starts it.
 
+pub mod backups;
 pub mod database;
 pub mod metrics;
 pub mod pages;
+pub mod services;
 pub mod site;
 pub mod visitors;
 pub mod web;
@@ -42,6 +44,46 @@ impl Fault {
 
     /// All of them.
     pub const ALL: [Self; 5] = [Self::WebDown, Self::DbLocked, Self::Slow, Self::WorkerDead, Self::Errors];
+
+    /// The service that is gone by it.
+    pub const fn ends(self) -> Option<Service> {
+        match self {
+            Self::WebDown => Some(Service::Web),
+            Self::WorkerDead => Some(Service::Worker),
+            Self::DbLocked | Self::Slow | Self::Errors => None,
+        }
+    }
+}
+
+/// A service of the practice site: it can be stopped, and started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Service {
+    /// Answers requests.
+    Web,
+    /// Does tasks.
+    Worker,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Web, Self::Worker];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Worker => "worker",
+        }
+    }
+
+    /// The word on the command line by which its process is known. What starts it must not have that word, or it would be
+    /// taken for the service.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Web => "run-web",
+            Self::Worker => "run-worker",
+        }
+    }
 }
 
 /// User of the practice site's metrics page.
@@ -74,9 +116,34 @@ impl Ground {
         self.dir.join("state")
     }
 
+    /// The application's data: its database and its files.
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
     /// The application's database.
     pub fn database(&self) -> PathBuf {
-        self.dir.join("practice.db")
+        self.data().join("practice.db")
+    }
+
+    /// The directory of uploaded files.
+    pub fn media(&self) -> PathBuf {
+        self.data().join("media")
+    }
+
+    /// What the first page says in large letters: an uploaded file.
+    pub fn banner(&self) -> PathBuf {
+        self.media().join("banner.txt")
+    }
+
+    /// Where the backups lie.
+    pub fn backups(&self) -> PathBuf {
+        self.dir.join("backups")
+    }
+
+    /// The file that is there while a service shall be started and is not yet.
+    pub fn wish(&self, service: Service) -> PathBuf {
+        self.dir.join(["start-", service.name()].concat())
     }
 
     /// The file that holds the name of the fault that is on; empty or absent: none.

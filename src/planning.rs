@@ -250,6 +250,8 @@ impl Draft<'_> {
             "upgrade" => self.upgrade((value("version"), value("wheels")), step).await,
             "restore-files" => self.restore_files(value("backup"), value("directory"), step).await,
             "take-backup" => self.take_backup(value("directory"), step).await,
+            "restore-point" => self.restore_point((value("backup"), value("files"), value("directory")), step).await,
+            "swap-back-point" => self.swap_back_point(value("held"), step).await,
             "swap-back-file" => self.swap_back_file(value("held"), step).await,
             "release-held-file" => self.release_file(value("held"), step).await,
             "empty-log" => self.empty_log(value("log"), step).await,

@@ -35,7 +35,8 @@ pub enum Action {
     Last,
     /// Open what is selected.
     Open,
-    /// The plan of what mends the finding, or of the selected runbook; the answer to a run's question.
+    /// The plan of what mends the finding, or of the selected runbook; what can be done with the selected backup; the
+    /// answer to a run's question.
     Runbook,
     /// One level back.
     Back,
@@ -211,7 +212,7 @@ pub const ACTIONS: &[ActionSpec] = &[
         Action::Runbook,
         "runbook",
         "runbook",
-        "The plan of what mends the finding, or of the selected runbook; the answer to a run's question.",
+        "The plan of what mends the finding, or of the selected runbook; what can be done with the selected backup; the answer to a run's question.",
         &["R"],
         Some(0),
     ),

@@ -4,6 +4,7 @@ mod desk;
 mod keys;
 mod logs;
 mod observe;
+mod point;
 mod said;
 
 use super::effect::Effect;

@@ -197,6 +197,13 @@ impl<'c> Looker<'c> {
             Probe::Upgrade(probe) => upgrade::holds(self.site()?, probe).await,
             Probe::Files(probe) => files::holds(probe),
             Probe::Drill(probe) => drill::holds(probe),
+            Probe::All(all) => {
+                let mut held = Vec::new();
+                for probe in all {
+                    held.push(Box::pin(self.holds(probe)).await?);
+                }
+                Ok(held.join("; "))
+            }
             Probe::Succeeds(command) => Err(format!("{} is not run to look", command.argv.join(" "))),
         }
     }

@@ -428,15 +428,23 @@ pub struct DemoArgs {
 pub enum DemoPart {
     /// The web process.
     #[command(hide = true)]
-    Web {
+    RunWeb {
         /// The site's directory.
         dir: PathBuf,
     },
     /// The worker.
     #[command(hide = true)]
-    Worker {
+    RunWorker {
         /// The site's directory.
         dir: PathBuf,
+    },
+    /// Has a practice site start a service that was stopped.
+    #[command(hide = true)]
+    Start {
+        /// The site's directory.
+        dir: PathBuf,
+        /// Which service.
+        service: crate::demo::Service,
     },
     /// The visitors.
     #[command(hide = true)]

@@ -217,16 +217,19 @@ fn status(global: &Global, args: &StatusArgs) -> color_eyre::Result<u8> {
 }
 
 fn demo_part(part: DemoPart) -> color_eyre::Result<u8> {
-    use crate::demo::{Ground, site, visitors, web, worker};
+    use crate::demo::{Ground, services, site, visitors, web, worker};
     let runtime = runtime()?;
+    // What only speaks to the site is no part of it, and no process of its own looks after it.
+    let asks = matches!(part, DemoPart::Start { .. });
     let ended = runtime.block_on(async {
         tokio::select! {
-            () = site::until_orphaned() => Ok(0),
+            () = site::until_orphaned(), if !asks => Ok(0),
             done = async {
                 match part {
-                    DemoPart::Web { dir } => web::serve(Ground::new(dir)).await,
-                    DemoPart::Worker { dir } => worker::work(Ground::new(dir)).await,
+                    DemoPart::RunWeb { dir } => web::serve(Ground::new(dir)).await,
+                    DemoPart::RunWorker { dir } => worker::work(Ground::new(dir)).await,
                     DemoPart::Visitors { dir } => visitors::visit(Ground::new(dir)).await,
+                    DemoPart::Start { dir, service } => services::start(&Ground::new(dir), service).await,
                 }
             } => done.map(|()| 0),
         }

@@ -50,6 +50,16 @@ pub async fn place_order(db: &mut SqliteConnection, event: i64, now_s: f64) -> s
     tx.commit().await
 }
 
+/// Stores so many orders of the past.
+///
+/// # Errors
+/// When the database can't be written.
+pub async fn seed(db: &mut SqliteConnection, orders: u32) -> sqlx::Result<()> {
+    let sql = "with recursive n (i) as (select 1 union all select i + 1 from n where i < ?) insert into orders (event, at) \
+               select 1 + i % 2, datetime('now', '-' || (i * 17) || ' minutes') from n";
+    sqlx::query(sql).bind(orders).execute(db).await.map(|_| ())
+}
+
 /// The number of orders.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! Starts the practice site's processes, keeps them as the fault file says, and ends them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use sqlx::sqlite::SqliteConnection;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::{Fault, Ground, METRICS_USER, database};
+use super::services::Kept;
+use super::{Fault, Ground, METRICS_USER, Service, backups, database};
 
 /// How often the fault file is looked at.
 const LOOK: Duration = Duration::from_millis(300);
@@ -19,8 +20,7 @@ pub struct PracticeSite {
     ground: Ground,
     dir: TempDir,
     binary: PathBuf,
-    web: Option<Child>,
-    worker: Option<Child>,
+    services: [Kept; 2],
     visitors: Option<Child>,
     lock: Option<SqliteConnection>,
 }
@@ -38,12 +38,13 @@ impl PracticeSite {
         let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         std::fs::write(ground.port_file(), port.to_string())?;
         write_private(&ground.password_file(), &password())?;
-        std::fs::write(ground.config(), config(&ground, port))?;
-        std::fs::write(ground.fault_file(), fault.map(Fault::name).unwrap_or_default())?;
-        drop(database::open(&ground.database()).await?);
         let binary = std::env::current_exe()?;
-        let mut site = Self { ground, dir, binary, web: None, worker: None, visitors: None, lock: None };
-        site.visitors = Some(site.spawn("visitors")?);
+        std::fs::write(ground.config(), config(&ground, port, &binary))?;
+        std::fs::write(ground.fault_file(), fault.map(Fault::name).unwrap_or_default())?;
+        backups::furnish(&ground).await?;
+        let services = Service::ALL.map(Kept::new);
+        let mut site = Self { ground, dir, binary, services, visitors: None, lock: None };
+        site.visitors = Some(spawn(&site.binary, &site.ground, "visitors")?);
         site.tend().await?;
         Ok(site)
     }
@@ -55,8 +56,9 @@ impl PracticeSite {
 
     /// Ends every part, then removes the directory: a part that still runs would write into it again.
     pub async fn end(mut self) {
-        for part in [&mut self.visitors, &mut self.web, &mut self.worker] {
-            end(part).await;
+        end(&mut self.visitors).await;
+        for service in &mut self.services {
+            end(&mut service.child).await;
         }
         drop(self.lock.take());
         self.dir.close().ok();
@@ -74,17 +76,10 @@ impl PracticeSite {
     }
 
     async fn tend(&mut self) -> color_eyre::Result<()> {
+        for service in &mut self.services {
+            service.tend(&self.ground, &self.binary).await?;
+        }
         let fault = self.ground.fault();
-        if fault == Some(Fault::WebDown) {
-            end(&mut self.web).await;
-        } else if gone(&mut self.web) {
-            self.web = Some(self.spawn("web")?);
-        }
-        if fault == Some(Fault::WorkerDead) {
-            end(&mut self.worker).await;
-        } else if gone(&mut self.worker) {
-            self.worker = Some(self.spawn("worker")?);
-        }
         if fault == Some(Fault::DbLocked) {
             if self.lock.is_none() {
                 self.lock = database::lock(&self.ground.database()).await.ok();
@@ -94,20 +89,20 @@ impl PracticeSite {
         }
         Ok(())
     }
+}
 
-    /// Starts a part of the site. Its standard input is a pipe from here: when this process ends, however it ends, the
-    /// part reads the end of it and ends too.
-    fn spawn(&self, part: &str) -> std::io::Result<Child> {
-        Command::new(&self.binary)
-            .args(["demo", part])
-            .arg(self.ground.dir())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-    }
+/// Starts a part of the site. Its standard input is a pipe from here: when this process ends, however it ends, the part
+/// reads the end of it and ends too.
+pub(super) fn spawn(binary: &Path, ground: &Ground, part: &str) -> std::io::Result<Child> {
+    Command::new(binary)
+        .args(["demo", part])
+        .arg(ground.dir())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
 }
 
 /// A part of the site ends when its standard input does.
@@ -117,11 +112,7 @@ pub async fn until_orphaned() {
     while matches!(tokio::io::stdin().read(&mut nothing).await, Ok(1..)) {}
 }
 
-fn gone(child: &mut Option<Child>) -> bool {
-    child.as_mut().is_none_or(|child| child.try_wait().is_ok_and(|status| status.is_some()))
-}
-
-async fn end(child: &mut Option<Child>) {
+pub(super) async fn end(child: &mut Option<Child>) {
     if let Some(mut child) = child.take() {
         // SQLite keeps its promise through a kill; no need to be gentle with a practice site.
         child.kill().await.ok();
@@ -140,8 +131,21 @@ fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
     std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
 }
 
-fn config(ground: &Ground, port: u16) -> String {
+fn config(ground: &Ground, port: u16, binary: &Path) -> String {
     let (dir, password) = (ground.dir().display(), ground.password_file());
+    let (user, binary) = (rustix::process::geteuid().as_raw(), toml::Value::from(binary.display().to_string()));
+    let services = Service::ALL.map(|service| {
+        let (name, word) = (service.name(), service.word());
+        format!(
+            r#"
+[sites.practice.services.{name}]
+role = "{name}"
+process = "demo {word} {dir}"
+user = "{user}"
+start = [{binary}, "demo", "start", "{dir}", "{name}"]
+"#
+        )
+    });
     format!(
         r#"# The practice site. Everything in this directory goes when it ends.
 discover = false
@@ -158,19 +162,16 @@ url = "http://127.0.0.1:{port}"
 metrics_url = "http://127.0.0.1:{port}/metrics"
 metrics_user = "{METRICS_USER}"
 metrics_password = {{ file = "{}" }}
-database = "sqlite://{dir}/practice.db"
+data_dir = "{}"
+database = "sqlite://{}"
 
-# The practice site starts its own processes again.
-[sites.practice.services.web]
-role = "web"
-process = "demo web {dir}"
-kept = true
-
-[sites.practice.services.worker]
-role = "worker"
-process = "demo worker {dir}"
-kept = true
-"#,
-        password.display()
+[[sites.practice.backups]]
+path = "{}"
+{}"#,
+        password.display(),
+        ground.data().display(),
+        ground.database().display(),
+        ground.backups().display(),
+        services.concat()
     )
 }

@@ -145,7 +145,8 @@ async fn respond(
         }
         Page::Index | Page::Event | Page::OrderPage => {
             let orders = database::count_orders(&mut db).await?;
-            Ok((200, format!("<h1>Practice Tickets</h1><p>{orders} orders so far</p>\n")))
+            let banner = std::fs::read_to_string(app.ground.banner()).unwrap_or_default();
+            Ok((200, format!("<h1>{}</h1><p>{orders} orders so far</p>\n", banner.trim())))
         }
         Page::Order => {
             database::place_order(&mut db, 1, now_s()).await?;

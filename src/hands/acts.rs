@@ -21,6 +21,8 @@ use crate::runbook::run::ProcessId;
 
 /// How long a program may take to end after TERM: as long as systemd waits, by default, less what a person would.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a service may take to end after TERM: gunicorn's own grace.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// After so long without output that is told.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long a program that only looks may take.
@@ -212,6 +214,17 @@ pub(super) async fn end(
     } else {
         Err(format!("process {pid} does not end even after KILL: the kernel holds it (a disk that hangs?)"))
     }
+}
+
+/// Ends what runs as a plain service now: it alone, and only where it is clear which that is.
+pub(super) async fn halt(tools: &Tools<'_>, name: &str) -> Result<String, String> {
+    let service = tools.looker.service(name).await?;
+    let Some(pid) = service.pid else { return Ok(format!("{name} does not run")) };
+    if service.alike > 0 {
+        return Err(format!("several processes are taken for {name}, and it would have to be guessed which to end"));
+    }
+    let ended = end(&tools.permit, (pid, &process(pid)), PATIENCE, true).await?;
+    Ok(format!("{name}: {ended}"))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -82,7 +82,13 @@ fn changes(plan: &Plan) -> bool {
 
 /// Whether a plan acts on the server as such.
 fn acts_there(plan: &Plan) -> bool {
-    plan.steps.iter().any(|step| matches!(step.act, Act::Postgres(_)))
+    fn is_there(act: &Act) -> bool {
+        if let Act::Together(turns) = act {
+            return turns.iter().any(|turn| is_there(&turn.act));
+        }
+        matches!(act, Act::Postgres(_))
+    }
+    plan.steps.iter().any(|step| is_there(&step.act))
 }
 
 enum No {

@@ -11,19 +11,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::acts::Sign;
+use super::acts::{self, Sign};
 use super::files::{At, aside, begin, remove, room, whole};
 use super::signal;
 use super::work::Tools;
 use crate::backends::backups::check::{Outcome, Verdict, check};
+use crate::backends::backups::listing::listing;
 use crate::backends::backups::proofs::{Drill, Proofs};
 use crate::backends::backups::verify::Inventory;
 use crate::backends::backups::{likeness, program, unpack};
 use crate::backends::process_id;
 use crate::backends::store::who;
 use crate::domain::backup::kind::Kind;
-use crate::domain::text::{count, plain, span};
+use crate::domain::text::{bytes, count, plain, span};
 use crate::runbook::approval::Permit;
+use crate::runbook::plan::Command;
 use crate::runbook::plan::drill::{DrillAct, DrillEngine, Place};
 use crate::runbook::run::ProcessId;
 
@@ -43,6 +45,9 @@ pub(super) async fn act(tools: &Tools<'_>, act: &DrillAct, mut at: At<'_>) -> Re
             make(place)?;
             let found = match engine.as_ref() {
                 DrillEngine::Sqlite => sqlite(backup, place, &mut at).await,
+                DrillEngine::Files { files, gently } => {
+                    self::files(tools, (backup, place), (*files, gently), &mut at).await
+                }
                 DrillEngine::Postgres { .. } => {
                     Box::pin(server::restore(tools, (backup, place, engine), &mut at)).await
                 }
@@ -178,4 +183,27 @@ async fn sqlite(backup: &str, place: &Place, at: &mut At<'_>) -> Result<Found, S
     largest.sort_by(|a, b| b.cmp(a));
     said.extend(largest.iter().take(NAMED).map(|(rows, name)| format!("{}: {rows} rows", plain(name, 60))));
     Ok(Found { took, said })
+}
+
+/// An archive of files.
+async fn files(
+    tools: &Tools<'_>,
+    (backup, place): (&str, &Place),
+    (files, gently): (u64, &[String]),
+    at: &mut At<'_>,
+) -> Result<Found, String> {
+    let words = ["tar", "--extract", "--no-same-owner", "--keep-old-files"].map(str::to_owned);
+    let (file, to) = (format!("--file={backup}"), format!("--directory={}", place.path));
+    let argv = gently.iter().cloned().chain(words).chain([file, to]).collect();
+    let command = Command { argv, ..Command::default() };
+    let begun = Instant::now();
+    let (stop, signs) = (at.stop.clone(), at.signs.clone());
+    acts::command(tools, (at.run, &command), at.step, (at.deadline, stop), signs).await?;
+    let took = begun.elapsed();
+    let path = place.path.clone();
+    let found = aside(at, move |control| listing(Path::new(&path), &program::Tools::find(), control)).await?.below("");
+    if found.0 != files {
+        return Err(format!("{files} files were to be unpacked, and {} are there", found.0));
+    }
+    Ok(Found { took, said: vec![count(files, "file"), bytes(found.1)] })
 }

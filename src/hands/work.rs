@@ -1,5 +1,7 @@
 //! A run at work: step after step, each written down before and after it is done.
 
+mod together;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,12 +69,19 @@ pub(super) fn destroys(plan: &Plan, step: &PlannedStep) -> bool {
         | Act::Note(_)
         | Act::End { .. }
         | Act::Session { .. }
+        | Act::Halt(_)
         | Act::Empty(_) => false,
         Act::Command(_) => {
             let service = |probe: &Probe| matches!(probe, Probe::Runs(_) | Probe::Restarted { .. } | Probe::Stopped(_));
             !step.verify.as_ref().is_some_and(service)
         }
-        Act::Postgres(_) | Act::Forget(_) | Act::Upgrade(_) | Act::Files(_) | Act::Drill(_) => true,
+        Act::Postgres(_)
+        | Act::Forget(_)
+        | Act::Upgrade(_)
+        | Act::Files(_)
+        | Act::Drill(_)
+        | Act::Together(_)
+        | Act::InTurn(_) => true,
     };
     plan.risk == Risk::Destructive && destroys
 }
@@ -266,6 +275,9 @@ impl<'c> Run<'c> {
                 None => Ok(space::empty(&self.tools.permit, file)),
             },
             Act::Forget(prefix) => Ok(cache::forget(&self.tools, prefix).await),
+            Act::Halt(service) => Ok(acts::halt(&self.tools, service).await),
+            Act::Together(turns) => self.together(turns, step, at, deadline).await,
+            Act::InTurn(acts) => self.in_turn(acts, step, at, deadline).await,
         }
     }
 

@@ -21,6 +21,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("prove-backup", include_str!("../../assets/runbooks/prove-backup.toml")),
     ("take-backup", include_str!("../../assets/runbooks/take-backup.toml")),
     ("restore-files", include_str!("../../assets/runbooks/restore-files.toml")),
+    ("restore-point", include_str!("../../assets/runbooks/restore-point.toml")),
+    ("swap-back-point", include_str!("../../assets/runbooks/swap-back-point.toml")),
     ("swap-back-file", include_str!("../../assets/runbooks/swap-back-file.toml")),
     ("release-held-file", include_str!("../../assets/runbooks/release-held-file.toml")),
 ];

@@ -24,6 +24,7 @@ use crate::domain::service::{Role, Service};
 use crate::domain::text::bytes;
 use crate::domain::time::Timestamp;
 use crate::runbook::plan::files::{Exchange, FilesAct, FilesProbe};
+use crate::runbook::plan::together::Turn;
 
 /// How long a service may take to stop or to start, and the site to answer.
 const SERVICE_MS: u64 = 180_000;
@@ -83,8 +84,8 @@ impl Draft<'_> {
             let stop = self.steps.iter().find(|step| step.name == stopped).map(|step| &step.act);
             let stop = match stop {
                 Some(Act::Command(command)) => Act::Command(command.clone()),
-                // Which process it will be is not known yet: the operator ends it.
-                Some(_) | None => Act::Wait(Probe::Stopped(service.name.clone())),
+                // Which process it will be is not known yet.
+                Some(_) | None => Act::Halt(service.name.clone()),
             };
             self.services(&service.name, Verb::Start, &start).await?;
             if let Some(started) = self.steps.last_mut() {
@@ -125,6 +126,15 @@ impl Draft<'_> {
         let act = FilesAct::Exchange(exchange.clone());
         let back = FilesAct::PutBack(exchange.clone());
         self.file_step("exchange", (act, FilesProbe::Exchanged(exchange)), Some(back), step);
+    }
+}
+
+/// The same as one of several that are exchanged together.
+pub(super) fn turn(exchange: Exchange) -> Turn {
+    Turn {
+        act: Act::Files(FilesAct::Exchange(exchange.clone())),
+        back: Act::Files(FilesAct::PutBack(exchange.clone())),
+        done: Probe::Files(FilesProbe::Exchanged(exchange)),
     }
 }
 

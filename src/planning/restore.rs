@@ -1,6 +1,7 @@
 //! How a database is restored, by its engine.
 
 mod drill;
+mod point;
 mod postgres;
 mod sqlite;
 

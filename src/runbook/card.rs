@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::plan::together::Turn;
 use super::plan::{Act, Command, Confirm, Plan, PlannedStep, Probe, UpgradeAct, UpgradeProbe, subject};
 use crate::domain::text::{misleads, span};
 
@@ -106,12 +107,22 @@ pub fn details(step: &PlannedStep) -> Vec<String> {
     let mut lines = if let Act::Upgrade(UpgradeAct::InOrder(commands)) = &step.act {
         commands.iter().map(words).collect()
     } else {
-        vec![act(&step.act)]
+        each(&step.act)
     };
     lines.extend(step.unless.as_ref().map(|probe| format!("unless {}", holds(probe))));
     lines.extend(step.verify.as_ref().map(|probe| format!("then {}", holds(probe))));
     lines.extend(step.revert.as_ref().map(|undo| format!("undone by: {}", act(undo))));
     lines
+}
+
+/// What a step does: a line for each part of it.
+fn each(of: &Act) -> Vec<String> {
+    let Act::Together(turns) = of else { return vec![act(of)] };
+    let line = |(at, turn): (usize, &Turn)| {
+        let first = if at == 0 { "all of this or none: " } else { "then at once: " };
+        [first, &act(&turn.act)].concat()
+    };
+    turns.iter().enumerate().map(line).collect()
 }
 
 /// What is done, exactly.
@@ -138,6 +149,12 @@ pub fn act(act: &Act) -> String {
         Act::Files(act) => act.told(),
         Act::Drill(act) => act.told(),
         Act::Empty(file) => file.told(),
+        Act::Halt(service) => format!("ends what runs as {service} by then (TERM, after 30 s KILL)"),
+        Act::Together(turns) => {
+            let turns: Vec<String> = turns.iter().map(|turn| self::act(&turn.act)).collect();
+            format!("all of this or none: {}", turns.join(", then "))
+        }
+        Act::InTurn(acts) => acts.iter().map(self::act).collect::<Vec<_>>().join(", then "),
     }
 }
 
@@ -174,6 +191,7 @@ pub fn holds(probe: &Probe) -> String {
         Probe::SessionGone { pid, .. } => format!("session {pid} holds nothing any more"),
         Probe::Succeeds(command) => format!("`{}` ends with 0", command.argv.join(" ")),
         Probe::Files(probe) => probe.told(),
+        Probe::All(all) => all.iter().map(holds).collect::<Vec<_>>().join("; and "),
         Probe::Drill(_) => "it is remembered that the backup was restored".to_owned(),
         Probe::Freed { pid, fd } => format!("descriptor {fd} of process {pid} holds no space"),
         Probe::Postgres(question) => question.means.clone(),

@@ -4,6 +4,7 @@ pub mod drill;
 pub mod files;
 pub mod postgres;
 mod space;
+pub mod together;
 mod upgrade;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use self::drill::{DrillAct, DrillProbe};
 use self::files::{FilesAct, FilesProbe};
 use self::postgres::{PostgresAct, Question};
+use self::together::Turn;
 use super::spec::Risk;
 use crate::domain::time::Timestamp;
 
@@ -179,6 +181,12 @@ pub enum Act {
     Drill(Box<DrillAct>),
     /// Empties a deleted file that is held open.
     Empty(OpenFile),
+    /// Ends whatever runs as this service by then, which is a plain process: the way back of its start.
+    Halt(String),
+    /// Does each of these, or none.
+    Together(Vec<Turn>),
+    /// Does one after the other.
+    InTurn(Vec<Self>),
 }
 
 /// A program with its arguments; no shell is between.
@@ -252,6 +260,8 @@ pub enum Probe {
     Files(FilesProbe),
     /// A drill has been remembered.
     Drill(DrillProbe),
+    /// Each of these holds.
+    All(Vec<Self>),
 }
 
 /// What becomes of a run when a step fails.

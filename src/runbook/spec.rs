@@ -208,7 +208,7 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 11] = [
+pub const OWN: [(&str, &[&str]); 14] = [
     ("restore-database", &["backup"]),
     ("prove-backup", &["backup"]),
     ("swap-back", &["held"]),
@@ -218,6 +218,8 @@ pub const OWN: [(&str, &[&str]); 11] = [
     ("undo-upgrade-and-restore", &["backup"]),
     ("restore-files", &["backup", "directory"]),
     ("take-backup", &["directory"]),
+    ("restore-point", &["backup", "files", "directory"]),
+    ("swap-back-point", &["held"]),
     ("swap-back-file", &["held"]),
     ("release-held-file", &["held"]),
     ("empty-log", &["log"]),

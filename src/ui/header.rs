@@ -192,13 +192,8 @@ fn runbook_useful(model: &Model) -> bool {
     match model.screen {
         Screen::Runbooks => view::runbooks::book(model).is_some(),
         Screen::Now => view::runbooks::finding(model).is_some_and(|f| !view::runbooks::treating(model, f).is_empty()),
-        Screen::Requests
-        | Screen::Tasks
-        | Screen::Host
-        | Screen::Data
-        | Screen::Services
-        | Screen::Logs
-        | Screen::Backups => false,
+        Screen::Backups => model.site().is_some_and(|site| site.backups.value().is_some()),
+        Screen::Requests | Screen::Tasks | Screen::Host | Screen::Data | Screen::Services | Screen::Logs => false,
     }
 }
 

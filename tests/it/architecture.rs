@@ -49,7 +49,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("regex", &["backends", "domain", "config"]),
     ("globset", &["backends", "discovery", "config"]),
     ("flate2", &["backends"]),
-    ("tar", &["backends"]),
+    ("tar", &["backends", "demo"]),
     ("sha2", &["backends", "hands", "runbook"]),
     ("croner", &["backends/schedule"]),
     ("reqwest", &["backends/http", "backends/services", "backends/logs", "discovery", "demo"]),

@@ -6,7 +6,7 @@ pub(crate) mod formats;
 mod mariadb;
 pub(crate) mod postgres;
 mod repositories;
-mod screen;
+pub(crate) mod screen;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

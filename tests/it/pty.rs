@@ -6,6 +6,7 @@ mod calls;
 mod every;
 mod kept;
 mod looks;
+mod night;
 mod recorded;
 mod runs;
 mod stalls;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a test says what it expects by failing")]
 
+mod points;
 mod runbooks;
 
 use midwatch::app::action::{ACTIONS, Action};

@@ -139,6 +139,15 @@ pub enum Desk {
         /// The selected one.
         selected: usize,
     },
+    /// What is done with a restore point?
+    Point {
+        /// Its identity.
+        point: String,
+        /// The runbooks, and what each does with it.
+        choices: Vec<Choice>,
+        /// The selected one.
+        selected: usize,
+    },
     /// How is a run taken up that stands still?
     Ways {
         /// The run.

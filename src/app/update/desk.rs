@@ -24,7 +24,8 @@ pub(super) fn lay(model: &mut Model, desk: Desk) {
     model.overlay = Overlay::Desk(Box::new(desk));
 }
 
-/// What mends the finding, the selected runbook's plan, or the answer to the watched run's question.
+/// What mends the finding, what can be done with a backup, the selected runbook's plan, or the answer to the watched run's
+/// question.
 pub(super) fn asked(model: &mut Model) -> Vec<Effect> {
     if model.screen == Screen::Runbooks {
         if let Some(run) = runbooks::watched(model).and_then(|id| model.runbooks.run(id)) {
@@ -42,8 +43,11 @@ pub(super) fn asked(model: &mut Model) -> Vec<Effect> {
         toast(model, "a run is selected: Enter shows it; runbooks stand below".to_owned());
         return Vec::new();
     }
+    if model.screen == Screen::Backups {
+        return super::point::asked(model);
+    }
     let Some(finding) = runbooks::finding(model).cloned() else {
-        toast(model, "R is for findings (1) and runbooks (9)".to_owned());
+        toast(model, "R is for findings (1), backups (8) and runbooks (9)".to_owned());
         return Vec::new();
     };
     let books: Vec<Book> = runbooks::treating(model, &finding).into_iter().cloned().collect();
@@ -253,6 +257,11 @@ pub(super) fn pressed(model: &mut Model, chord: Chord, desk: Desk) -> Vec<Effect
                 return wish.map(|wish| plan(model, wish)).unwrap_or_default();
             }
         },
+        Desk::Point { point, choices, selected } => match chosen(chord, &choices, selected) {
+            Picked::Left => {}
+            Picked::At(selected) => lay(model, Desk::Point { point, choices, selected }),
+            Picked::Taken(book) => return super::point::taken(model, &point, &book),
+        },
         Desk::Ways { run, choices, selected } => match chosen(chord, &choices, selected) {
             Picked::Left => {}
             Picked::At(selected) => lay(model, Desk::Ways { run, choices, selected }),
@@ -425,6 +434,7 @@ pub(super) fn pasted(desk: &mut Desk, text: &str) {
         Desk::Card(card) => card.said = Some("pasted text is no answer: it has to be typed".to_owned()),
         Desk::Answer { said, .. } => *said = Some("pasted text is no answer: it has to be typed".to_owned()),
         Desk::Which { .. }
+        | Desk::Point { .. }
         | Desk::Ways { .. }
         | Desk::Planning { .. }
         | Desk::Choose { .. }

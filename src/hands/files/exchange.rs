@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sqlx::ConnectOptions as _;
 use sqlx::Connection as _;
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tokio::time::{Instant, sleep};
 
 use super::settle;
@@ -112,7 +112,8 @@ fn beside(path: &str) -> Result<(), String> {
     }
 }
 
-/// Takes what is in a database's `-wal` into the database; what is left beside it goes along with it. Never lies the
+/// Takes what is in a database's `-wal` into the database, and takes back what a writer that was ended has left half done
+/// (its `-journal`); what is left beside it goes along with it. Never lies the
 /// `-wal` of one database beside another: SQLite would take it for its own and destroy it.
 async fn lay_aside(database: &str, to: &str) -> Result<(), String> {
     // Laid aside before, when this was cut off: opened without it, the database would not be whole.
@@ -122,7 +123,7 @@ async fn lay_aside(database: &str, to: &str) -> Result<(), String> {
     let options = SqliteConnectOptions::new().filename(database).busy_timeout(Duration::from_secs(5));
     let settled = async {
         let mut db = options.disable_statement_logging().connect().await?;
-        let settled = sqlx::query("pragma wal_checkpoint(truncate)").fetch_all(&mut db).await;
+        let settled = settle_open(&mut db).await;
         db.close().await?;
         settled
     };
@@ -131,6 +132,21 @@ async fn lay_aside(database: &str, to: &str) -> Result<(), String> {
         tracing::warn!("{database} can't be settled: {}", plain(&error.to_string(), 200));
     }
     carry(database, to)
+}
+
+/// Has SQLite put everything into the database's own file that belongs there.
+async fn settle_open(db: &mut SqliteConnection) -> sqlx::Result<()> {
+    // Only who reads takes a `-journal` back.
+    sqlx::query("select count(*) from sqlite_master").fetch_one(&mut *db).await?;
+    let mode: String = sqlx::query_scalar("pragma journal_mode").fetch_one(&mut *db).await?;
+    if mode == "wal" {
+        return sqlx::query("pragma wal_checkpoint(truncate)").fetch_all(db).await.map(drop);
+    }
+    // One that says nothing, of a writer that was ended before it wrote, stays: this has SQLite remove it.
+    for sql in ["pragma journal_mode = persist", "pragma journal_mode = delete"] {
+        sqlx::query(sql).fetch_all(&mut *db).await?;
+    }
+    Ok(())
 }
 
 /// Waits until nobody has the database open.

@@ -20,6 +20,19 @@ impl Draft<'_> {
         directory: &str,
         step: &Step,
     ) -> Result<(), NoPlan> {
+        let exchange = self.ready_files(backup, directory, step).await?;
+        let users = self.stop_users(step).await?;
+        self.exchange_files(exchange, step);
+        self.start_users(&users, step).await
+    }
+
+    /// Makes the directory ready beside the one in use; how the two change places.
+    pub(in super::super) async fn ready_files(
+        &mut self,
+        backup: &str,
+        directory: &str,
+        step: &Step,
+    ) -> Result<Exchange, NoPlan> {
         let live = self.replaceable(backup, directory)?;
         ours(&live)?;
         if !Path::new(backup).is_dir() {
@@ -43,9 +56,7 @@ impl Draft<'_> {
         let unpack = FilesAct::Unpack { source, root, files };
         let back = FilesAct::Remove(to.clone());
         self.file_step("unpack it beside", (unpack, FilesProbe::There(to.clone())), Some(back), step);
-        let users = self.stop_users(step).await?;
-        self.exchange_files(Exchange { live, ready: to, held, was, database: false }, step);
-        self.start_users(&users, step).await
+        Ok(Exchange { live, ready: to, held, was, database: false })
     }
 
     /// The directory, links followed, if it is one that can be put aside whole.

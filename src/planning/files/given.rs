@@ -6,8 +6,12 @@ use super::{Draft, NoPlan, impossible};
 use crate::backends::look::files::{Held, held, stamp};
 use crate::domain::backup::Place;
 use crate::domain::text::plain;
+use crate::planning::values::backups;
 use crate::planning::{Choice, Subject};
 use crate::runbook::spec::{Kind, Parameter};
+
+/// What stands for the newest good backup of the database.
+const NEWEST: &str = "newest";
 
 impl Draft<'_> {
     /// A path that is there.
@@ -18,7 +22,11 @@ impl Draft<'_> {
     ) -> Result<(), NoPlan> {
         let (name, kind) = (&parameter.name, &parameter.kind);
         let usual = if *kind == Kind::BackupPlace { self.usual_place().await } else { None };
-        let Some(value) = given.cloned().or(usual) else {
+        let newest = match given {
+            Some(word) if *kind == Kind::Backup && word == NEWEST => Some(self.newest().await?),
+            Some(_) | None => None,
+        };
+        let Some(value) = newest.or_else(|| given.cloned()).or(usual) else {
             return Err(NoPlan::Missing(name.clone(), parameter.title.clone(), self.paths(kind).await));
         };
         // A default that is no path stands for none.
@@ -35,6 +43,13 @@ impl Draft<'_> {
         self.count_on(of).await?;
         self.values.insert(name.clone(), value);
         Ok(())
+    }
+
+    /// The newest good backup of the database, for what nobody is asked about: a timer's drill.
+    async fn newest(&self) -> Result<String, NoPlan> {
+        let all = backups::of_database(self.ground).await?;
+        let good = all.into_iter().find(|backup| backup.usable() && backup.path.starts_with('/'));
+        good.map(|backup| backup.path).ok_or_else(|| impossible("there is no good backup of the database"))
     }
 
     /// Something that midwatch holds.

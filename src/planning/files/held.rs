@@ -10,6 +10,14 @@ use crate::runbook::plan::files::{Exchange, FilesAct, FilesProbe};
 impl Draft<'_> {
     /// Puts what is held in its old place; what is in use is held instead.
     pub(in super::super) async fn swap_back_file(&mut self, path: &str, step: &Step) -> Result<(), NoPlan> {
+        let exchange = self.ready_held_file(path).await?;
+        let users = self.stop_users(step).await?;
+        self.exchange_files(exchange, step);
+        self.start_users(&users, step).await
+    }
+
+    /// Looks at something that is held; how it and what is in use change places.
+    pub(in super::super) async fn ready_held_file(&self, path: &str) -> Result<Exchange, NoPlan> {
         let held = self.held_file(path)?;
         ours(&held.live)?;
         if let Some(sidecar) = SIDECARS.iter().map(|s| format!("{path}{s}")).find(|path| inode(path).is_some()) {
@@ -23,10 +31,7 @@ impl Draft<'_> {
         if held.database && !checked(path).await.is_ok_and(|verdict| verdict.kind.is_some()) {
             return Err(impossible(format!("{path} is damaged: it is not put in use")));
         }
-        let users = self.stop_users(step).await?;
-        let exchange = Exchange { live: held.live, ready: path.to_owned(), held: now, was, database: held.database };
-        self.exchange_files(exchange, step);
-        self.start_users(&users, step).await
+        Ok(Exchange { live: held.live, ready: path.to_owned(), held: now, was, database: held.database })
     }
 
     /// Deletes what is held, once a newer backup is proven.
@@ -40,7 +45,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn held_file(&self, path: &str) -> Result<Held, NoPlan> {
+    pub(in super::super) fn held_file(&self, path: &str) -> Result<Held, NoPlan> {
         let all = files::held(self.site()?);
         all.into_iter()
             .find(|held| held.path == path)

@@ -6,17 +6,20 @@ use std::process::Stdio;
 use super::super::files::{checked, impossible};
 use super::super::services::planned;
 use super::super::{Act, Draft, NoPlan, PlannedStep, Probe, StateDir, Step, Subject};
+use crate::backends::backups::listing::listing;
 use crate::backends::backups::meter::Control;
 use crate::backends::backups::program::Tools;
 use crate::backends::backups::unpack::unpack;
 use crate::backends::look::files::free;
-use crate::domain::backup::kind::Kind;
+use crate::domain::backup::kind::{self, Kind};
 use crate::domain::database::Engine;
 use crate::domain::text::bytes;
 use crate::runbook::plan::drill::{DrillAct, DrillEngine, DrillProbe, Place};
 
 /// Where what must not lie in the state directory lies: kept over a boot, and open to every user.
 const ELSEWHERE: &str = "/var/tmp";
+/// The lowest priority of a processor.
+const NICE: [&str; 3] = ["nice", "-n", "19"];
 /// A socket's whole path has at most 107 bytes.
 const LONGEST: usize = 107 - "/.s.PGSQL.5432".len();
 
@@ -38,11 +41,9 @@ impl Draft<'_> {
         let StateDir::Directory(state) = &self.ground.config.state else {
             return Err(impossible("there is no state directory: what is proven could not be remembered"));
         };
-        let database = self.site()?.database.as_ref().map_err(|why| impossible(why.clone()))?;
-        let means = match database.engine {
-            Engine::Postgresql => self.drill_postgres(backup, database).await?,
-            Engine::Sqlite => drill_sqlite(backup, &database.name).await?,
-            Engine::Mysql => return Err(impossible("midwatch restores PostgreSQL and SQLite, not MySQL")),
+        let means = match drill_files(backup).await? {
+            Some(means) => means,
+            None => self.drill_database(backup).await?,
         };
         let digest = means.digest.ok_or_else(|| impossible(format!("{backup} was not read to its end")))?;
         self.begin_from(backup, Subject::Source(backup.to_owned())).await?;
@@ -70,6 +71,15 @@ impl Draft<'_> {
         let drill = planned("restore, check, remove".to_owned(), act, Some(probe), true, step);
         self.steps.push(PlannedStep { revert: Some(clear), ..drill });
         Ok(())
+    }
+
+    async fn drill_database(&mut self, backup: &str) -> Result<Means, NoPlan> {
+        let database = self.site()?.database.as_ref().map_err(|why| impossible(why.clone()))?;
+        match database.engine {
+            Engine::Postgresql => self.drill_postgres(backup, database).await,
+            Engine::Sqlite => drill_sqlite(backup, &database.name).await,
+            Engine::Mysql => Err(impossible("midwatch restores PostgreSQL and SQLite, not MySQL")),
+        }
     }
 
     /// A directory that is not there yet, and the one it will be in: in the run's own, where its user gets through to it.
@@ -108,4 +118,33 @@ async fn drill_sqlite(backup: &str, live: &str) -> Result<Means, NoPlan> {
     let size = tokio::task::spawn_blocking(measure).await.map_err(|error| impossible(error.to_string()))?;
     let size = size.map_err(NoPlan::Impossible)?.max(std::fs::metadata(live).map_or(0, |meta| meta.len()));
     Ok(Means { digest: verdict.digest, bytes: size, user: None, engine: DrillEngine::Sqlite })
+}
+
+/// What unpacks an archive of files; `None`: it is none.
+async fn drill_files(backup: &str) -> Result<Option<Means>, NoPlan> {
+    let named = Path::new(backup).file_name().and_then(|name| kind::of_name(name.to_str()?));
+    // Read only where its name says so: a database's dump is read by who restores that.
+    if named != Some(Kind::Tar) || !Path::new(backup).is_file() {
+        return Ok(None);
+    }
+    let verdict = checked(backup).await?;
+    if verdict.kind != Some(Kind::Tar) {
+        return Ok(None);
+    }
+    let path = backup.to_owned();
+    let list = move || listing(Path::new(&path), &Tools::find(), &Control::default());
+    let listing = tokio::task::spawn_blocking(list).await.map_err(|error| impossible(error.to_string()))?;
+    let (files, bytes) = listing.map_err(|why| impossible(format!("{backup} is not unpacked: {why}")))?.below("");
+    if files == 0 {
+        return Err(impossible(format!("{backup} holds no files")));
+    }
+    let engine = DrillEngine::Files { files, gently: gently(&Tools::find()) };
+    Ok(Some(Means { digest: verdict.digest, bytes, user: None, engine }))
+}
+
+/// What is put before a drill's programs: the lowest priority of processor and disk.
+pub(super) fn gently(tools: &Tools) -> Vec<String> {
+    let nice = NICE.map(str::to_owned).into_iter();
+    let ionice = tools.get("ionice").and_then(Path::to_str).map(|ionice| vec![ionice.to_owned(), "-c3".to_owned()]);
+    nice.chain(ionice.unwrap_or_default()).collect()
 }

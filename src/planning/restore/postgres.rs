@@ -17,6 +17,7 @@ use crate::runbook::plan::OnFailure;
 use crate::runbook::plan::postgres::{
     Beside, CHECKED, Exchange, MADE, PostgresAct, Question, Server, Source, WHOLE, literal,
 };
+use crate::runbook::plan::together::Turn;
 use facts::Facts;
 
 pub(in crate::planning) use held::choices;
@@ -71,6 +72,15 @@ fn exchanged(server: &Server, at: &Exchange) -> Probe {
     let sql = format!("select datname from pg_database where oid = {}", at.now);
     let means = format!("{} is another database, the one before is {}", at.name, at.held);
     Probe::Postgres(Box::new(Question { server: server.clone(), sql, answer: at.held.clone(), means }))
+}
+
+/// The exchange as one of several that are done together.
+pub(super) fn turn(server: &Server, at: &Exchange) -> Turn {
+    Turn {
+        act: Act::Postgres(Box::new(PostgresAct::Exchange(server.clone(), at.clone()))),
+        done: exchanged(server, at),
+        back: Act::Postgres(Box::new(PostgresAct::Undo(server.clone(), at.clone()))),
+    }
 }
 
 impl<'c> Draft<'c> {
@@ -232,6 +242,19 @@ impl<'c> Draft<'c> {
         self.at_risk.extend(facts.sessions.iter().map(told));
     }
 
+    /// Clears what the application remembers of the other database.
+    pub(super) fn forget_cache(&mut self) {
+        if !self.ground.site.is_some_and(|site| site.app == AppKind::Pretix && site.redis.is_ok()) {
+            return;
+        }
+        self.costs
+            .push("Everybody is logged out, and carts begin anew: the cache that holds them is cleared.".to_owned());
+        let mut forget = step("clear the cache", Act::Forget(CACHE.to_owned()), SHORT_MS);
+        forget.revert = Some(Act::Forget(CACHE.to_owned()));
+        forget.max_attempts = 3;
+        self.steps.push(forget);
+    }
+
     /// The steps from stopping what works on the database to the site that answers.
     async fn change_places(&mut self, server: &Server, at: &Exchange, of: &Step) -> Result<(), NoPlan> {
         let site = self.ground.site.ok_or_else(|| no("there is no site"))?;
@@ -278,14 +301,6 @@ impl<'c> Draft<'c> {
         exchange.revert = Some(Act::Postgres(Box::new(PostgresAct::Undo(server.clone(), at.clone()))));
         exchange.max_attempts = 3;
         self.steps.push(exchange);
-        if self.ground.site.is_some_and(|site| site.app == AppKind::Pretix && site.redis.is_ok()) {
-            self.costs.push(
-                "Everybody is logged out, and carts begin anew: the cache that holds them is cleared.".to_owned(),
-            );
-            let mut forget = step("clear the cache", Act::Forget(CACHE.to_owned()), SHORT_MS);
-            forget.revert = Some(Act::Forget(CACHE.to_owned()));
-            forget.max_attempts = 3;
-            self.steps.push(forget);
-        }
+        self.forget_cache();
     }
 }

@@ -19,6 +19,14 @@ const NAMED: usize = 3;
 
 impl Draft<'_> {
     pub(super) async fn restore_sqlite(&mut self, backup: &str, step: &Step) -> Result<(), NoPlan> {
+        let exchange = self.ready_sqlite(backup, step).await?;
+        let users = self.stop_users(step).await?;
+        self.exchange_files(exchange, step);
+        self.start_users(&users, step).await
+    }
+
+    /// Makes the database ready beside the one in use; how the two change places.
+    pub(super) async fn ready_sqlite(&mut self, backup: &str, step: &Step) -> Result<Exchange, NoPlan> {
         let live = self.sqlite()?.ok_or_else(|| impossible("the site has no SQLite database"))?;
         ours(&live)?;
         if inode(&live) == inode(backup) {
@@ -34,9 +42,7 @@ impl Draft<'_> {
         let ready = FilesAct::Prepare(source);
         let back = FilesAct::Remove(to.clone());
         self.file_step("make it ready beside", (ready, FilesProbe::There(to.clone())), Some(back), step);
-        let users = self.stop_users(step).await?;
-        self.exchange_files(Exchange { live, ready: to, held, was, database: true }, step);
-        self.start_users(&users, step).await
+        Ok(Exchange { live, ready: to, held, was, database: true })
     }
 
     /// Whether the backup may take the database's place; how many bytes it has, unpacked.

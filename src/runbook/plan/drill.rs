@@ -61,6 +61,13 @@ pub enum DrillEngine {
     },
     /// A copy of the file.
     Sqlite,
+    /// An archive of files, unpacked.
+    Files {
+        /// How many files that are.
+        files: u64,
+        /// What is put before the program, so that the host does not suffer.
+        gently: Vec<String>,
+    },
 }
 
 /// Whether a drill has been remembered.
@@ -90,6 +97,9 @@ impl DrillEngine {
             Self::Sqlite => format!(
                 "copies {backup} into {place}, unpacked, has SQLite check it, counts its rows, removes {place}, remembers \
                  the result"
+            ),
+            Self::Files { files, .. } => format!(
+                "unpacks {backup} into {place}, counts what is there ({files} files), removes {place}, remembers the result"
             ),
             Self::Postgres { programs, user, sql, owner, .. } => {
                 let user = user.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();

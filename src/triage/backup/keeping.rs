@@ -44,6 +44,10 @@ pub(super) fn claims(look: &Look<'_>, out: &mut Vec<Claim>) {
 }
 
 fn same_disk(look: &Look<'_>, subject: Subject) -> Option<Claim> {
+    // A practice site lies in one directory with all that it has.
+    if look.reading.needs.practice {
+        return None;
+    }
     let mut usable = look.reading.backups.iter().filter(|b| b.saves(subject) && b.usable()).peekable();
     let newest = *usable.peek()?;
     if !usable.all(|b| b.same_disk == Some(true) && !b.off_host) {

@@ -21,6 +21,10 @@ pub(in crate::ui) fn draw(canvas: &mut Canvas<'_>, area: Rect, model: &Model, cl
         Desk::Which { choices, selected, .. } => {
             choose(canvas, area, ("runbook", "Several runbooks treat this."), choices, *selected);
         }
+        Desk::Point { point, choices, selected } => {
+            let says = format!("What is done with {point}?");
+            choose(canvas, area, ("backup", &says), choices, *selected);
+        }
         Desk::Ways { choices, selected, .. } => {
             let says = "How is it taken up? What is chosen is shown first, and approved like a plan.";
             choose(canvas, area, ("resume", says), choices, *selected);

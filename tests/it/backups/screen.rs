@@ -148,7 +148,7 @@ fn model(reading: Reading<BackupsReading>) -> Model {
     model
 }
 
-fn fresh() -> Model {
+pub(crate) fn fresh() -> Model {
     model(Reading::Fresh { value: reading(), at: ago(12), took_ms: 20 })
 }
 

@@ -1,5 +1,6 @@
 //! Backups taken, databases and directories restored, put back and released: with real files, cut off at every step.
 
+mod point;
 mod shop;
 
 use std::fs;
@@ -174,11 +175,11 @@ fn a_restore_is_killed_at_every_step_and_nothing_is_mixed_or_lost_as_root() {
 #[test]
 #[ignore = "needs root: takes the locks of the machine"]
 fn a_restore_that_was_cut_off_is_undone_as_root() {
-    for step in 0..3 {
+    for step in 0..5 {
         let shop = Shop::new(60);
         let backup = format!("backup={}", shop.backup("shop-2026-11-20.sqlite3", 30).display());
         let run = shop.begin(&["restore-database", &backup]);
-        // Past its start the way back waits for the operator to end what was started.
+        // Past its end there is nothing to undo.
         if !shop.ground.kill_at(&run, step) {
             continue;
         }
@@ -420,4 +421,22 @@ fn an_sqlite_backup_is_proven_as_root() {
     drill::nothing_left(&shop.ground, &run);
     assert!(shop.runs(), "nothing was stopped");
     assert_eq!(shop.orders(&shop.database()), 50);
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine"]
+fn an_archive_is_proven_and_the_newest_backup_by_its_word_as_root() {
+    let (shop, archive, _) = changed();
+    let archive = Path::new(&archive);
+    let (run, said) = drill::prove(&shop.ground, archive);
+    assert_eq!(shop.ground.view(&run).ended().unwrap().0, Outcome::Done, "{said}");
+    assert_eq!(drill::proof(&shop.ground, archive), "restored", "{said}");
+    drill::nothing_left(&shop.ground, &run);
+    // What a timer asks for: nobody is there to choose.
+    let database = taken(&shop, ".sqlite3");
+    let (code, said) = shop.ground.call(&["runbook", "run", "prove-backup", "backup=newest", "--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(drill::proof(&shop.ground, Path::new(&database)), "restored", "{said}");
+    fs::remove_file(database).unwrap();
+    assert!(shop.refused(&["prove-backup", "backup=newest"]).contains("no good backup of the database"));
 }

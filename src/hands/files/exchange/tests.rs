@@ -116,6 +116,62 @@ async fn what_was_written_meanwhile_is_kept_when_it_is_undone() {
     assert_eq!((word(&x.live).await.as_str(), word(&x.held).await.as_str()), ("old", "newer"));
 }
 
+/// A database with this word as a writer leaves it that is killed in the middle: half of what it wrote is in the file, and
+/// what it was before in the `-journal`.
+async fn half_written(path: &str, word: &str) {
+    let aside = format!("{path}.making");
+    let options = SqliteConnectOptions::new().filename(&aside).create_if_missing(true);
+    let mut db = options.journal_mode(SqliteJournalMode::Delete).pragma("cache_size", "2").connect().await.unwrap();
+    sqlx::query("create table t (w text)").execute(&mut db).await.unwrap();
+    sqlx::query("insert into t values (?)").bind(word).execute(&mut db).await.unwrap();
+    sqlx::query("begin").execute(&mut db).await.unwrap();
+    let fill = "with recursive n (i) as (select 1 union all select i + 1 from n where i < 900) \
+                insert into t select 'half ' || hex(randomblob(400)) from n";
+    sqlx::query("update t set w = 'half'").execute(&mut db).await.unwrap();
+    sqlx::query(fill).execute(&mut db).await.unwrap();
+    for sidecar in ["", "-journal"] {
+        std::fs::copy(format!("{aside}{sidecar}"), format!("{path}{sidecar}")).unwrap();
+    }
+    sqlx::query("rollback").execute(&mut db).await.unwrap();
+    db.close().await.unwrap();
+    std::fs::remove_file(aside).unwrap();
+}
+
+#[tokio::test]
+async fn what_a_killed_writer_has_left_half_done_is_taken_back_before_it_is_held() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (live, ready, held) = (path("db"), path("db.mw-1"), path("db.held-1"));
+    half_written(&live, "old").await;
+    database(Path::new(&ready), "new", false).await;
+    let was = inode(&live).unwrap();
+    let x = Exchange { live, ready, held, was, database: true };
+    forth(&x).await.unwrap();
+    nothing_beside(&x.live);
+    nothing_beside(&x.held);
+    assert_eq!((word(&x.live).await.as_str(), word(&x.held).await.as_str()), ("new", "old"));
+    back(&x).await.unwrap();
+    assert_eq!((word(&x.live).await.as_str(), word(&x.held).await.as_str()), ("old", "new"));
+}
+
+#[tokio::test]
+async fn a_journal_that_says_nothing_goes_nowhere() {
+    for journal in [&[][..], &[0; 512]] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        let (live, ready, held) = (path("db"), path("db.mw-1"), path("db.held-1"));
+        half_written(&live, "old").await;
+        assert_eq!(word(&live).await, "old");
+        std::fs::write(format!("{live}-journal"), journal).unwrap();
+        database(Path::new(&ready), "new", false).await;
+        let x = Exchange { was: inode(&live).unwrap(), live, ready, held, database: true };
+        forth(&x).await.unwrap();
+        nothing_beside(&x.live);
+        nothing_beside(&x.held);
+        assert_eq!((word(&x.live).await.as_str(), word(&x.held).await.as_str()), ("new", "old"));
+    }
+}
+
 #[tokio::test]
 async fn another_file_in_its_place_is_left_alone() {
     let (_dir, x) = scene().await;

@@ -8,7 +8,7 @@ use crate::config::SiteConfig;
 use crate::domain::backup::proof::Proof;
 use crate::domain::text::{bytes, span};
 use crate::domain::time::Timestamp;
-use crate::runbook::plan::postgres::{Exchange, PostgresAct, Question, literal};
+use crate::runbook::plan::postgres::{Exchange, PostgresAct, Question, Server, literal};
 
 /// The databases of a site that are held.
 pub(in crate::planning) async fn choices(site: &SiteConfig, now: Timestamp) -> Result<Vec<Choice>, NoPlan> {
@@ -36,6 +36,12 @@ impl Draft<'_> {
 
     /// A held database gets its name back; the one in use is held.
     pub(in crate::planning) async fn swap_back(&mut self, name: &str, step: &Step) -> Result<(), NoPlan> {
+        let (server, at) = self.ready_held(name, step).await?;
+        self.change_places(&server, &at, step).await
+    }
+
+    /// Looks at a held database; how it and the one in use change places.
+    pub(in super::super) async fn ready_held(&mut self, name: &str, step: &Step) -> Result<(Server, Exchange), NoPlan> {
         let (config, server, facts) = self.server().await?;
         let found = self.held(name).await?;
         let at = Exchange {
@@ -53,7 +59,15 @@ impl Draft<'_> {
             found.name, at.held
         ));
         self.sessions(&facts);
-        self.change_places(&server, &at, step).await
+        Ok((server, at))
+    }
+
+    /// The database that was displaced at this moment.
+    pub(in super::super) async fn held_at(&self, since: Timestamp) -> Result<Option<String>, NoPlan> {
+        let site = self.ground.site.ok_or_else(|| no("there is no site"))?;
+        let config = site.database.as_ref().map_err(|why| no(why.clone()))?;
+        let all = held(config).await.map_err(NoPlan::Impossible)?;
+        Ok(all.into_iter().find(|one| one.since == Some(since)).map(|one| one.name))
     }
 
     /// Drops a held database, if there is a newer backup that was read to its end.
