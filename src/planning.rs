@@ -255,7 +255,7 @@ impl Draft<'_> {
             "restore-database" => self.restore_database(value("backup"), step).await,
             "prove-backup" => self.prove_backup(value("backup"), step).await,
             "swap-back" => self.swap_back(value("held"), step).await,
-            "release-held" => self.release_held(value("held"), step).await,
+            "release-held" => self.release_held(value("held")).await,
             "undo-upgrade" => self.undo_upgrade(step).await,
             "upgrade" => self.upgrade((value("version"), value("wheels")), step).await,
             "restore-files" => self.restore_files(value("backup"), value("directory"), step).await,

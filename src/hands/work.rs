@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::lock::TargetLock;
-use super::{acts, cache, drill, files, postgres, upgrade};
+use super::{acts, cache, drill, files, mysql, postgres, upgrade};
 use crate::backends::journal::{Journal, OutputBound};
 use crate::backends::look::Looker;
 use crate::config::SiteConfig;
@@ -16,6 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::runbook::approval::Permit;
 use crate::runbook::kept::Printed;
 use crate::runbook::plan::drill::DrillAct;
+use crate::runbook::plan::mysql::MysqlAct;
 use crate::runbook::plan::postgres::PostgresAct;
 use crate::runbook::plan::{Act, Plan, PlannedStep, Probe, Subject, subject};
 use crate::runbook::run::{Next, Outcome, Progress, StepState, What, Word};
@@ -211,6 +212,17 @@ impl<'c> Run<'c> {
                 let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
                 let told = postgres::act(&tools, (&run, act), at, (deadline, self.stop.subscribe()), sender);
                 let told = Box::pin(told);
+                self.while_heard(told, receiver).await
+            }
+            Act::Mysql(act) => {
+                let reads = matches!(**act, MysqlAct::Load(..) | MysqlAct::Unpack { .. });
+                if let Some(changed) = self.moved(true).await.filter(|_| reads) {
+                    return Ok(Err(changed));
+                }
+                let (signs, receiver) = mpsc::channel(64);
+                let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
+                let at = files::At { run: &run, step: at, deadline, stop: self.stop.subscribe(), signs };
+                let told = Box::pin(mysql::act(&tools, act, at));
                 self.while_heard(told, receiver).await
             }
             Act::Forget(prefix) => Ok(cache::forget(&self.tools, prefix).await),

@@ -13,6 +13,7 @@ mod files;
 mod ground;
 mod kills;
 mod managers;
+mod maria;
 mod restore;
 mod shop;
 mod terminals;

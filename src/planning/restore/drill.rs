@@ -42,7 +42,7 @@ impl Draft<'_> {
         let means = match database.engine {
             Engine::Postgresql => self.drill_postgres(backup, database).await?,
             Engine::Sqlite => drill_sqlite(backup, &database.name).await?,
-            Engine::Mysql => return Err(impossible("midwatch restores PostgreSQL and SQLite, not MySQL")),
+            Engine::Mysql => return Err(impossible("midwatch drills PostgreSQL and SQLite, not MySQL or MariaDB")),
         };
         let digest = means.digest.ok_or_else(|| impossible(format!("{backup} was not read to its end")))?;
         self.begin_from(backup, Subject::Source(backup.to_owned())).await?;
