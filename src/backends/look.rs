@@ -187,7 +187,7 @@ impl<'c> Looker<'c> {
                     Err(format!("not yet so: {} (the server says {answer})", question.means))
                 }
             }
-            Probe::Mysql(probe) => mysql::holds(self.site()?, probe).await,
+            Probe::Mysql(probe) => Box::pin(mysql::holds(self.site()?, probe)).await,
             Probe::Upgrade(probe) => upgrade::holds(self.site()?, probe).await,
             Probe::Files(probe) => files::holds(probe),
             Probe::Drill(probe) => drill::holds(probe),

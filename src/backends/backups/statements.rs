@@ -46,6 +46,7 @@ enum At {
 /// Takes statements apart as the client and the server do. Where the two, or two versions of them, may read differently, the
 /// dump is refused: no tool writes such a one.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 struct Lexer {
     at: At,
     /// The beginning of this statement, comments left out, those with a meaning as what they mean.

@@ -31,7 +31,7 @@ pub struct Held {
 /// A sentence, where they can't be seen.
 pub async fn held(config: &DatabaseConfig) -> Result<Vec<Held>, String> {
     if config.engine == Engine::Mysql {
-        return schemas(config).await;
+        return Box::pin(schemas(config)).await;
     }
     let sql = "select datname::text, oid::bigint, shobj_description(oid, 'pg_database'), \
                case when has_database_privilege(oid, 'connect') then pg_database_size(oid) end from pg_database \

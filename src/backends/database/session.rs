@@ -50,7 +50,7 @@ pub(crate) async fn identity(config: &DatabaseConfig, pid: i64) -> Result<Option
 /// A sentence, where it can't be seen.
 pub(crate) async fn database(config: &DatabaseConfig, name: &str) -> Result<Option<String>, String> {
     if config.engine == Engine::Mysql {
-        return own::database(config, name).await;
+        return Box::pin(own::database(config, name)).await;
     }
     only_postgres(config)?;
     let sql = "select s.system_identifier::text, d.oid::bigint, c.timeline_id, pg_is_in_recovery(), \

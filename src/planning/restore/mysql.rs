@@ -24,8 +24,8 @@ fn planned(name: &str, act: MysqlAct, timeout_ms: u64) -> PlannedStep {
     step_of(name, Act::Mysql(Box::new(act)), timeout_ms)
 }
 
-fn probe(probe: MysqlProbe) -> Option<Probe> {
-    Some(Probe::Mysql(Box::new(probe)))
+fn probe(probe: MysqlProbe) -> Probe {
+    Probe::Mysql(Box::new(probe))
 }
 
 impl<'c> Draft<'c> {
@@ -88,10 +88,10 @@ impl<'c> Draft<'c> {
             |how: &str| probe(MysqlProbe::Marked(server.clone(), beside.name.clone(), format!("{}{how}", beside.mark)));
         let make = MysqlAct::Make(server.clone(), beside.clone());
         let mut make = planned("make an empty schema beside", make, SHORT_MS);
-        (make.verify, make.revert) = (marked(""), Some(discard.clone()));
+        (make.verify, make.revert) = (Some(marked("")), Some(discard.clone()));
         let load = MysqlAct::Load(server.clone(), beside.clone(), path.clone());
         let mut load = planned("restore into it", load, step.timeout_ms);
-        (load.verify, load.revert) = (marked(WHOLE), Some(discard));
+        (load.verify, load.revert) = (Some(marked(WHOLE)), Some(discard));
         self.steps.extend([make, load]);
         if found.packed {
             self.steps.push(planned("remove what was unpacked", MysqlAct::Remove(path), SHORT_MS));
@@ -103,7 +103,7 @@ impl<'c> Draft<'c> {
             mark: beside.mark.clone(),
         };
         let mut compare = planned("compare it with the one in use", compare, step.timeout_ms);
-        compare.verify = marked(CHECKED);
+        compare.verify = Some(marked(CHECKED));
         self.steps.push(compare);
         Ok(())
     }
@@ -137,11 +137,11 @@ impl<'c> Draft<'c> {
         self.at_risk.extend(facts.sessions.iter().map(told));
         let swap = MysqlAct::Exchange(server.clone(), at.clone());
         let mut swap = planned("put its tables in the place of those in use", swap, SHORT_MS);
-        swap.verify = probe(MysqlProbe::Exchanged(server.clone(), at.clone()));
+        swap.verify = Some(probe(MysqlProbe::Exchanged(server.clone(), at.clone())));
         swap.revert = Some(Act::Mysql(Box::new(MysqlAct::Undo(server.clone(), at.clone()))));
         let sweep = MysqlAct::Discard(server.clone(), left.clone());
         let mut sweep = planned("drop the schema that is empty now", sweep, SHORT_MS);
-        sweep.verify = probe(MysqlProbe::Gone(server.clone(), left.name.clone()));
+        sweep.verify = Some(probe(MysqlProbe::Gone(server.clone(), left.name.clone())));
         self.while_nobody_works(vec![swap, sweep], step).await
     }
 
@@ -188,7 +188,7 @@ impl<'c> Draft<'c> {
         let found = self.held_schema(config, name).await?;
         self.newer_backup(&found).await?;
         let mut drop = planned("drop it", MysqlAct::Release(server.clone(), found.name.clone()), SHORT_MS);
-        drop.verify = probe(MysqlProbe::Gone(server, found.name));
+        drop.verify = Some(probe(MysqlProbe::Gone(server, found.name)));
         self.steps.push(drop);
         Ok(())
     }

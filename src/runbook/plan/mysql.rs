@@ -188,6 +188,7 @@ impl Exchange {
     }
 
     /// The way back of it: what is held comes, and what is in use by then is held.
+    #[must_use]
     pub fn back(&self) -> Self {
         Self { other: self.held.clone(), held: format!("{}{BACK}", self.held), mark: MADE.to_owned(), ..self.clone() }
     }

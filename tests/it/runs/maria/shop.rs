@@ -119,7 +119,7 @@ impl Shop {
     /// The one that is held.
     pub(super) fn held(&self) -> String {
         let all = self.databases();
-        all.iter().find(|name| name.starts_with("app_mwheld_")).unwrap_or_else(|| panic!("{all:?}")).clone()
+        all.iter().find(|name| name.starts_with("app_mwheld_")).unwrap().clone()
     }
 
     /// Runs a runbook as its plan says, to its end.
