@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const SAID: u64 = 4096;
 
 /// What MySQL and MariaDB bring.
-const MYSQL: [&str; 4] = ["mariadb", "mysql", "mariadb-dump", "mysqldump"];
+const MYSQL: [&str; 6] = ["mariadb", "mysql", "mariadb-dump", "mysqldump", "mariadb-install-db", "mariadbd"];
 
 /// The programs of this host.
 #[derive(Debug, Clone, Default)]

@@ -20,6 +20,15 @@ const ELSEWHERE: &str = "/var/tmp";
 /// A socket's whole path has at most 107 bytes.
 const LONGEST: usize = 107 - "/.s.PGSQL.5432".len();
 
+/// What gives a program the lowest priority.
+pub(super) fn gently(tools: &Tools) -> Vec<String> {
+    let mut out = ["nice", "-n", "19"].map(str::to_owned).to_vec();
+    if let Some(ionice) = tools.get("ionice").and_then(Path::to_str) {
+        out.extend([ionice.to_owned(), "-c3".to_owned()]);
+    }
+    out
+}
+
 /// What of a drill differs by the kind of database.
 pub(super) struct Means {
     /// SHA-256 of the backup.
@@ -42,7 +51,7 @@ impl Draft<'_> {
         let means = match database.engine {
             Engine::Postgresql => self.drill_postgres(backup, database).await?,
             Engine::Sqlite => drill_sqlite(backup, &database.name).await?,
-            Engine::Mysql => return Err(impossible("midwatch drills PostgreSQL and SQLite, not MySQL or MariaDB")),
+            Engine::Mysql => self.drill_mysql(backup, database).await?,
         };
         let digest = means.digest.ok_or_else(|| impossible(format!("{backup} was not read to its end")))?;
         self.begin_from(backup, Subject::Source(backup.to_owned())).await?;

@@ -5,6 +5,7 @@
 //! events, and only tables come and go.
 
 mod backup;
+mod drill;
 
 use super::super::{Act, Draft, NoPlan, PlannedStep, Probe, Step, Subject};
 use super::postgres::{SHORT_MS, no, step as step_of};
@@ -13,7 +14,7 @@ use crate::backends::database::mysql::facts::Facts;
 use crate::backends::database::mysql::own::reader;
 use crate::backends::database::mysql::reach::reach;
 use crate::config::DatabaseConfig;
-use crate::domain::text::{bytes, plain};
+use crate::domain::text::{bytes, count, plain};
 use crate::runbook::plan::mysql::{
     Beside, CHECKED, Exchange, HELD, MADE, MysqlAct, MysqlProbe, RESTORE, Server, WHOLE,
 };
@@ -116,11 +117,12 @@ impl<'c> Draft<'c> {
         facts: &Facts,
         step: &Step,
     ) -> Result<(), NoPlan> {
-        self.costs.push(
-            "While the tables change places, requests wait, and a transaction that is open then may fail. Whoever keeps one \
-             open for longer than some seconds makes the exchange fail, and nothing is changed."
-                .to_owned(),
-        );
+        self.costs.push(format!(
+            "While the tables change places, requests wait: {} go and as many come, some milliseconds each. A transaction \
+             that is open then may fail; one that stays open for longer than some seconds makes the exchange fail, and \
+             nothing is changed.",
+            count(facts.tables(), "table")
+        ));
         if facts.others > 0 {
             self.costs.push(format!(
                 "Views, routines and events of {} stay as they are now: only tables are exchanged.",

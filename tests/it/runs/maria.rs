@@ -5,6 +5,7 @@ mod shop;
 use midwatch::runbook::run::{Outcome, What};
 
 use self::shop::{Holder, Shop, without};
+use super::drill::{kill_after, nothing_left, proof, prove};
 use super::ground::Ground;
 use super::shop::from;
 use crate::support::servers::eventually;
@@ -284,4 +285,56 @@ fn who_keeps_a_transaction_open_is_told_and_nothing_is_changed_as_root() {
     let (code, said) = shop.ground.resume(&run, &["--retry"]);
     assert!(code == 0 || code == 14, "{code}: {said}");
     shop.ended_restored();
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine; needs MariaDB: tests/run installs it"]
+fn dumps_of_mariadb_are_proven_and_the_server_in_use_is_not_touched_as_root() {
+    let shop = Shop::open();
+    let path = shop.backup("shop.sql");
+    let packed = std::process::Command::new("gzip").args(["-qk"]).arg(&path).status().unwrap();
+    assert!(packed.success());
+    let (before, databases) = (shop.content("app"), shop.databases());
+    for path in [path, shop.backup("shop.sql.gz")] {
+        assert_ne!(proof(&shop.ground, &path), "restored");
+        let (run, said) = prove(&shop.ground, &path);
+        let view = shop.ground.view(&run);
+        assert_eq!(view.ended().unwrap().0, Outcome::Done, "{said} {:#?}", view.entries);
+        let done = format!("{:?}", view.entries);
+        for part in ["4 tables", "shop_order: 2000 rows", "newest migration shop.0002_more"] {
+            assert!(done.contains(part), "{part}: {done}");
+        }
+        assert_eq!(proof(&shop.ground, &path), "restored");
+        nothing_left(&shop.ground, &run);
+    }
+    assert_eq!((shop.content("app"), shop.databases()), (before, databases));
+    // Whole, and not to be restored all the same.
+    let sql = std::fs::read_to_string(shop.backup("shop.sql")).unwrap();
+    let broken = sql.replacen("INSERT INTO `shop_order`", "INSERT INTO `nobody_has_this`", 1);
+    assert_ne!(broken, sql);
+    std::fs::write(shop.backup("broken.sql"), broken).unwrap();
+    let (run, said) = prove(&shop.ground, &shop.backup("broken.sql"));
+    assert_eq!(shop.ground.view(&run).ended().unwrap().0, Outcome::Failed, "{said}");
+    assert!(format!("{:?}", shop.ground.view(&run).entries).contains("nobody_has_this"), "{said}");
+    nothing_left(&shop.ground, &run);
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine; needs MariaDB: tests/run installs it"]
+fn a_drill_on_mariadb_killed_at_any_program_is_taken_up_and_leaves_nothing_as_root() {
+    let shop = Shop::open();
+    let mut hit = 0;
+    for programs in 1..=4 {
+        let name = format!("{programs}.sql");
+        let path = shop.dump(&name, &[]);
+        let run = shop.ground.begin(&["prove-backup", &from(&path), "--yes"]);
+        if kill_after(&shop.ground, &run, programs) {
+            hit += 1;
+            let (code, said) = shop.ground.resume(&run, &["--yes"]);
+            assert_eq!(code, 0, "{programs}: {said}");
+        }
+        assert_eq!(shop.ground.view(&run).ended().unwrap().0, Outcome::Done);
+        nothing_left(&shop.ground, &run);
+    }
+    assert!(hit > 1, "only {hit} were hit in the middle");
 }

@@ -127,6 +127,11 @@ impl Facts {
         Ok(())
     }
 
+    /// How many tables it has.
+    pub fn tables(&self) -> u64 {
+        self.tables.len() as u64
+    }
+
     fn variable(&self, of: &str) -> &str {
         self.variables.iter().find(|(key, _)| key == of).map(|(_, value)| value.as_str()).unwrap_or_default()
     }

@@ -18,6 +18,8 @@ pub(super) struct Found {
     pub(super) packed: bool,
     /// Its bytes, unpacked.
     pub(super) bytes: u64,
+    /// SHA-256 of it.
+    pub(super) digest: Option<String>,
     /// When it was begun, in the local time of whoever made it.
     pub(super) made: Option<String>,
 }
@@ -55,7 +57,7 @@ fn read(path: &Path, database: &str, server: &str) -> Result<Found, String> {
     let made = header.created.map(|at| {
         format!("{}-{:02}-{:02} {:02}:{:02}:{:02}", at.year, at.month, at.day, at.hour, at.minute, at.second)
     });
-    Ok(Found { packed: packed(path)?.is_some(), bytes, made })
+    Ok(Found { packed: packed(path)?.is_some(), bytes, digest: verdict.digest, made })
 }
 
 /// Whether what it says of itself is of this database, for this server.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::super::drill::Means;
+use super::super::drill::{Means, gently};
 use super::{Draft, NoPlan, backup, no};
 use crate::backends::backups::program::Tools;
 use crate::backends::database::{psql, reach};
@@ -20,9 +20,6 @@ use crate::runbook::plan::postgres::{Server, literal};
 const USER: &str = "postgres";
 /// What a server consists of.
 const PROGRAMS: [&str; 4] = ["initdb", "postgres", "psql", "pg_restore"];
-/// The lowest priority of a processor.
-const NICE: [&str; 2] = ["-n", "19"];
-
 /// What the server in use says of the database.
 #[derive(Debug, Deserialize)]
 struct Live {
@@ -71,15 +68,10 @@ impl Draft<'_> {
                 Live { size: 0, owner: config.user.clone(), roles: Vec::new() }
             }
         };
-        let gently = match tools.get("ionice").and_then(Path::to_str) {
-            Some(ionice) => vec![ionice.to_owned(), "-c3".to_owned()],
-            None => Vec::new(),
-        };
-        let nice = std::iter::once("nice").chain(NICE).map(str::to_owned);
         let engine = DrillEngine::Postgres {
             programs: programs.to_owned(),
             user: user.as_ref().map(|(user, _)| user.clone()),
-            gently: nice.chain(gently).collect(),
+            gently: gently(&tools),
             roles: live.roles.into_iter().filter(|role| *role != live.owner).collect(),
             owner: live.owner,
             sql: found.sql,
