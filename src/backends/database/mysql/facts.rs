@@ -251,6 +251,8 @@ mod tests {
         refused(Facts { abroad: Some("fk".into()), ..good.clone() }, "foreign key fk");
         refused(Facts { tables: vec![table("MyISAM", "")], ..good.clone() }, "MyISAM");
         refused(Facts { tables: vec![table("InnoDB", "partitioned")], ..good.clone() }, "partitioned");
-        refused(Facts { tables: Vec::new(), ..good }, "no table");
+        refused(Facts { tables: Vec::new(), ..good.clone() }, "no table");
+        let here = Facts { variables: on("datadir", "/"), ..good };
+        assert_eq!((here.room(0), here.room(u64::MAX).map_err(|why| why.contains("no room"))), (Ok(()), Err(true)));
     }
 }
