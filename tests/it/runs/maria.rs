@@ -273,6 +273,33 @@ fn a_runner_killed_while_tables_wait_to_change_places_bars_nobody_as_root() {
 
 #[test]
 #[ignore = "needs root: takes the locks of the machine; needs MariaDB: tests/run installs it"]
+fn a_mariadb_killed_while_tables_change_places_has_all_of_one_as_root() {
+    let mut shop = Shop::open();
+    shop.sql("app", "delete from shop_order where code like 'new %'");
+    // Enough that it takes a moment.
+    let more: Vec<_> = (0..120).map(|n| format!("create table more_{n} (id int primary key)")).collect();
+    shop.sql("app", &more.join(";"));
+    shop.dump("shop.sql", &[]);
+    shop.sql("app", "insert into shop_order (code) select concat('new ', seq) from seq_1_to_7");
+    let run = shop.begin_restore();
+    let moving = "select count(*) from information_schema.processlist where info like 'rename table%'";
+    eventually("tables change places", || {
+        (shop.sql("mysql", moving) != "0" || shop.ground.view(&run).ended().is_some()).then_some(())
+    });
+    shop.server.kill();
+    shop.server.begin();
+    assert_eq!(shop.sql("mysql", "select count(*) from information_schema.tables where table_schema = 'app'"), "124");
+    assert!(["2000", "2007"].contains(&shop.orders().as_str()));
+    let (outcome, _) = eventually("the run has ended", || shop.ground.view(&run).ended());
+    if outcome == Outcome::Failed {
+        let (code, said) = shop.ground.resume(&run, &["--retry"]);
+        assert!(code == 0 || code == 14, "{code}: {said}");
+    }
+    shop.ended_restored();
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine; needs MariaDB: tests/run installs it"]
 fn who_keeps_a_transaction_open_is_told_and_nothing_is_changed_as_root() {
     let shop = Shop::open();
     shop.sql("mysql", "create user exporter@localhost; grant select on app.* to exporter@localhost");
