@@ -118,7 +118,7 @@ impl<'c> Draft<'c> {
         step: &Step,
     ) -> Result<(), NoPlan> {
         self.costs.push(format!(
-            "While the tables change places, requests wait: {} go and as many come, some milliseconds each. A transaction \
+            "While the tables change places ({}, and those that come: some milliseconds each), requests wait. A transaction \
              that is open then may fail; one that stays open for longer than some seconds makes the exchange fail, and \
              nothing is changed.",
             count(facts.tables(), "table")
