@@ -16,6 +16,7 @@ pub mod exchange;
 mod files;
 mod leftovers;
 pub mod lock;
+mod mysql;
 pub mod order;
 mod postgres;
 pub mod runner;

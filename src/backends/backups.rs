@@ -18,6 +18,7 @@ pub mod program;
 pub mod proofs;
 mod repository;
 mod sqlite;
+pub mod statements;
 mod strays;
 mod survey;
 mod surveyor;

@@ -6,7 +6,7 @@ mod agenda;
 mod cells;
 pub mod held;
 mod life;
-mod mysql;
+pub mod mysql;
 mod postgres;
 pub mod psql;
 pub mod reach;

@@ -4,6 +4,7 @@
 
 mod drill;
 pub mod files;
+mod mysql;
 mod upgrade;
 
 use std::os::unix::fs::MetadataExt;
@@ -194,6 +195,7 @@ impl<'c> Looker<'c> {
                     Err(format!("not yet so: {} (the server says {answer})", question.means))
                 }
             }
+            Probe::Mysql(probe) => Box::pin(mysql::holds(self.site()?, probe)).await,
             Probe::Upgrade(probe) => upgrade::holds(self.site()?, probe).await,
             Probe::Files(probe) => files::holds(probe),
             Probe::Drill(probe) => drill::holds(probe),

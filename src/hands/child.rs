@@ -57,7 +57,7 @@ pub struct Job<'a> {
 pub struct Given<'a> {
     /// The file on its standard input.
     pub input: Option<&'a Path>,
-    /// The password for the server it speaks to, in `PGPASSWORD`: on no command line, in no journal.
+    /// The password for the server it speaks to, in `PGPASSWORD` and `MYSQL_PWD`: on no command line, in no journal.
     pub password: Option<&'a SecretString>,
     /// The run whose sessions on a PostgreSQL server these are.
     pub run: Option<&'a str>,
@@ -201,7 +201,9 @@ fn spawn(job: &Job<'_>) -> Result<(Child, Option<Saving>), String> {
         process.arg("--input").arg(input);
     }
     process.arg("--").args(words).env_clear().envs(me.environment(job.command));
-    process.envs(job.given.password.map(|password| ("PGPASSWORD", password.expose_secret())));
+    for variable in ["PGPASSWORD", "MYSQL_PWD"] {
+        process.envs(job.given.password.map(|password| (variable, password.expose_secret())));
+    }
     process.envs(job.given.run.map(|run| ("PGAPPNAME", advisory::name(run))));
     let saving = job.command.save.as_deref().map(|path| {
         Saving::begin(path, SAVED_MAX).map_err(|error| format!("the output can't be saved in {path}: {error}"))

@@ -3,6 +3,7 @@
 //! Invariant: nothing is signalled but processes of the drill's user that work below that directory, and nothing is removed
 //! but that directory, if it is that user's, and what was unpacked beside it.
 
+mod maria;
 mod server;
 
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -48,6 +49,7 @@ pub(super) async fn act(tools: &Tools<'_>, act: &DrillAct, mut at: At<'_>) -> Re
                 DrillEngine::Files { files, gently } => {
                     self::files(tools, (backup, place), (*files, gently), &mut at).await
                 }
+                DrillEngine::Maria { .. } => Box::pin(maria::restore(tools, (backup, place, engine), &mut at)).await,
                 DrillEngine::Postgres { .. } => {
                     Box::pin(server::restore(tools, (backup, place, engine), &mut at)).await
                 }

@@ -4,8 +4,8 @@
 //! Invariant: the name in use means a whole database at every moment. It changes hands in one transaction, which a
 //! server that is left alone in the middle takes back.
 
-mod compare;
-mod file;
+pub(super) mod compare;
+pub(super) mod file;
 
 use std::path::Path;
 use std::time::Duration;

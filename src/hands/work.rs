@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::advisory::DatabaseLock;
 use super::lock::TargetLock;
-use super::{acts, cache, drill, files, postgres, space, upgrade};
+use super::{acts, cache, drill, files, mysql, postgres, space, upgrade};
 use crate::backends::journal::{Journal, OutputBound};
 use crate::backends::look::Looker;
 use crate::config::SiteConfig;
@@ -19,6 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::runbook::approval::Permit;
 use crate::runbook::kept::Printed;
 use crate::runbook::plan::drill::DrillAct;
+use crate::runbook::plan::mysql::MysqlAct;
 use crate::runbook::plan::postgres::PostgresAct;
 use crate::runbook::plan::{Act, Plan, PlannedStep, Probe, Subject, subject};
 use crate::runbook::run::{Next, Outcome, Progress, StepState, What, Word};
@@ -76,6 +77,7 @@ pub(super) fn destroys(plan: &Plan, step: &PlannedStep) -> bool {
             !step.verify.as_ref().is_some_and(service)
         }
         Act::Postgres(_)
+        | Act::Mysql(_)
         | Act::Forget(_)
         | Act::Upgrade(_)
         | Act::Files(_)
@@ -274,6 +276,17 @@ impl<'c> Run<'c> {
                 Some(changed) => Ok(Err(changed)),
                 None => Ok(space::empty(&self.tools.permit, file)),
             },
+            Act::Mysql(act) => {
+                let reads = matches!(**act, MysqlAct::Load(..) | MysqlAct::Unpack { .. });
+                if let Some(changed) = self.moved(true).await.filter(|_| reads) {
+                    return Ok(Err(changed));
+                }
+                let (signs, receiver) = mpsc::channel(64);
+                let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
+                let at = files::At { run: &run, step: at, deadline, stop: self.stop.subscribe(), signs };
+                let told = Box::pin(mysql::act(&tools, act, at));
+                self.while_heard(told, receiver).await
+            }
             Act::Forget(prefix) => Ok(cache::forget(&self.tools, prefix).await),
             Act::Halt(service) => Ok(acts::halt(&self.tools, service).await),
             Act::Together(turns) => self.together(turns, step, at, deadline).await,

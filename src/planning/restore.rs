@@ -1,6 +1,7 @@
 //! How a database is restored, by its engine.
 
 mod drill;
+mod mysql;
 mod point;
 mod postgres;
 mod sqlite;
@@ -18,7 +19,22 @@ impl Draft<'_> {
         match database.engine {
             Engine::Postgresql => self.restore_postgres(backup, step).await,
             Engine::Sqlite => self.restore_sqlite(backup, step).await,
-            Engine::Mysql => Err(NoPlan::Impossible("midwatch restores PostgreSQL and SQLite, not MySQL".to_owned())),
+            Engine::Mysql => self.restore_mysql(backup, step).await,
         }
+    }
+
+    /// What is held comes back; what is in use is held.
+    pub(super) async fn swap_back(&mut self, held: &str, step: &Step) -> Result<(), NoPlan> {
+        if self.is_mysql() { self.swap_back_mysql(held, step).await } else { self.swap_back_postgres(held, step).await }
+    }
+
+    /// What is held is dropped.
+    pub(super) async fn release_held(&mut self, held: &str) -> Result<(), NoPlan> {
+        if self.is_mysql() { self.release_mysql(held).await } else { self.release_postgres(held).await }
+    }
+
+    fn is_mysql(&self) -> bool {
+        let database = self.ground.site.and_then(|site| site.database.as_ref().ok());
+        database.is_some_and(|database| database.engine == Engine::Mysql)
     }
 }

@@ -140,6 +140,7 @@ pub fn act(act: &Act) -> String {
         Act::Session { pid, terminate: false, .. } => format!("pg_cancel_backend({pid})"),
         Act::Session { pid, terminate: true, .. } => format!("pg_terminate_backend({pid})"),
         Act::Postgres(act) => act.shown(),
+        Act::Mysql(act) => act.told(),
         Act::Forget(prefix) => format!("removes the keys {prefix}* from the site's Redis"),
         Act::Upgrade(UpgradeAct::InOrder(commands)) => commands.iter().map(words).collect::<Vec<_>>().join(", then "),
         Act::Upgrade(UpgradeAct::Renew { service, start }) => {
@@ -195,6 +196,7 @@ pub fn holds(probe: &Probe) -> String {
         Probe::Drill(_) => "it is remembered that the backup was restored".to_owned(),
         Probe::Freed { pid, fd } => format!("descriptor {fd} of process {pid} holds no space"),
         Probe::Postgres(question) => question.means.clone(),
+        Probe::Mysql(probe) => probe.told(),
         Probe::Upgrade(UpgradeProbe::Lacks { word, .. }) => format!("the application has no command `{word}`"),
         Probe::Upgrade(UpgradeProbe::SchemaIs { was, .. }) => format!("the database has not been migrated: {was}"),
         Probe::Upgrade(UpgradeProbe::Running { version }) => {

@@ -2,6 +2,7 @@
 
 pub mod drill;
 pub mod files;
+pub mod mysql;
 pub mod postgres;
 mod space;
 pub mod together;
@@ -14,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::drill::{DrillAct, DrillProbe};
 use self::files::{FilesAct, FilesProbe};
+use self::mysql::{MysqlAct, MysqlProbe};
 use self::postgres::{PostgresAct, Question};
 use self::together::Turn;
 use super::spec::Risk;
@@ -171,6 +173,8 @@ pub enum Act {
     },
     /// Does something to a PostgreSQL server.
     Postgres(Box<PostgresAct>),
+    /// Does something to a MySQL or MariaDB server.
+    Mysql(Box<MysqlAct>),
     /// Removes the keys of the site's cache that begin so.
     Forget(String),
     /// A part of an upgrade.
@@ -254,6 +258,8 @@ pub enum Probe {
     },
     /// A PostgreSQL server answers so.
     Postgres(Box<Question>),
+    /// Something about the schemas of a MySQL or MariaDB server.
+    Mysql(Box<MysqlProbe>),
     /// Something that an upgrade brings about.
     Upgrade(UpgradeProbe),
     /// Something about files.

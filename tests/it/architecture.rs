@@ -44,7 +44,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ratatui", &["ui", "runtime/terminal", "runtime/screen", "runtime/driver", "cli/screens"]),
     ("crossterm", &["runtime"]),
     ("termprofile", &["ui", "cli/screens", "cli/doctor"]),
-    ("sqlx", &["backends", "demo", "hands/advisory", "hands/session", "hands/files"]),
+    ("sqlx", &["backends", "demo", "hands/advisory", "hands/session", "hands/files", "hands/mysql"]),
     ("redis", &["backends/redis", "hands/cache"]),
     ("regex", &["backends", "domain", "config"]),
     ("globset", &["backends", "discovery", "config"]),

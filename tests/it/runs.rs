@@ -15,6 +15,7 @@ mod full;
 mod ground;
 mod kills;
 mod managers;
+mod maria;
 mod points;
 mod restore;
 mod shop;

@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Bytes of its errors that are kept.
 const SAID: u64 = 4096;
 
+/// What MySQL and MariaDB bring.
+const MYSQL: [&str; 6] = ["mariadb", "mysql", "mariadb-dump", "mysqldump", "mariadb-install-db", "mariadbd"];
+
 /// The programs of this host.
 #[derive(Debug, Clone, Default)]
 pub struct Tools {
@@ -60,7 +63,8 @@ impl Tools {
         }
         pg_restore.sort_by_key(|(major, _)| std::cmp::Reverse(*major));
         let names = ["zstd", "xz", "bzip2", "lz4", "ionice", "restic", "borg", "pgbackrest", "barman"];
-        let others = names.iter().filter_map(|name| Some(((*name).to_owned(), in_path(name)?))).collect();
+        let names = names.iter().chain(&MYSQL);
+        let others = names.filter_map(|name| Some(((*name).to_owned(), in_path(name)?))).collect();
         Self { pg_restore, others }
     }
 

@@ -2,9 +2,12 @@
 
 use sqlx::{Connection as _, Row as _};
 
+use super::mysql::own;
 use super::session;
 use crate::config::DatabaseConfig;
+use crate::domain::database::Engine;
 use crate::domain::time::Timestamp;
+use crate::runbook::plan::mysql;
 use crate::runbook::plan::postgres::HELD;
 
 /// A database that is held.
@@ -12,7 +15,7 @@ use crate::runbook::plan::postgres::HELD;
 pub struct Held {
     /// Its name.
     pub name: String,
-    /// Its number.
+    /// Its number; 0 where the server gives none.
     pub oid: u32,
     /// Its comment, which says so.
     pub comment: String,
@@ -27,6 +30,9 @@ pub struct Held {
 /// # Errors
 /// A sentence, where they can't be seen.
 pub async fn held(config: &DatabaseConfig) -> Result<Vec<Held>, String> {
+    if config.engine == Engine::Mysql {
+        return Box::pin(schemas(config)).await;
+    }
     let sql = "select datname::text, oid::bigint, shobj_description(oid, 'pg_database'), \
                case when has_database_privilege(oid, 'connect') then pg_database_size(oid) end from pg_database \
                where starts_with(datname::text, $1) and starts_with(shobj_description(oid, 'pg_database'), $2) \
@@ -48,6 +54,17 @@ pub async fn held(config: &DatabaseConfig) -> Result<Vec<Held>, String> {
         })
     };
     rows.iter().map(|row| one(row).map_err(|error| session::sentence(config, &error))).collect()
+}
+
+/// Those of MySQL and MariaDB, which give their schemas no numbers.
+async fn schemas(config: &DatabaseConfig) -> Result<Vec<Held>, String> {
+    let begin = format!("{}{}", config.name, mysql::HELD);
+    let one = |(name, comment, bytes): (String, String, Option<u64>)| {
+        let stamp = name.strip_prefix(&begin).unwrap_or_default();
+        let since = moment(stamp.strip_suffix(mysql::BACK).unwrap_or(stamp));
+        Held { name, oid: 0, comment, bytes, since }
+    };
+    Ok(own::held(config).await?.into_iter().map(one).collect())
 }
 
 /// The moment in a name: `20261121180130`.

@@ -1,7 +1,10 @@
 //! MySQL 5.7 and later, and MariaDB.
 
 mod chain;
+pub mod facts;
 mod look;
+pub mod own;
+pub mod reach;
 
 use std::path::{Path, PathBuf};
 

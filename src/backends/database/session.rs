@@ -2,6 +2,7 @@
 
 use sqlx::{ConnectOptions, Connection, Row};
 
+use super::mysql::own;
 use super::postgres::Postgres;
 use crate::config::DatabaseConfig;
 use crate::domain::database::Engine;
@@ -62,6 +63,9 @@ pub(crate) async fn identity(config: &DatabaseConfig, pid: i64) -> Result<Option
 /// # Errors
 /// A sentence, where it can't be seen.
 pub(crate) async fn database(config: &DatabaseConfig, name: &str) -> Result<Option<String>, String> {
+    if config.engine == Engine::Mysql {
+        return Box::pin(own::database(config, name)).await;
+    }
     only_postgres(config)?;
     let sql = "select s.system_identifier::text, d.oid::bigint, c.timeline_id, pg_is_in_recovery(), \
                coalesce(host(inet_server_addr()), 'socket') || ':' || current_setting('port') \

@@ -105,7 +105,7 @@ pub(super) async fn restore(
 }
 
 /// Unpacks the backup beside the server; where it lies then.
-async fn unpacked(backup: &str, place: &Place, at: &mut At<'_>) -> Result<String, String> {
+pub(super) async fn unpacked(backup: &str, place: &Place, at: &mut At<'_>) -> Result<String, String> {
     let (from, to) = (backup.to_owned(), super::unpacked(place));
     let path = to.clone();
     aside(at, move |control| {
@@ -114,6 +114,50 @@ async fn unpacked(backup: &str, place: &Place, at: &mut At<'_>) -> Result<String
     })
     .await?;
     Ok(path)
+}
+
+/// Keeps a server running until it is told to end; why it has ended.
+pub(super) async fn serve(
+    (tools, at): (&Tools<'_>, &At<'_>),
+    command: &Command,
+    ended: watch::Receiver<bool>,
+) -> String {
+    let (step, attempt) = at.step;
+    let record = match acts::record(&tools.state, at.run, &format!("{step}-{attempt}-server")) {
+        Ok(record) => record,
+        Err(why) => return why,
+    };
+    let timeout = at.deadline.saturating_duration_since(Instant::now()) + GRACE;
+    let limits = Limits { timeout, grace: GRACE, silence: timeout };
+    let midwatch = Path::new(child::MYSELF);
+    // Without the lock: whatever else holds that is ended when a program of the step has ended.
+    let job = Job { command, lock: None, record: &record, midwatch, limits, given: Given::default() };
+    let (sender, mut news) = mpsc::channel(64);
+    let heard = async {
+        let mut fatal = String::new();
+        while let Some(one) = news.recv().await {
+            match one {
+                News::Started(child) => {
+                    at.signs.send(Sign::Started(step, attempt, child)).await.ok();
+                }
+                News::Printed(_, text) => {
+                    let wrong = |line: &&str| ["FATAL", "PANIC", "[ERROR]"].iter().any(|word| line.contains(word));
+                    fatal = text.lines().find(wrong).map_or(fatal, str::to_owned);
+                }
+                News::Silent(_) => {}
+            }
+        }
+        fatal
+    };
+    let (finished, fatal) = tokio::join!(child::run(&job, sender, ended), heard);
+    let how = match finished.end {
+        End::Exited(code) => format!("exit {code}"),
+        End::Signalled(signal) => format!("signal {signal}"),
+        End::TimedOut => "its time was over".to_owned(),
+        End::Stopped => "it was stopped".to_owned(),
+        End::NotStarted(why) => why,
+    };
+    format!("the throw-away server has ended: {how} {}", plain(&fatal, 200)).trim_end().to_owned()
 }
 
 impl Throwaway<'_, '_, '_, '_> {
@@ -148,43 +192,7 @@ impl Throwaway<'_, '_, '_, '_> {
         let port = format!("port={PORT}");
         let settings = SETTINGS.iter().copied().chain([sockets.as_str(), port.as_str()]);
         words.extend(settings.flat_map(|setting| ["-c".to_owned(), setting.to_owned()]));
-        let command = self.command(words);
-        let (step, attempt) = self.at.step;
-        let record = match acts::record(&self.tools.state, self.at.run, &format!("{step}-{attempt}-server")) {
-            Ok(record) => record,
-            Err(why) => return why,
-        };
-        let timeout = self.at.deadline.saturating_duration_since(Instant::now()) + GRACE;
-        let limits = Limits { timeout, grace: GRACE, silence: timeout };
-        let midwatch = Path::new(child::MYSELF);
-        // Without the lock: whatever else holds that is ended when a program of the step has ended.
-        let job = Job { command: &command, lock: None, record: &record, midwatch, limits, given: Given::default() };
-        let (sender, mut news) = mpsc::channel(64);
-        let heard = async {
-            let mut fatal = String::new();
-            while let Some(one) = news.recv().await {
-                match one {
-                    News::Started(child) => {
-                        self.at.signs.send(Sign::Started(step, attempt, child)).await.ok();
-                    }
-                    News::Printed(_, text) => {
-                        let wrong = |line: &&str| line.contains("FATAL") || line.contains("PANIC");
-                        fatal = text.lines().find(wrong).map_or(fatal, str::to_owned);
-                    }
-                    News::Silent(_) => {}
-                }
-            }
-            fatal
-        };
-        let (finished, fatal) = tokio::join!(child::run(&job, sender, ended), heard);
-        let how = match finished.end {
-            End::Exited(code) => format!("exit {code}"),
-            End::Signalled(signal) => format!("signal {signal}"),
-            End::TimedOut => "its time was over".to_owned(),
-            End::Stopped => "it was stopped".to_owned(),
-            End::NotStarted(why) => why,
-        };
-        format!("the throw-away server has ended: {how} {}", plain(&fatal, 200)).trim_end().to_owned()
+        serve((self.tools, self.at), &self.command(words), ended).await
     }
 
     async fn one(&self, database: &str, sql: &str) -> Result<Option<String>, String> {

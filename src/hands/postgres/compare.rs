@@ -4,15 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Hand;
-use crate::domain::app_state::{MOST_NAMES, pending, unknown};
+use crate::domain::app_state::{AppMigrations, MOST_NAMES, pending, unknown};
 use crate::domain::database::{Migrated, number};
 use crate::domain::text::plain;
 use crate::runbook::plan::postgres::{Server, literal, name};
 
 /// How many of the largest tables are counted.
-const LARGEST: usize = 12;
+pub(in crate::hands) const LARGEST: usize = 12;
 /// One of more rows is not counted: its estimate is told.
-const MOST_ROWS: i64 = 20_000_000;
+pub(in crate::hands) const MOST_ROWS: i64 = 20_000_000;
 
 type Tables = BTreeMap<(String, String), i64>;
 
@@ -95,6 +95,21 @@ async fn migrations(
     kept: Option<&(String, String)>,
 ) -> Result<(), String> {
     let (now, then) = (migrated(hand, server, used).await?, migrated(hand, server, beside).await?);
+    let code = match kept {
+        Some((packages, name)) => Some(hand.tools.looker.code_in(packages, name).await?),
+        None => hand.tools.looker.code().await?,
+    };
+    fit(kept.map(|(packages, _)| packages.as_str()), code.as_deref(), (&now, &then), beside)
+}
+
+/// Refuses a schema of which the code on disk, or where that is not known the database in use, does not know a migration,
+/// or knows one that it lacks. `kept`: where that code lies, if not on disk as it is used; `now`: what the database in use has seen; `then`: what the restored one has.
+pub(in crate::hands) fn fit(
+    kept: Option<&str>,
+    code: Option<&[AppMigrations]>,
+    (now, then): (&[Migrated], &[Migrated]),
+    beside: &str,
+) -> Result<(), String> {
     if now.is_empty() {
         return Ok(());
     }
@@ -103,21 +118,17 @@ async fn migrations(
                     application's, or not all of it"
             .to_owned());
     }
-    let code = match kept {
-        Some((packages, name)) => Some(hand.tools.looker.code_in(packages, name).await?),
-        None => hand.tools.looker.code().await?,
-    };
     let (newer, older) = match &code {
         Some(code) => {
-            let heads = shortened(&then);
+            let heads = shortened(then);
             let newer: Vec<_> =
                 unknown(code, &heads).iter().map(|part| format!("{}.{}", part.app, part.head())).collect();
             (newer, pending(code, &heads))
         }
-        None => (lacking(&then, &now), lacking(&now, &then)),
+        None => (lacking(then, now), lacking(now, then)),
     };
-    let what = match (kept, &code) {
-        (Some((packages, _)), _) => format!("the code in {packages}"),
+    let what = match (kept, code) {
+        (Some(packages), _) => format!("the code in {packages}"),
         (None, Some(_)) => "the code on disk".to_owned(),
         (None, None) => "the database in use".to_owned(),
     };
@@ -155,17 +166,24 @@ async fn migrated(hand: &Hand<'_, '_>, server: &Server, database: &str) -> Resul
     if hand.one(server, database, &there).await?.as_deref() != Some("t") {
         return Ok(Vec::new());
     }
+    let rows = hand.ask(server, database, "select app, name from public.django_migrations").await?;
+    Ok(by_app(rows.into_iter().filter_map(|row| {
+        let mut cells = row.into_iter();
+        Some((cells.next()?, cells.next()?))
+    })))
+}
+
+/// Migrations, by application.
+pub(in crate::hands) fn by_app(rows: impl Iterator<Item = (String, String)>) -> Vec<Migrated> {
     let mut parts: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for row in hand.ask(server, database, "select app, name from public.django_migrations").await? {
-        if let [app, name] = row.as_slice() {
-            parts.entry(app.clone()).or_default().push(name.clone());
-        }
+    for (app, name) in rows {
+        parts.entry(app).or_default().push(name);
     }
     let part = |(app, names): (String, Vec<String>)| {
         let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
         Migrated { app, names, at: None, count }
     };
-    Ok(parts.into_iter().map(part).collect())
+    parts.into_iter().map(part).collect()
 }
 
 /// With the newest names alone, as the code's are kept.

@@ -18,7 +18,11 @@ fn unfinished(to: &Path) -> PathBuf {
 }
 
 /// Unpacks `from` into `to`, which is there only when it is whole.
-pub(super) async fn unpack(from: &Path, to: &Path, mut stop: watch::Receiver<bool>) -> Result<String, String> {
+pub(in crate::hands) async fn unpack(
+    from: &Path,
+    to: &Path,
+    mut stop: watch::Receiver<bool>,
+) -> Result<String, String> {
     let control = Control::default();
     let (told, from, to) = (control.clone(), from.to_owned(), to.to_owned());
     let mut work = tokio::task::spawn_blocking(move || written(&from, &to, &told));
@@ -59,7 +63,7 @@ fn finish(file: &File, partial: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 /// Removes what was unpacked, also half.
-pub(super) fn remove(to: &Path) -> Result<String, String> {
+pub(in crate::hands) fn remove(to: &Path) -> Result<String, String> {
     for path in [to.to_owned(), unfinished(to)] {
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {

@@ -1,5 +1,7 @@
 //! A backup of the site: its database and its files, each written beside its name and read to its end first.
 
+mod mysql;
+
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -35,9 +37,7 @@ impl Draft<'_> {
             let (act, size) = match database.engine {
                 Engine::Sqlite => self.save_sqlite(to(&format!("-{at}.sqlite3"))?)?,
                 Engine::Postgresql => save_postgres(database, to(&format!("-{at}.dump"))?).await?,
-                Engine::Mysql => {
-                    return Err(impossible("midwatch saves PostgreSQL and SQLite, not MySQL: use mariadb-dump"));
-                }
+                Engine::Mysql => self.save_mysql(database, to(&format!("-{at}.sql"))?).await?,
             };
             needed += size;
             steps.push(("save the database", act));

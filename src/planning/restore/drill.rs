@@ -78,7 +78,7 @@ impl Draft<'_> {
         match database.engine {
             Engine::Postgresql => self.drill_postgres(backup, database).await,
             Engine::Sqlite => drill_sqlite(backup, &database.name).await,
-            Engine::Mysql => Err(impossible("midwatch restores PostgreSQL and SQLite, not MySQL")),
+            Engine::Mysql => self.drill_mysql(backup, database).await,
         }
     }
 

@@ -29,11 +29,11 @@ const JOBS: usize = 4;
 /// A name gets at most this much longer, and has at most 63 bytes.
 const LONGEST: usize = 63 - "_held_20260101000000_x".len();
 /// How long small steps may take, and how long the exchange.
-const SHORT_MS: u64 = 120_000;
+pub(super) const SHORT_MS: u64 = 120_000;
 /// How long the site may take to answer.
 const ANSWER_MS: u64 = 120_000;
 
-fn no(why: impl Into<String>) -> NoPlan {
+pub(super) fn no(why: impl Into<String>) -> NoPlan {
     NoPlan::Impossible(why.into())
 }
 
@@ -42,7 +42,7 @@ fn planned(name: &str, act: PostgresAct, timeout_ms: u64) -> PlannedStep {
     step(name, Act::Postgres(Box::new(act)), timeout_ms)
 }
 
-fn step(name: &str, act: Act, timeout_ms: u64) -> PlannedStep {
+pub(super) fn step(name: &str, act: Act, timeout_ms: u64) -> PlannedStep {
     PlannedStep {
         name: name.to_owned(),
         act,
@@ -83,6 +83,16 @@ pub(super) fn turn(server: &Server, at: &Exchange) -> Turn {
     }
 }
 
+/// The step that lets the two databases change names.
+fn exchange(server: &Server, at: &Exchange) -> PlannedStep {
+    let act = PostgresAct::Exchange(server.clone(), at.clone());
+    let mut exchange = planned("put it in the place of the one in use", act, SHORT_MS);
+    exchange.verify = Some(exchanged(server, at));
+    exchange.revert = Some(Act::Postgres(Box::new(PostgresAct::Undo(server.clone(), at.clone()))));
+    exchange.max_attempts = 3;
+    exchange
+}
+
 impl<'c> Draft<'c> {
     /// The site's database, the way to its server, and what there is.
     async fn server(&mut self) -> Result<(&'c DatabaseConfig, Server, Facts), NoPlan> {
@@ -99,7 +109,7 @@ impl<'c> Draft<'c> {
     }
 
     /// The moment of the plan, in names.
-    fn stamp(&self) -> String {
+    pub(super) fn stamp(&self) -> String {
         let at = jiff::Timestamp::from_millisecond(self.ground.made.as_millis()).unwrap_or_default();
         at.strftime("%Y%m%d%H%M%S").to_string()
     }
@@ -255,8 +265,16 @@ impl<'c> Draft<'c> {
         self.steps.push(forget);
     }
 
-    /// The steps from stopping what works on the database to the site that answers.
     async fn change_places(&mut self, server: &Server, at: &Exchange, of: &Step) -> Result<(), NoPlan> {
+        self.costs.push(
+            "Requests under way when the databases change places fail; the site is away for less than a second."
+                .to_owned(),
+        );
+        self.while_nobody_works(vec![exchange(server, at)], of).await
+    }
+
+    /// The steps from stopping what works on the database, over those that exchange it, to the site that answers.
+    pub(super) async fn while_nobody_works(&mut self, exchange: Vec<PlannedStep>, of: &Step) -> Result<(), NoPlan> {
         let site = self.ground.site.ok_or_else(|| no("there is no site"))?;
         let services = if site.services.is_empty() {
             Vec::new()
@@ -274,11 +292,8 @@ impl<'c> Draft<'c> {
             self.services(name, Verb::Stop, &Step { name: "stop".to_owned(), timeout_ms: SHORT_MS, ..of.clone() })
                 .await?;
         }
-        self.costs.push(
-            "Requests under way when the databases change places fail; the site is away for less than a second."
-                .to_owned(),
-        );
-        self.exchange_databases(server, at);
+        self.steps.extend(exchange);
+        self.forget_cache();
         for (_, name) in working.iter().rev() {
             let start = Step { name: "start".to_owned(), timeout_ms: SHORT_MS, ..of.clone() };
             self.services(name, Verb::Start, &start).await?;
@@ -292,15 +307,7 @@ impl<'c> Draft<'c> {
 
     /// The exchange, and what must not know the database from before.
     pub(in crate::planning) fn exchange_databases(&mut self, server: &Server, at: &Exchange) {
-        let mut exchange = planned(
-            "put it in the place of the one in use",
-            PostgresAct::Exchange(server.clone(), at.clone()),
-            SHORT_MS,
-        );
-        exchange.verify = Some(exchanged(server, at));
-        exchange.revert = Some(Act::Postgres(Box::new(PostgresAct::Undo(server.clone(), at.clone()))));
-        exchange.max_attempts = 3;
-        self.steps.push(exchange);
+        self.steps.push(exchange(server, at));
         self.forget_cache();
     }
 }

@@ -59,6 +59,21 @@ pub enum DrillEngine {
         /// Whether it is a directory.
         directory: bool,
     },
+    /// A server of MariaDB that lives as long as the drill.
+    Maria {
+        /// `mariadb-install-db`.
+        install: String,
+        /// `mariadbd`.
+        server: String,
+        /// `mariadb`.
+        client: String,
+        /// The user they run as; `None`: the run's own.
+        user: Option<String>,
+        /// What is put before them, so that the host does not suffer.
+        gently: Vec<String>,
+        /// Whether the backup is packed.
+        packed: bool,
+    },
     /// A copy of the file.
     Sqlite,
     /// An archive of files, unpacked.
@@ -101,6 +116,14 @@ impl DrillEngine {
             Self::Files { files, .. } => format!(
                 "unpacks {backup} into {place}, counts what is there ({files} files), removes {place}, remembers the result"
             ),
+            Self::Maria { server, client, user, .. } => {
+                let user = user.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();
+                format!(
+                    "makes a server in {place} with {server}{user}, without network, restores {backup} into it with {client} \
+                     as a user who may do nothing else, counts its rows, ends the server, removes {place}, remembers the \
+                     result"
+                )
+            }
             Self::Postgres { programs, user, sql, owner, .. } => {
                 let user = user.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();
                 let with = if *sql { "psql, one transaction" } else { "pg_restore --exit-on-error" };

@@ -47,7 +47,7 @@ fn started(ground: &Ground, run: &str) -> Vec<ProcessId> {
 }
 
 /// Kills the runner as soon as so many programs were started; whether it was still at work.
-fn kill_after(ground: &Ground, run: &str, programs: usize) -> bool {
+pub(super) fn kill_after(ground: &Ground, run: &str, programs: usize) -> bool {
     eventually("so many programs are started", || {
         (started(ground, run).len() >= programs || ground.view(run).ended().is_some()).then_some(())
     });

@@ -250,7 +250,8 @@ impl RedisServer {
 
 /// A MariaDB server with the user `app`, password `app-pw`, and the database `app`.
 pub(crate) struct MariadbServer {
-    _process: Process,
+    process: Option<Process>,
+    arguments: Vec<String>,
     /// Where it listens.
     pub(crate) port: u16,
     dir: TempDir,
@@ -260,7 +261,7 @@ impl MariadbServer {
     /// A new server with these arguments.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("midwatch-maria-").tempdir().unwrap();
-        let (data, log, port) = (dir.path().join("data"), dir.path().join("log"), free_port());
+        let data = dir.path().join("data");
         let user = rustix::process::geteuid().is_root().then_some("--user=root");
         let install = fs::canonicalize(program("mariadb-install-db", &["/usr/bin"])).unwrap();
         let made = Command::new(&install)
@@ -275,17 +276,34 @@ impl MariadbServer {
         let sql = "DELETE FROM mysql.global_priv WHERE User = '';\nFLUSH PRIVILEGES;\nCREATE DATABASE app;\n\
             CREATE USER app@'%' IDENTIFIED BY 'app-pw';\nGRANT ALL ON app.* TO app@'%';\n";
         fs::write(dir.path().join("init.sql"), sql).unwrap();
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let mut server = Self { process: None, arguments, port: free_port(), dir };
+        server.begin();
+        fs::remove_file(server.path().join("init.sql")).unwrap();
+        server
+    }
+
+    /// Starts it again, and waits until it takes connections.
+    pub(crate) fn begin(&mut self) {
+        let at = |file: &str| self.path().join(file).display().to_string();
+        let log = self.path().join("log");
+        let before = fs::read_to_string(&log).unwrap_or_default().len();
         let mut command = Command::new(program("mariadbd", &["/usr/sbin"]));
         command.arg("--no-defaults").args(["--bind-address=127.0.0.1", "--skip-log-bin"]);
-        command.args(user).args([format!("--port={port}"), format!("--datadir={}", data.display())]);
-        for (option, file) in [("socket", "my.sock"), ("pid-file", "pid"), ("init-file", "init.sql")] {
-            command.arg(format!("--{option}={}", dir.path().join(file).display()));
-        }
-        let process = Process::start(command.args(arguments), &log, Signal::KILL);
+        command.args(rustix::process::geteuid().is_root().then_some("--user=root"));
+        command.args([format!("--port={}", self.port), format!("--datadir={}", at("data"))]);
+        command.args([format!("--socket={}", at("my.sock")), format!("--pid-file={}", at("pid"))]);
+        let init = self.path().join("init.sql").exists().then(|| format!("--init-file={}", at("init.sql")));
+        command.args(init).args(&self.arguments);
+        self.process = Some(Process::start(&mut command, &log, Signal::KILL));
         eventually("MariaDB being ready", || {
-            fs::read_to_string(&log).ok()?.contains("ready for connections").then_some(())
+            fs::read_to_string(&log).ok()?.get(before..)?.contains("ready for connections").then_some(())
         });
-        Self { _process: process, port, dir }
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
     }
 
     /// Where its socket (`my.sock`) is.

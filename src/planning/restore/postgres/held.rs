@@ -35,7 +35,7 @@ impl Draft<'_> {
     }
 
     /// A held database gets its name back; the one in use is held.
-    pub(in crate::planning) async fn swap_back(&mut self, name: &str, step: &Step) -> Result<(), NoPlan> {
+    pub(in super::super) async fn swap_back_postgres(&mut self, name: &str, step: &Step) -> Result<(), NoPlan> {
         let (server, at) = self.ready_held(name, step).await?;
         self.change_places(&server, &at, step).await
     }
@@ -71,9 +71,22 @@ impl Draft<'_> {
     }
 
     /// Drops a held database, if there is a newer backup that was read to its end.
-    pub(in crate::planning) async fn release_held(&mut self, name: &str, _step: &Step) -> Result<(), NoPlan> {
+    pub(in super::super) async fn release_postgres(&mut self, name: &str) -> Result<(), NoPlan> {
         let (_, server, _) = self.server().await?;
         let found = self.held(name).await?;
+        self.newer_backup(&found).await?;
+        let act = PostgresAct::Release { server: server.clone(), name: found.name.clone(), oid: found.oid };
+        let mut drop = planned("drop it", act, SHORT_MS);
+        let sql = format!("select count(*) from pg_database where datname = {}", literal(&found.name));
+        let means = format!("there is no {name}");
+        drop.verify = Some(Probe::Postgres(Box::new(Question { server, sql, answer: "0".to_owned(), means })));
+        self.steps.push(drop);
+        Ok(())
+    }
+
+    /// Whether there is a proven backup that was begun after this was put away: else it must stay.
+    pub(in super::super) async fn newer_backup(&mut self, found: &Held) -> Result<(), NoPlan> {
+        let name = &found.name;
         let since = found.since.ok_or_else(|| no(format!("since when {name} is held can't be told from its name")))?;
         // Of what it was when it was listed: one that has changed since is proven no more.
         let proven = of_database(self.ground).await?.into_iter().find(|backup| {
@@ -87,12 +100,6 @@ impl Draft<'_> {
         };
         self.costs.push(format!("{name} and all that is in it are gone. The newest proven backup is {}.", proven.path));
         self.at_risk.extend(found.bytes.map(|size| format!("{} become free", bytes(size))));
-        let act = PostgresAct::Release { server: server.clone(), name: found.name.clone(), oid: found.oid };
-        let mut drop = planned("drop it", act, SHORT_MS);
-        let sql = format!("select count(*) from pg_database where datname = {}", literal(&found.name));
-        let means = format!("there is no {name}");
-        drop.verify = Some(Probe::Postgres(Box::new(Question { server, sql, answer: "0".to_owned(), means })));
-        self.steps.push(drop);
         Ok(())
     }
 }

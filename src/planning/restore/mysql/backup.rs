@@ -1,0 +1,80 @@
+//! A dump, read to its end before anything is planned with it.
+
+use std::path::{Path, PathBuf};
+
+use crate::backends::backups::check::{Outcome, check};
+use crate::backends::backups::meter::Control;
+use crate::backends::backups::program::Tools;
+use crate::backends::backups::statements::foreign;
+use crate::backends::backups::unpack::packed;
+use crate::backends::database::mysql::facts::version;
+use crate::domain::backup::header::Header;
+use crate::domain::backup::kind::Kind;
+use crate::domain::text::plain;
+
+/// A whole dump of a MySQL or MariaDB database.
+pub(super) struct Found {
+    /// Whether it is packed.
+    pub(super) packed: bool,
+    /// Its bytes, unpacked.
+    pub(super) bytes: u64,
+    /// SHA-256 of it.
+    pub(super) digest: Option<String>,
+    /// When it was begun, in the local time of whoever made it.
+    pub(super) made: Option<String>,
+}
+
+impl Found {
+    /// Reads it; an error says why it can't be restored into this database.
+    pub(super) async fn read(path: &str, database: &str, server: &str) -> Result<Self, String> {
+        let (path, database, server) = (PathBuf::from(path), database.to_owned(), server.to_owned());
+        let read = tokio::task::spawn_blocking(move || read(&path, &database, &server)).await;
+        read.map_err(|error| format!("the backup was not read: {error}"))?
+    }
+}
+
+fn read(path: &Path, database: &str, server: &str) -> Result<Found, String> {
+    let (tools, control) = (Tools::find(), Control::default());
+    let shown = plain(&path.display().to_string(), 200);
+    let verdict = check(path, &tools, &control);
+    match verdict.outcome {
+        Outcome::Whole => {}
+        Outcome::Broken(_, why) => return Err(format!("{shown} is broken: {why}")),
+        Outcome::Growing(why) => return Err(format!("{shown} is not finished: {why}")),
+        Outcome::Unproven(why) => return Err(format!("{shown} can't be proven whole: {why}")),
+        Outcome::Stopped => return Err(format!("{shown} was not read to its end")),
+    }
+    let kind = verdict.kind.unwrap_or(Kind::Unknown);
+    if kind != Kind::Mysql {
+        return Err(format!("{shown} is no dump of a MySQL or MariaDB database, but {}", kind.word()));
+    }
+    let header = verdict.header.unwrap_or_default();
+    fits(&shown, &header, database, server)?;
+    let (why, bytes) = foreign(path, &tools, &control)?;
+    if let Some(why) = why {
+        return Err(format!("{shown} can't be restored by midwatch: {why}"));
+    }
+    let made = header.created.map(|at| {
+        format!("{}-{:02}-{:02} {:02}:{:02}:{:02}", at.year, at.month, at.day, at.hour, at.minute, at.second)
+    });
+    Ok(Found { packed: packed(path)?.is_some(), bytes, digest: verdict.digest, made })
+}
+
+/// Whether what it says of itself is of this database, for this server.
+fn fits(shown: &str, header: &Header, database: &str, server: &str) -> Result<(), String> {
+    if let Some(other) = header.database.as_ref().filter(|other| *other != database) {
+        return Err(format!("{shown} is of the database {}, and this site's is {database}", plain(other, 60)));
+    }
+    if header.rows == Some(false) {
+        return Err(format!("{shown} holds no row of any table"));
+    }
+    let Some(theirs) = &header.server else { return Ok(()) };
+    let (dumped, here) = (version(theirs), version(server));
+    if dumped.2 == here.2 && (dumped.0, dumped.1) > (here.0, here.1) {
+        let (theirs, server) = (plain(theirs, 40), plain(server, 40));
+        return Err(format!(
+            "{shown} is of the server {theirs}, and this one is {server}: a newer dump may not fit an older server"
+        ));
+    }
+    Ok(())
+}
