@@ -15,5 +15,6 @@ mod kills;
 mod managers;
 mod restore;
 mod shop;
+mod storms;
 mod terminals;
 mod upgrades;

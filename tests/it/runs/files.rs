@@ -1,6 +1,7 @@
 //! Backups taken, databases and directories restored, put back and released: with real files, cut off at every step.
 
 mod shop;
+mod storms;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
