@@ -145,6 +145,14 @@ impl Ground {
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
+    /// Waits until so many runners have taken it up.
+    pub(super) fn taken_up(&self, run: &str, times: usize) {
+        eventually("a runner takes it up", || {
+            let began = |what: &What| matches!(what, What::Began { .. });
+            (self.view(run).entries.iter().filter(|entry| began(&entry.what)).count() >= times).then_some(())
+        });
+    }
+
     /// The token of a plan, as `plan` prints it.
     pub(super) fn token(&self, args: &[&str]) -> String {
         let (code, said) = self.call(&[&["runbook", "plan", "-o", "json"], args].concat());

@@ -15,6 +15,7 @@ fn through_it_all(shop: &Shop, run: &str) -> usize {
     let started = names.iter().position(|name| name == "start web").unwrap();
     let (mut hit, mut following) = (0, None::<Child>);
     for step in 0..names.len() {
+        shop.ground.taken_up(run, hit + 1);
         shop.ground.kill_at(run, step);
         shop.kill_application();
         if let Some(mut child) = following.take() {

@@ -111,6 +111,7 @@ fn everything_is_killed_at_every_step_of_an_upgrade_and_it_ends_upgraded_as_root
     let (mut hit, mut following) = (0, None::<Child>);
     let step = |name: &str| names.iter().position(|known| known == name).unwrap();
     for at in 0..names.len() {
+        shop.ground.taken_up(&run, hit + 1);
         shop.ground.kill_at(&run, at);
         strike(&shop, &run);
         if let Some(mut child) = following.take() {
