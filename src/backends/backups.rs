@@ -243,6 +243,7 @@ fn remember(known: &mut Known, file: &File, verdict: Verdict, took: Duration) {
         kind: verdict.kind,
         header: verdict.header,
         contents: verdict.contents,
+        seal: verdict.seal,
     };
     if let Err(error) = known.proofs.keep(record) {
         tracing::warn!("what was found out about a backup is not kept on disk: {error}");

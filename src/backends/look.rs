@@ -24,6 +24,9 @@ use crate::domain::text::plain;
 use crate::ports::{Observe, Web};
 use crate::runbook::plan::{Probe, Subject};
 
+/// How the answer of a server begins that says that something is not so: it was asked, and has answered.
+pub const NOT_YET: &str = "not yet so: ";
+
 /// What a thing is where it isn't there.
 pub const NOT_THERE: &str = "not there";
 
@@ -192,7 +195,7 @@ impl<'c> Looker<'c> {
                     Ok(question.means.clone())
                 } else {
                     let answer = plain(&answer.unwrap_or_else(|| "nothing".to_owned()), 120);
-                    Err(format!("not yet so: {} (the server says {answer})", question.means))
+                    Err(format!("{NOT_YET}{} (the server says {answer})", question.means))
                 }
             }
             Probe::Mysql(probe) => Box::pin(mysql::holds(self.site()?, probe)).await,

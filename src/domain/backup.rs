@@ -8,6 +8,7 @@ pub mod kind;
 pub mod name;
 pub mod points;
 pub mod proof;
+pub mod seal;
 pub mod standing;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use super::time::Timestamp;
 use header::Header;
 use kind::{Kind, Subject};
 use proof::Proof;
+use seal::Seal;
 
 /// Most backups that one reading holds; the rest is counted.
 pub const MOST: usize = 240;
@@ -87,6 +89,9 @@ pub struct Backup {
     pub contents: Option<Contents>,
     /// SHA-256 of the whole file in hexadecimal, once it was read.
     pub digest: Option<String>,
+    /// What of it has checksums, once it was read.
+    #[serde(default)]
+    pub seal: Option<Seal>,
     /// Permission bits and owner, where there is a file.
     pub owner: Option<Ownership>,
     /// Who else can read it, one sentence each.

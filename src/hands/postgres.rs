@@ -61,9 +61,7 @@ pub(super) async fn act(
         PostgresAct::Compare { server, name, beside, code } => {
             hand.compare(server, (name, beside), code.as_ref()).await
         }
-        PostgresAct::Exchange(server, exchange) => {
-            hand.exchange(server, exchange, exchange.forth(&moment((tools.now)()))).await
-        }
+        PostgresAct::Exchange(server, exchange) => hand.forth(server, exchange).await,
         PostgresAct::Undo(server, exchange) => hand.back(server, exchange).await,
         PostgresAct::Release { server, name: held, oid } => hand.release(server, held, *oid).await,
     }
@@ -123,6 +121,13 @@ impl Hand<'_, '_> {
         Ok(self.one(server, database, sql).await?.as_deref() == Some("0"))
     }
 
+    /// Whether a `drop database` was cut off in it: PostgreSQL lets nobody in any more, and all that can be done is to drop
+    /// it again.
+    async fn half_dropped(&self, server: &Server, database: &str) -> Result<bool, String> {
+        let sql = format!("select datconnlimit = -2 from pg_database where datname = {}", literal(database));
+        Ok(self.one(server, "postgres", &sql).await?.as_deref() == Some("t"))
+    }
+
     async fn make(&self, server: &Server, beside: &Beside) -> Result<String, String> {
         self.discard(server, beside).await?;
         let comment = format!("comment on database {} is {}", name(&beside.name), literal(&beside.mark));
@@ -136,8 +141,9 @@ impl Hand<'_, '_> {
         let Some(comment) = self.comment(server, &beside.name).await? else {
             return Ok(format!("there is no {}", beside.name));
         };
-        let ours =
-            comment.starts_with(&beside.mark) || (comment.is_empty() && self.empty(server, &beside.name).await?);
+        let ours = comment.starts_with(&beside.mark)
+            || (comment.is_empty()
+                && (self.half_dropped(server, &beside.name).await? || self.empty(server, &beside.name).await?));
         if !ours {
             return Err(format!("{} does not carry the mark of this run and is left alone", beside.name));
         }
@@ -216,6 +222,15 @@ impl Hand<'_, '_> {
         let ((swapped, took), _finished, ()) = tokio::join!(swap, child::run(&job, sender, ended), heard);
         swapped?;
         Ok(format!("{} is another database now, after {} ms; the one before is {}", at.name, took.as_millis(), at.held))
+    }
+
+    /// Puts the other one in place, unless that was done: its confirmation may have been lost with the server.
+    async fn forth(&self, server: &Server, at: &Exchange) -> Result<String, String> {
+        let sql = format!("select datname from pg_database where oid = {}", at.now);
+        if self.one(server, "postgres", &sql).await?.as_deref() == Some(&at.held) {
+            return Ok(format!("{} had been exchanged; the one before is {}", at.name, at.held));
+        }
+        self.exchange(server, at, at.forth(&moment((self.tools.now)()))).await
     }
 
     async fn back(&self, server: &Server, at: &Exchange) -> Result<String, String> {

@@ -13,7 +13,7 @@ use super::advisory::DatabaseLock;
 use super::lock::TargetLock;
 use super::{acts, cache, drill, files, mysql, postgres, space, upgrade};
 use crate::backends::journal::{Journal, OutputBound};
-use crate::backends::look::Looker;
+use crate::backends::look::{Looker, NOT_YET};
 use crate::config::SiteConfig;
 use crate::domain::time::Timestamp;
 use crate::runbook::approval::Permit;
@@ -425,7 +425,7 @@ impl<'c> Run<'c> {
                     Err(why) => What::Failed { step: index, attempt, why },
                 }
             }
-            Some(probe) => match self.until(probe, Instant::now() + SETTLE).await? {
+            Some(probe) => match self.settled(probe).await? {
                 Ok(how) => What::Done { step: index, how: format!("it had been done: {how}"), verified: true },
                 Err(why) => What::NotDone { step: index, how: format!("it had not been done: {why}") },
             },
@@ -437,6 +437,34 @@ impl<'c> Run<'c> {
             }
         };
         self.note(what).await.map(|_| ())
+    }
+
+    /// Whether a step was done that nobody knows of. What was begun may still be coming up, and a server may still recover;
+    /// what that says once it answers, and what lies on the disk, holds at once: whatever worked on it was ended.
+    async fn settled(&mut self, probe: &Probe) -> Result<Result<String, String>, String> {
+        let deadline = Instant::now() + SETTLE;
+        match probe {
+            Probe::Files(_) | Probe::Drill(_) => Ok(self.holds(probe).await),
+            Probe::Postgres(_) => loop {
+                match self.holds(probe).await {
+                    Err(why) if !why.starts_with(NOT_YET) && Instant::now() < deadline => sleep(LOOK).await,
+                    told => return Ok(told),
+                }
+            },
+            Probe::Runs(_)
+            | Probe::Restarted { .. }
+            | Probe::Stopped(_)
+            | Probe::Forgiven(_)
+            | Probe::Healthy
+            | Probe::WorkerListens
+            | Probe::Gone { .. }
+            | Probe::SessionGone { .. }
+            | Probe::Freed { .. }
+            | Probe::Upgrade(_)
+            | Probe::Mysql(_)
+            | Probe::All(_)
+            | Probe::Succeeds(_) => self.until(probe, deadline).await,
+        }
     }
 
     /// Undoes a step. A way back may be begun twice: it is written so that it finds what is left to do.

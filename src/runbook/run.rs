@@ -263,7 +263,7 @@ pub struct Progress {
     pub acted: Vec<bool>,
     /// What was said to the last question.
     pub answer: Option<bool>,
-    /// Steps that failed and were tried again on the operator's word: one attempt more each.
+    /// Attempts each step has more than it is allowed: on the operator's word, and for those that were cut off.
     pub granted: Vec<u32>,
 }
 
@@ -320,7 +320,13 @@ impl Progress {
                 }
                 self.set(*step, StepState::Failed(*attempt, why.clone()));
             }
-            What::NotDone { step, .. } => self.set(*step, StepState::Waiting),
+            What::NotDone { step, .. } => {
+                self.set(*step, StepState::Waiting);
+                // The attempt that was cut off has not failed: it is none of those that are allowed.
+                if let Some(slot) = self.granted.get_mut(*step) {
+                    *slot = slot.saturating_add(1);
+                }
+            }
             What::Undoing { step } => self.undoing = Some(*step),
             What::Reverted { step, .. } => {
                 self.undoing = None;

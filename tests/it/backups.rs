@@ -77,6 +77,31 @@ fn cut_everywhere(path: &Path, kept: usize) {
     fs::remove_file(cut).unwrap();
 }
 
+/// Numbers that are the same in every run.
+pub(crate) fn numbers(mut seed: u64) -> impl Iterator<Item = usize> {
+    std::iter::repeat_with(move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap()
+    })
+}
+
+/// Cuts a file at so many random lengths and sees that none of them is called whole.
+fn cut_at_random(path: &Path, times: usize) {
+    let bytes = fs::read(path).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let cut = path.with_file_name(["random-", name].concat());
+    for length in numbers(20).map(|n| n % bytes.len()).take(times) {
+        fs::write(&cut, bytes.get(..length).unwrap()).unwrap();
+        let outcome = verdict(&cut).outcome;
+        assert!(
+            matches!(outcome, Outcome::Broken(..)) || (length < 512 && matches!(outcome, Outcome::Unproven(_))),
+            "{name} cut at {length} of {} is {outcome:?}",
+            bytes.len()
+        );
+    }
+    fs::remove_file(cut).unwrap();
+}
+
 /// Changes one bit at each of these places; those where that is not found, with the bytes around.
 fn missed(path: &Path, places: impl Iterator<Item = usize>) -> Vec<(usize, Vec<u8>)> {
     let bytes = fs::read(path).unwrap();

@@ -19,5 +19,6 @@ mod maria;
 mod points;
 mod restore;
 mod shop;
+mod storms;
 mod terminals;
 mod upgrades;

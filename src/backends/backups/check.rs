@@ -19,6 +19,7 @@ use crate::domain::backup::Contents;
 use crate::domain::backup::header::{self, Header};
 use crate::domain::backup::kind::{self, HEAD, Kind, Packing};
 use crate::domain::backup::proof::Flaw;
+use crate::domain::backup::seal::Seal;
 
 /// What a check has found.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -33,6 +34,8 @@ pub struct Verdict {
     pub contents: Option<Contents>,
     /// SHA-256 of the whole file, where it was read to its end.
     pub digest: Option<String>,
+    /// What of it has checksums.
+    pub seal: Option<Seal>,
 }
 
 impl Verdict {
@@ -134,7 +137,8 @@ fn peeked<R: Read>(mut reader: R) -> io::Result<(Vec<u8>, Peeked<R>)> {
 /// Takes the packing off, if there is one, and looks at what is inside.
 fn unpacked(file: &mut Metered, path: &Path, tools: &Tools, control: &Control) -> Verdict {
     let Ok((head, reader)) = peeked(file) else { return unproven("it can't be read".to_owned()) };
-    match kind::packing(&head) {
+    let seal = Some(Seal::of(&head));
+    let verdict = match kind::packing(&head) {
         None => content(reader, Some(path), tools, control),
         Some(Packing::Gzip) => gunzip(reader, tools, control),
         Some(Packing::Zstd) => through("zstd", reader, tools, control),
@@ -144,7 +148,8 @@ fn unpacked(file: &mut Metered, path: &Path, tools: &Tools, control: &Control) -
         Some(Packing::Encrypted) => {
             unproven("it is encrypted: only who has the key can see whether it is whole".to_owned())
         }
-    }
+    };
+    Verdict { seal, ..verdict }
 }
 
 /// A reader that remembers its error, for those who use it may take an error for an end.

@@ -15,6 +15,7 @@ use super::tar::fill;
 use crate::domain::backup::header;
 use crate::domain::backup::kind::{HEAD, Kind};
 use crate::domain::backup::proof::Flaw;
+use crate::domain::backup::seal::Seal;
 
 /// More files than any database has tables.
 const MOST: usize = 200_000;
@@ -40,6 +41,10 @@ pub(super) fn check(dir: &Path, tools: &Tools, control: &Control) -> Verdict {
     control.begin(files.iter().map(|(_, size)| size).sum());
     let mut digest = Sha256::new();
     let (mut copied, mut empty) = (false, None);
+    let packed = |(path, _): &(PathBuf, u64)| {
+        path.extension().is_some_and(|ending| ending == "gz") || path.file_name().is_some_and(|name| name == "toc.dat")
+    };
+    verdict.seal = Some(if files.iter().all(packed) { Seal::Rows } else { Seal::Nothing });
     for (path, size) in &files {
         match one(path, control) {
             Ok(read) => {

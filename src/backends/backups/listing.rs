@@ -1,8 +1,9 @@
 //! What an archive or a copied folder would put where: read before anything of it is unpacked, and refused where an
 //! entry could reach out of its directory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::meter::Control;
@@ -11,6 +12,8 @@ use crate::domain::text::plain;
 
 /// Most entries.
 const MOST: usize = 1_000_000;
+/// The bits that let a program run as its owner, or its group.
+const SETS: u32 = 0o6000;
 
 /// What there is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,13 +22,58 @@ pub struct Listing {
     pub files: Vec<(String, u64)>,
     /// Directories, by name as it is written.
     pub directories: BTreeSet<String>,
+    /// Where its symbolic links lead, by their parts.
+    links: BTreeMap<Vec<String>, String>,
 }
+
+/// More links than this in a row lead in a circle.
+const HOPS: usize = 40;
 
 impl Listing {
     /// Files and bytes below a directory of it; empty: all of it.
     pub fn below(&self, root: &str) -> (u64, u64) {
         let of = self.files.iter().filter(|(name, _)| root.is_empty() || inner(name, root).is_some());
         of.fold((0, 0), |(files, bytes), (_, size)| (files + 1, bytes + size))
+    }
+
+    /// Refuses a symbolic link below a directory of it that leads out of that directory, also by way of other links.
+    ///
+    /// # Errors
+    /// A sentence that names the link.
+    pub fn keeps_within(&self, root: &str) -> Result<(), String> {
+        let root = parts(root);
+        let leads_out = |(at, _): &(&Vec<String>, &String)| at.starts_with(&root) && !self.within(at, &root);
+        match self.links.iter().find(leads_out) {
+            None => Ok(()),
+            Some((at, to)) => Err(format!("its link `{}` leads out, to {}", plain(&at.join("/"), 120), plain(to, 120))),
+        }
+    }
+
+    /// Whether a path never leaves a directory while it is followed, link by link.
+    fn within(&self, path: &[String], root: &[String]) -> bool {
+        let (mut here, mut hops) = (Vec::new(), 0);
+        let mut ahead: VecDeque<String> = path.iter().cloned().collect();
+        while let Some(part) = ahead.pop_front() {
+            if part == ".." {
+                if here.len() <= root.len() {
+                    return false;
+                }
+                here.pop();
+                continue;
+            }
+            here.push(part);
+            if let Some(to) = self.links.get(&here) {
+                hops += 1;
+                if to.starts_with('/') || hops > HOPS {
+                    return false;
+                }
+                here.pop();
+                for part in parts(to).into_iter().rev() {
+                    ahead.push_front(part);
+                }
+            }
+        }
+        true
     }
 
     /// The names right below a directory of it; empty: all of it.
@@ -53,6 +101,11 @@ impl Listing {
         }
         self.top("").iter().any(|name| known.contains(name)).then(String::new)
     }
+}
+
+/// The parts of a path as they are followed.
+fn parts(path: &str) -> Vec<String> {
+    path.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
 }
 
 /// What of a name comes after a directory.
@@ -90,8 +143,15 @@ pub fn listing(path: &Path, tools: &Tools, control: &Control) -> Result<Listing,
             } else {
                 What::Other
             };
+            if kind.is_file() && entry.header().mode()? & SETS != 0 {
+                let name = plain(&name, 120);
+                return Err(io::Error::other(format!(
+                    "its file `{name}` would run as its owner or group (setuid, setgid)"
+                )));
+            }
             take(&mut listing, &name, &what, entry.size()).map_err(io::Error::other)?;
         }
+        listing.keeps_within("").map_err(io::Error::other)?;
         Ok(listing)
     })
 }
@@ -133,6 +193,7 @@ fn take(listing: &mut Listing, name: &str, what: &What, size: u64) -> Result<(),
             if !within(&parent.join(to)) {
                 return Err(format!("its link `{}` leads out, to {}", told(), plain(to, 120)));
             }
+            listing.links.insert(parts(name), to.clone());
         }
         What::Link(to) if !within(Path::new(to)) => {
             return Err(format!("its link `{}` leads out, to {}", told(), plain(to, 120)));
@@ -168,9 +229,15 @@ fn folder(root: &Path) -> Result<Listing, String> {
             } else {
                 What::Other
             };
-            take(&mut listing, name, &what, entry.metadata().map_err(unread)?.len())?;
+            let meta = entry.metadata().map_err(unread)?;
+            if kind.is_file() && meta.mode() & SETS != 0 {
+                let name = plain(name, 120);
+                return Err(format!("its file `{name}` would run as its owner or group (setuid, setgid)"));
+            }
+            take(&mut listing, name, &what, meta.len())?;
         }
     }
+    listing.keeps_within("")?;
     Ok(listing)
 }
 

@@ -16,6 +16,7 @@ use crate::domain::backup::Contents;
 use crate::domain::backup::header::Header;
 use crate::domain::backup::kind::Kind;
 use crate::domain::backup::proof::{Flaw, Proof};
+use crate::domain::backup::seal::Seal;
 use crate::domain::time::Timestamp;
 
 /// Verdicts kept; the longest ago are forgotten.
@@ -51,6 +52,9 @@ pub struct Record {
     pub header: Option<Header>,
     /// What it holds.
     pub contents: Option<Contents>,
+    /// What of it has checksums.
+    #[serde(default)]
+    pub seal: Option<Seal>,
 }
 
 /// A drill: a backup that was restored somewhere and looked at. Written by whoever runs the drill.
@@ -116,6 +120,13 @@ impl Proofs {
     /// What is known of a file.
     pub fn find(&self, path: &str, bytes: u64, changed_ns: i64) -> Option<&Record> {
         self.kept.proofs.iter().find(|r| r.bytes == bytes && r.changed_ns == changed_ns && r.path == path)
+    }
+
+    /// When a file was read that had the same size and time of change then, and another content; `None`: none was.
+    pub fn differed(&self, path: &Path, digest: &str) -> Option<Timestamp> {
+        let meta = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        let record = self.find(path.to_str()?, meta.len(), super::moment::changed_ns(&meta))?;
+        record.digest.as_ref().filter(|known| *known != digest).map(|_| record.at)
     }
 
     /// The last drill with a backup of this digest that passed.
@@ -252,6 +263,7 @@ mod tests {
             kind: Some(Kind::PgCustom),
             header: None,
             contents: None,
+            seal: None,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::cli::status::json::rfc3339;
 use crate::domain::backup::kind::Subject;
 use crate::domain::backup::points::points;
 use crate::domain::backup::proof::Proof;
+use crate::domain::backup::seal::Seal;
 use crate::domain::backup::{Backup, BackupsReading, Contents, Job, Place};
 use crate::domain::level::Level;
 use crate::domain::time::Timestamp;
@@ -63,6 +64,7 @@ fn backup(part: &Part, b: &Backup, now: Timestamp) -> Value {
         "named_at": b.named.map(rfc3339),
         "bytes": b.bytes,
         "sha256": b.digest,
+        "unchecked": b.seal.and_then(Seal::unchecked),
         "database": header.and_then(|h| h.database.as_ref()),
         "server_version": header.and_then(|h| h.server.as_ref()),
         "tool_version": header.and_then(|h| h.tool.as_ref()),

@@ -3,6 +3,7 @@
 use super::Part;
 use crate::domain::backup::kind::Subject;
 use crate::domain::backup::proof::Proof;
+use crate::domain::backup::seal::Seal;
 use crate::domain::backup::{Backup, policy};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
@@ -29,6 +30,9 @@ pub(super) fn render(parts: &[Part], now: Timestamp) -> String {
             });
             lines.push(["  ", cells.collect::<Vec<_>>().join("  ").trim_end()].concat());
             lines.extend(backup.proof.why().map(|why| format!("      {why}")));
+            if matches!(backup.proof, Proof::Complete { .. }) && backup.seal == Some(Seal::Nothing) {
+                lines.extend(Seal::Nothing.told().map(|told| format!("      {told}")));
+            }
             if backup.rowless() {
                 lines.push("      warning: it holds no rows, the schema alone".to_owned());
             }
@@ -110,6 +114,7 @@ mod tests {
             header: None,
             contents: None,
             digest: None,
+            seal: None,
             owner: None,
             exposed: vec!["every user of this host can read it (mode 644)".to_owned()],
             stray_in: None,

@@ -106,6 +106,16 @@ pub fn archive(head: &[u8]) -> Option<Header> {
     Some(out)
 }
 
+/// Whether the rows of an archive of the custom format lie in it with a checksum: zlib's. Up to format 1.14 the level of the
+/// compression stands there, 0 for none; since then its method, 1 for gzip.
+pub fn checks_rows(head: &[u8]) -> bool {
+    let (minor, int) = (head.get(6).copied().unwrap_or(0), usize::from(head.get(8).copied().unwrap_or(0)));
+    if minor >= 15 {
+        return head.get(11) == Some(&1);
+    }
+    head.get(11..12 + int).is_some_and(|level| level.iter().any(|byte| *byte != 0))
+}
+
 struct Cursor<'a> {
     rest: &'a [u8],
     int: usize,

@@ -87,6 +87,7 @@ mod tests {
             header: None,
             contents: None,
             digest: None,
+            seal: None,
             owner: None,
             exposed: Vec::new(),
             stray_in: None,

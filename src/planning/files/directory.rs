@@ -11,6 +11,7 @@ use crate::backends::backups::program::Tools;
 use crate::backends::look::files::HELD;
 use crate::domain::backup::kind::Kind;
 use crate::planning::Subject;
+use crate::planning::values::backups::trusted;
 use crate::runbook::plan::files::{Exchange, FilesAct, FilesProbe, Source};
 
 impl Draft<'_> {
@@ -36,7 +37,9 @@ impl Draft<'_> {
         let live = self.replaceable(backup, directory)?;
         ours(&live)?;
         if !Path::new(backup).is_dir() {
-            let kind = checked(backup).await?.kind;
+            let verdict = checked(backup).await?;
+            self.at_risk.extend(trusted(self.ground, backup, &verdict)?);
+            let kind = verdict.kind;
             if kind != Some(Kind::Tar) {
                 let is = kind.map_or("nothing that is known", Kind::word);
                 return Err(impossible(format!("{backup} is {is}, and no archive of files")));
@@ -47,6 +50,7 @@ impl Draft<'_> {
         let listing = tokio::task::spawn_blocking(list).await.map_err(|error| impossible(error.to_string()))?;
         let listing = listing.map_err(|why| impossible(format!("{backup} is not unpacked: {why}")))?;
         let (root, files, size) = self.within(&listing, backup, &live)?;
+        listing.keeps_within(&root).map_err(|why| impossible(format!("{backup} is not unpacked: {why}")))?;
         let at = moment(&live, self.ground.made);
         let (to, held) = (format!("{live}.mw-{at}"), format!("{live}{HELD}{at}"));
         let room = room(&to, size)?;

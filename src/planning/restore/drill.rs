@@ -5,7 +5,8 @@ use std::process::Stdio;
 
 use super::super::files::{checked, impossible};
 use super::super::services::planned;
-use super::super::{Act, Draft, NoPlan, PlannedStep, Probe, StateDir, Step, Subject};
+use super::super::values::backups::trusted;
+use super::super::{Act, Draft, Ground, NoPlan, PlannedStep, Probe, StateDir, Step, Subject};
 use crate::backends::backups::listing::listing;
 use crate::backends::backups::meter::Control;
 use crate::backends::backups::program::Tools;
@@ -77,7 +78,7 @@ impl Draft<'_> {
         let database = self.site()?.database.as_ref().map_err(|why| impossible(why.clone()))?;
         match database.engine {
             Engine::Postgresql => self.drill_postgres(backup, database).await,
-            Engine::Sqlite => drill_sqlite(backup, &database.name).await,
+            Engine::Sqlite => drill_sqlite(self.ground, backup, &database.name).await,
             Engine::Mysql => self.drill_mysql(backup, database).await,
         }
     }
@@ -107,8 +108,9 @@ async fn enters(user: &str, directory: &Path) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-async fn drill_sqlite(backup: &str, live: &str) -> Result<Means, NoPlan> {
+async fn drill_sqlite(ground: Ground<'_>, backup: &str, live: &str) -> Result<Means, NoPlan> {
     let verdict = checked(backup).await?;
+    trusted(ground, backup, &verdict)?;
     if verdict.kind != Some(Kind::Sqlite) {
         let is = verdict.kind.map_or("nothing that is known", Kind::word);
         return Err(impossible(format!("{backup} is {is}, and the database in use is SQLite")));

@@ -7,6 +7,7 @@ mod facts;
 mod held;
 
 use super::super::services::Verb;
+use super::super::values::backups::trusted;
 use super::super::{Act, Draft, NoPlan, PlannedStep, Probe, Step, Subject};
 use crate::backends::database::{psql, reach};
 use crate::backends::look::is_down;
@@ -129,7 +130,8 @@ impl<'c> Draft<'c> {
         let (config, server, facts) = self.server().await?;
         let name = config.name.clone();
         let found = backup::Found::read(backup, &name, facts.major).await.map_err(NoPlan::Impossible)?;
-        facts.room().map_err(NoPlan::Impossible)?;
+        self.at_risk.extend(trusted(self.ground, backup, &found.verdict)?);
+        facts.room(found.restored).map_err(NoPlan::Impossible)?;
         self.begin_from(backup, Subject::Source(backup.to_owned())).await?;
         let stamp = self.stamp();
         let beside = Beside {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::super::files::{checked, identity, impossible, moment, ours, room};
+use super::super::values::backups::trusted;
 use super::super::{Draft, NoPlan, Step, Subject};
 use crate::backends::backups::likeness::{Content, content};
 use crate::backends::backups::meter::Control;
@@ -47,7 +48,9 @@ impl Draft<'_> {
 
     /// Whether the backup may take the database's place; how many bytes it has, unpacked.
     async fn fit(&mut self, backup: &str, live: &str) -> Result<u64, NoPlan> {
-        let kind = checked(backup).await?.kind;
+        let verdict = checked(backup).await?;
+        self.at_risk.extend(trusted(self.ground, backup, &verdict)?);
+        let kind = verdict.kind;
         if kind != Some(Kind::Sqlite) {
             let is = kind.map_or("nothing that is known", Kind::word);
             return Err(impossible(format!("{backup} is {is}, and the database in use is SQLite")));

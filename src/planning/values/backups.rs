@@ -1,9 +1,14 @@
 //! The backups that can be given for a parameter.
 
+use std::path::Path;
+
 use super::super::{Choice, Ground, NoPlan};
+use crate::backends::backups::check::Verdict;
+use crate::backends::backups::proofs::Proofs;
 use crate::backends::backups::verify::Inventory;
 use crate::config::{SiteConfig, StateDir};
 use crate::domain::backup::kind::Subject;
+use crate::domain::backup::seal::Seal;
 use crate::domain::backup::{Backup, BackupsReading};
 use crate::domain::text::{bytes, span};
 
@@ -36,6 +41,25 @@ pub(in crate::planning) async fn listed(ground: Ground<'_>, site: &SiteConfig) -
     let made = ground.made;
     let listed = tokio::task::spawn_blocking(move || inventory.list(made)).await;
     listed.map_err(|error| NoPlan::Impossible(format!("the backups were not looked at: {error}")))
+}
+
+/// What is told of a backup that is whole: what of it nothing would show. Refused where its content is another than when it
+/// was read before, though its size and its time of change are the same.
+pub(in crate::planning) fn trusted(
+    ground: Ground<'_>,
+    path: &str,
+    verdict: &Verdict,
+) -> Result<Option<String>, NoPlan> {
+    if let (StateDir::Directory(state), Some(digest)) = (&ground.config.state, &verdict.digest)
+        && let Some(at) = Proofs::open(Some(state)).differed(Path::new(path), digest)
+    {
+        return Err(NoPlan::Impossible(format!(
+            "{path} is not what was read {} ago, and has the same size and time of change: the disk has changed it, or \
+             somebody who kept both. Take another backup",
+            span(ground.made.millis_since(at))
+        )));
+    }
+    Ok(verdict.seal.and_then(Seal::told).map(|told| format!("{path}: {told}")))
 }
 
 /// What each of them is.

@@ -204,9 +204,10 @@ impl Exchange {
     /// The statements, for one transaction: the one in use is held, and the other takes its name. `since` is written
     /// into the comment of what is held.
     pub fn forth(&self, since: &str) -> Vec<String> {
-        let mut out = vec![Self::still(&self.name, self.now), self.marked()];
+        let mut out = vec![Self::still(&self.name, self.now), self.marked(), self.unfollowed()];
         out.extend(self.renames());
         out.extend(comments(&self.name, &self.held, since));
+        out.push(self.unfollowed());
         out
     }
 
@@ -243,6 +244,18 @@ impl Exchange {
             literal(&self.other),
             literal(&self.mark),
             self.other.replace(['\'', '$', '%'], "")
+        )
+    }
+
+    /// A statement that fails if something hangs on the one that is put away, which would follow it. Put before anybody's
+    /// session is ended, and again when its name is locked: nothing of that can begin any more.
+    fn unfollowed(&self) -> String {
+        let Self { name, now, .. } = self;
+        let name = name.replace(['\'', '$', '%'], "");
+        format!(
+            "do $$ begin if exists (select from pg_replication_slots where datoid = {now}) or exists (select from \
+             pg_subscription where subdbid = {now}) then raise exception 'a replication slot or a subscription hangs on {name} \
+             since the plan was made'; end if; end $$"
         )
     }
 

@@ -34,6 +34,7 @@ fn backup(name: &str, subject: Subject, hours: i64, proof: Proof) -> Backup {
             ..Contents::default()
         }),
         digest: None,
+        seal: None,
         owner: None,
         exposed: Vec::new(),
         stray_in: None,

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 
 use super::row::{disk, proof, trend};
 use crate::domain::backup::points::Point;
+use crate::domain::backup::seal::Seal;
 use crate::domain::backup::standing::usual_size;
 use crate::domain::backup::{Backup, BackupsReading, Contents};
 use crate::domain::text::{count, span};
@@ -88,7 +89,8 @@ fn facts(b: &Backup, reading: &BackupsReading, clock: &Clock) -> Vec<Fact> {
     };
     out.push(("disk", disk, role));
     if let (Some(at), Some(took)) = (b.proof.at(), b.proof.took_ms()) {
-        out.push(("checked", format!("{}, took {}", clock.when(at), span(took)), Role::Text));
+        let unchecked = b.seal.and_then(Seal::unchecked).map(|word| format!(", {word}")).unwrap_or_default();
+        out.push(("checked", format!("{}, took {}{unchecked}", clock.when(at), span(took)), Role::Text));
     }
     if let Some(h) = &b.header {
         out.extend(h.database.as_ref().map(|name| ("of", name.clone(), Role::Text)));

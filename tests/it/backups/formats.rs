@@ -14,7 +14,7 @@ use midwatch::domain::backup::proof::Flaw;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
-use super::{cut_everywhere, flaw, folder, missed, run, verdict, whole};
+use super::{cut_at_random, cut_everywhere, flaw, folder, missed, run, verdict, whole};
 
 const SQL: &str = "--\n-- PostgreSQL database dump\n--\n\n\\restrict abc123\n\n-- Dumped from database version 15.18\n-- Dumped by pg_dump version 15.18\n\nSET lock_timeout = 0;\n\nCOPY public.t (a) FROM stdin;\n1\n2\n\\.\n\n\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc123\n\n";
 
@@ -125,6 +125,43 @@ fn packed_files_are_unpacked_to_their_end() {
     fs::write(&gz, run(Command::new("gzip").arg("-c").arg(&plain))).unwrap();
     let length = fs::read(&gz).unwrap().len();
     assert_eq!(missed(&gz, (0..30).map(|n| 20 + n * (length - 40) / 30)), []);
+}
+
+/// What needs no program to be read is cut a thousand times.
+#[tokio::test]
+async fn nothing_that_is_cut_at_a_random_place_is_ever_called_whole() {
+    let dir = folder();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("p.sql"), SQL.replace("1\n2\n", &"12345 67890 abcdef\n".repeat(2000))).unwrap();
+    data(dir.path());
+    for (flags, name) in [("-cf", "d.tar"), ("-czf", "d.tar.gz")] {
+        run(Command::new("tar").arg("-C").arg(dir.path()).arg(flags).arg(at(name)).arg("data"));
+    }
+    for (tool, ending) in [("gzip", "gz"), ("zstd", "zst"), ("xz", "xz"), ("bzip2", "bz2")] {
+        fs::write(at(&format!("p.sql.{ending}")), run(Command::new(tool).arg("-c").arg(at("p.sql")))).unwrap();
+    }
+    sqlite(&at("d.sqlite3")).await;
+    // tar fills its last record with zeros, which may be missing.
+    let tar = fs::read(at("d.tar")).unwrap();
+    let content = tar.iter().rposition(|b| *b != 0).unwrap() / 512 * 512 + 512;
+    fs::write(at("d.tar"), &tar[..content + 1024]).unwrap();
+    tokio::task::spawn_blocking(move || {
+        for (name, times) in [
+            ("p.sql", 1000),
+            ("p.sql.gz", 1000),
+            ("d.tar", 1000),
+            ("d.tar.gz", 1000),
+            ("d.sqlite3", 1000),
+            ("p.sql.zst", 100),
+            ("p.sql.xz", 100),
+            ("p.sql.bz2", 100),
+        ] {
+            whole(&dir.path().join(name));
+            cut_at_random(&dir.path().join(name), times);
+        }
+    })
+    .await
+    .unwrap();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use midwatch::domain::backup::kind::Kind;
 use midwatch::domain::backup::proof::Flaw;
 use sqlx::{Connection as _, Executor as _};
 
-use super::{cut_everywhere, flaw, folder, missed, run, whole};
+use super::{cut_at_random, cut_everywhere, flaw, folder, missed, run, whole};
 use crate::support::servers::PostgresServer;
 
 fn url(server: &PostgresServer) -> String {
@@ -72,6 +72,7 @@ async fn every_format_is_proven_whole_and_never_when_it_is_cut() {
         assert_eq!(verdict.kind, Some(kind), "{name}");
         assert_eq!(verdict.digest.as_deref().map(str::len), Some(64), "{name}");
         cut_everywhere(&at(name), 0);
+        cut_at_random(&at(name), 1000);
     }
     let header = whole(&at("c.dump")).header.unwrap();
     assert_eq!(header.database.as_deref(), Some("postgres"));

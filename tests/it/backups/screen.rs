@@ -46,6 +46,7 @@ fn backup(path: &str, subject: Subject, minutes: i64, proof: Proof) -> Backup {
             sample: vec!["data/media/pub/org/banner.png".into(), "data/media/invoices/0001.pdf".into()],
         }),
         digest: matches!(proof_word(minutes), "complete").then(|| DIGEST.to_owned()),
+        seal: None,
         owner: Some(Ownership { mode: 0o640, user: "postgres".into(), group: "backup".into() }),
         exposed: Vec::new(),
         stray_in: None,

@@ -2,6 +2,7 @@
 
 mod point;
 mod shop;
+mod storms;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

@@ -1,7 +1,7 @@
 //! A place to run runbooks in: a configuration, a state directory, runbooks of one's own.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{MutexGuard, PoisonError};
 
 use midwatch::backends::journal;
@@ -134,6 +134,23 @@ impl Ground {
         }
         let token = said.rsplit("--confirm=").next().unwrap().trim().to_owned();
         self.call(&[&["runbook", "resume", run, "--confirm", &token], args].concat())
+    }
+
+    /// Takes a run up again and lets go of it; what follows it ends with its runner.
+    pub(super) fn resume_aside(&self, run: &str, args: &[&str]) -> Child {
+        let (code, said) = self.call(&[&["runbook", "resume", run], args].concat());
+        assert_eq!(code, 12, "{said}");
+        let token = said.rsplit("--confirm=").next().unwrap().trim().to_owned();
+        let mut command = self.midwatch(&[&["runbook", "resume", run, "--confirm", &token], args].concat());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Waits until so many runners have taken it up.
+    pub(super) fn taken_up(&self, run: &str, times: usize) {
+        eventually("a runner takes it up", || {
+            let began = |what: &What| matches!(what, What::Began { .. });
+            (self.view(run).entries.iter().filter(|entry| began(&entry.what)).count() >= times).then_some(())
+        });
     }
 
     /// The token of a plan, as `plan` prints it.

@@ -113,6 +113,16 @@ fn a_database_that_others_hang_on_is_refused_as_root() {
         "select pg_drop_replication_slot('follower')",
         "replication slot follower",
     );
+    refused(
+        "create subscription s connection 'dbname=nowhere' publication p with (connect = false)",
+        "alter subscription s set (slot_name = none); drop subscription s",
+        "has subscriptions",
+    );
+    refused(
+        "begin; insert into shop_item (name) values ('p'); prepare transaction 'p'",
+        "rollback prepared 'p'",
+        "1 prepared transactions are open",
+    );
     // Who is neither root nor the server's user has no way, and is told the one there is.
     let rules = shop.server.path().join("data/pg_hba.conf");
     let before = std::fs::read_to_string(&rules).unwrap();

@@ -18,6 +18,9 @@ create table shop_item (id serial primary key, name text);
 insert into shop_item (name) select 'item ' || n from generate_series(1, 10) n;
 ";
 
+/// What the server is told besides.
+const SETTINGS: [&str; 2] = ["wal_level=logical", "max_prepared_transactions=5"];
+
 pub(super) struct Shop {
     pub(super) server: PostgresServer,
     pub(super) ground: Ground,
@@ -35,11 +38,30 @@ impl Shop {
 
     fn without_backup() -> Self {
         let ground = Ground::new("discover = false\n", "");
-        let (server, web) = (PostgresServer::start(&["wal_level=logical"]), Answering::ok());
-        let rules = server.path().join("data/pg_hba.conf");
+        let shop = Self { server: PostgresServer::start(&SETTINGS), ground, web: Answering::ok() };
+        shop.fill();
+        shop.configure("");
+        shop
+    }
+
+    /// Another server listens where this one did, with a shop of its own; the one that did before.
+    pub(super) fn replaced(&mut self) -> PostgresServer {
+        self.server.stop();
+        let mut other = PostgresServer::start(&SETTINGS);
+        other.stop();
+        other.port = self.server.port;
+        other.begin();
+        let before = std::mem::replace(&mut self.server, other);
+        self.fill();
+        before
+    }
+
+    /// Makes the shop on its server.
+    fn fill(&self) {
+        let shop = self;
+        let rules = shop.server.path().join("data/pg_hba.conf");
         let before = std::fs::read_to_string(&rules).unwrap();
         std::fs::write(&rules, format!("local all postgres peer\n{before}")).unwrap();
-        let shop = Self { server, ground, web };
         shop.sql("postgres", "select pg_reload_conf()");
         shop.sql("postgres", "create role shop login password 'it''s a \"secret\"'; create role exporter login");
         shop.sql("postgres", "create database shop owner shop");
@@ -50,8 +72,6 @@ impl Shop {
              alter database shop set work_mem to '7MB'; alter role shop in database shop set search_path to \"$user\", public; \
              alter role shop in database shop set app.name to 'it''s \\\\ mine'; comment on database shop is 'the shop''s'",
         );
-        shop.configure("");
-        shop
     }
 
     /// The site's table, with more in it.
@@ -191,8 +211,12 @@ pub(super) struct Holder(Child);
 
 impl Holder {
     pub(super) fn of(shop: &Shop, sql: &str) -> Self {
+        Self::within(shop, "shop", sql)
+    }
+
+    pub(super) fn within(shop: &Shop, database: &str, sql: &str) -> Self {
         let mut child = Command::new("psql")
-            .args(["-XqAt", &shop.url("shop")])
+            .args(["-XqAt", &shop.url(database)])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

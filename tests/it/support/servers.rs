@@ -181,6 +181,22 @@ impl PostgresServer {
         self.process = None;
     }
 
+    /// Kills the server and every one of its sessions at once.
+    pub(crate) fn crash(&mut self) {
+        let process = self.process.take().unwrap();
+        // It starts no session meanwhile, and its children are known by it as long as it is there.
+        let _sent = kill_process(process.pid(), Signal::STOP);
+        let family = process.family();
+        for pid in &family {
+            let _sent = kill_process(*pid, Signal::KILL);
+        }
+        let lives = |pid: &Pid| {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|rest| !matches!(rest.trim_start().chars().next(), None | Some('Z')))
+        };
+        eventually("all its processes are gone", || (!family.iter().any(lives)).then_some(()));
+    }
+
     /// Stops all its processes: it accepts connections and never answers.
     pub(crate) fn freeze(&self) {
         self.process.as_ref().unwrap().signal_all(Signal::STOP);

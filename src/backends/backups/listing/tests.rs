@@ -15,6 +15,7 @@ fn archive(name: &str, kind: tar::EntryType, link: &str) -> Result<Listing, Stri
         header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
         header.set_entry_type(kind);
         header.set_size(0);
+        header.set_mode(0o644);
         header.as_mut_bytes()[157..157 + link.len()].copy_from_slice(link.as_bytes());
         header.set_cksum();
         builder.append(&header, std::io::empty()).unwrap();
@@ -45,6 +46,25 @@ fn whatever_leads_out_is_refused_with_its_name() {
     }
     assert_eq!(archive("media/near", symlink, "../b").unwrap().files.len(), 2);
     assert_eq!(archive("media/twin", link, "media/a.txt").unwrap().files.len(), 2);
+}
+
+#[test]
+fn links_are_followed_as_far_as_they_lead() {
+    let of = |links: &[(&str, &str)]| {
+        let mut listing = Listing::default();
+        listing.links.extend(links.iter().map(|(at, to)| (super::parts(at), (*to).to_owned())));
+        listing
+    };
+    // Each is within by its words; the second goes up from where the first leads.
+    let chain = of(&[("media/a/up", ".."), ("media/a/out", "up/../../x")]);
+    assert!(chain.keeps_within("").unwrap_err().contains("`media/a/out`"));
+    assert!(of(&[("a/up", ".."), ("a/b", "up/c")]).keeps_within("").is_ok());
+    // Within the archive, but not within what is restored of it.
+    let beside = of(&[("./media/key", "../.secret"), ("./other/key", "../../x")]);
+    assert!(beside.keeps_within("./media").unwrap_err().contains("`media/key`"));
+    assert!(of(&[("media/key", "../.secret")]).keeps_within("").is_ok());
+    assert!(of(&[("media/round", "round")]).keeps_within("media").is_err());
+    assert!(of(&[("media/far", "/etc")]).keeps_within("").is_err());
 }
 
 #[test]

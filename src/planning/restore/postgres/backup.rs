@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::backends::backups::check::{Outcome, check};
+use crate::backends::backups::check::{Outcome, Verdict, check};
 use crate::backends::backups::meter::Control;
 use crate::backends::backups::program::Tools;
 use crate::backends::backups::unpack::{connects, packed};
 use crate::domain::backup::header::Header;
 use crate::domain::backup::kind::Kind;
+use crate::domain::backup::seal::Seal;
 use crate::domain::text::plain;
 use crate::runbook::plan::postgres::Server;
 
@@ -25,8 +26,10 @@ pub(super) struct Found {
     pub(super) parallel: bool,
     /// When it was begun, in the local time of whoever made it.
     pub(super) made: Option<String>,
-    /// SHA-256 of it.
-    pub(super) digest: Option<String>,
+    /// What was found when it was read.
+    pub(super) verdict: Verdict,
+    /// How many bytes its database has at least.
+    pub(super) restored: u64,
 }
 
 impl Found {
@@ -42,7 +45,7 @@ fn read(path: &Path, database: &str, major: u32) -> Result<Found, String> {
     let (tools, control) = (Tools::find(), Control::default());
     let shown = plain(&path.display().to_string(), 200);
     let verdict = check(path, &tools, &control);
-    match verdict.outcome {
+    match &verdict.outcome {
         Outcome::Whole => {}
         Outcome::Broken(_, why) => return Err(format!("{shown} is broken: {why}")),
         Outcome::Growing(why) => return Err(format!("{shown} is not finished: {why}")),
@@ -70,7 +73,7 @@ fn read(path: &Path, database: &str, major: u32) -> Result<Found, String> {
             return Err(format!("{shown} is no dump of a PostgreSQL database, but {}", kind.word()));
         }
     };
-    let header = verdict.header.unwrap_or_default();
+    let header = verdict.header.clone().unwrap_or_default();
     fits(&shown, &header, database, major)?;
     let packed = path.is_file() && packed(path)?.is_some();
     if sql && connects(path, &tools, &control)? {
@@ -82,7 +85,10 @@ fn read(path: &Path, database: &str, major: u32) -> Result<Found, String> {
         format!("{}-{:02}-{:02} {:02}:{:02}:{:02}", at.year, at.month, at.day, at.hour, at.minute, at.second)
     });
     let parallel = !packed && matches!(kind, Kind::PgCustom | Kind::PgDirectory);
-    Ok(Found { sql, packed, directory: path.is_dir(), parallel, made, digest: verdict.digest })
+    // What is packed takes three times as much at least; indexes come on top.
+    let times = if packed || verdict.seal == Some(Seal::Rows) { 3 } else { 1 };
+    let restored = super::drill::size(path).saturating_mul(times);
+    Ok(Found { sql, packed, directory: path.is_dir(), parallel, made, verdict, restored })
 }
 
 /// Whether what it says of itself is of this database, for this server.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::super::super::values::backups::trusted;
 use super::super::drill::{Means, gently};
 use super::{Draft, NoPlan, backup, no};
 use crate::backends::backups::program::Tools;
@@ -47,6 +48,7 @@ impl Draft<'_> {
         };
         let programs = programs.to_str().ok_or_else(|| no("the server programs lie at a path that can't be shown"))?;
         let found = backup::Found::read(path, &config.name, major).await.map_err(NoPlan::Impossible)?;
+        trusted(self.ground, path, &found.verdict)?;
         let user = if rustix::process::geteuid().is_root() {
             let uid = who::number(USER)
                 .ok_or_else(|| no(format!("there is no user {USER}, and a server does not run as root")))?;
@@ -79,7 +81,7 @@ impl Draft<'_> {
             packed: found.packed,
             directory: found.directory,
         };
-        Ok(Means { digest: found.digest, bytes: size(Path::new(path)).max(live.size), user, engine })
+        Ok(Means { digest: found.verdict.digest, bytes: size(Path::new(path)).max(live.size), user, engine })
     }
 }
 
@@ -97,7 +99,7 @@ async fn readable(user: Option<&str>, path: &str) -> bool {
 }
 
 /// Bytes of a file, or of the files of a directory.
-fn size(path: &Path) -> u64 {
+pub(super) fn size(path: &Path) -> u64 {
     if !path.is_dir() {
         return std::fs::metadata(path).map_or(0, |meta| meta.len());
     }

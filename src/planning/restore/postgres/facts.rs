@@ -127,11 +127,12 @@ impl Facts {
         Err(format!("{name} can't be exchanged by midwatch: {why}"))
     }
 
-    /// Refuses where there is no room for two.
-    pub(super) fn room(&self) -> Result<(), String> {
+    /// Refuses where there is no room for two: for one as large as that in use, or as the backup lets expect.
+    pub(super) fn room(&self, restored: u64) -> Result<(), String> {
         let free = self.directory.as_ref().and_then(|directory| rustix::fs::statvfs(directory.as_str()).ok());
         let Some(free) = free.map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize)) else { return Ok(()) };
-        let needed = self.size.saturating_add(self.size / 5);
+        let needed = self.size.max(restored);
+        let needed = needed.saturating_add(needed / 5);
         if free < needed {
             return Err(format!(
                 "there is no room for a second database: {} are free, about {} are needed",
