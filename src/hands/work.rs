@@ -1,5 +1,6 @@
 //! A run at work: step after step, each written down before and after it is done.
 
+mod settle;
 mod together;
 
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use super::advisory::DatabaseLock;
 use super::lock::TargetLock;
 use super::{acts, cache, drill, files, mysql, postgres, space, upgrade};
 use crate::backends::journal::{Journal, OutputBound};
-use crate::backends::look::{Looker, NOT_YET};
+use crate::backends::look::Looker;
 use crate::config::SiteConfig;
 use crate::domain::time::Timestamp;
 use crate::runbook::approval::Permit;
@@ -411,59 +412,6 @@ impl<'c> Run<'c> {
                 return Ok(Err(format!("not within its time: {why}")));
             }
             sleep(LOOK.min(deadline - Instant::now())).await;
-        }
-    }
-
-    /// The runner was gone in the middle of this step: its probe says whether it was done.
-    async fn settle(&mut self, index: usize, attempt: u32) -> Result<(), String> {
-        let Some(step) = self.plan.steps.get(index).cloned() else { return Ok(()) };
-        let what = match &step.verify {
-            // What it did was done: only its verification was cut off.
-            Some(probe) if self.progress.acted(index) => {
-                match self.until(probe, Instant::now() + Duration::from_millis(step.timeout_ms)).await? {
-                    Ok(how) => What::Done { step: index, how: format!("it had been done: {how}"), verified: true },
-                    Err(why) => What::Failed { step: index, attempt, why },
-                }
-            }
-            Some(probe) => match self.settled(probe).await? {
-                Ok(how) => What::Done { step: index, how: format!("it had been done: {how}"), verified: true },
-                Err(why) => What::NotDone { step: index, how: format!("it had not been done: {why}") },
-            },
-            None if step.repeatable => What::NotDone { step: index, how: "it may be done again".to_owned() },
-            None => {
-                let why = "its runner was gone in the middle of it, and nothing tells whether it was done: look, then \
-                           retry or skip it";
-                What::Failed { step: index, attempt: attempt.max(step.max_attempts), why: why.to_owned() }
-            }
-        };
-        self.note(what).await.map(|_| ())
-    }
-
-    /// Whether a step was done that nobody knows of. What was begun may still be coming up, and a server may still recover;
-    /// what that says once it answers, and what lies on the disk, holds at once: whatever worked on it was ended.
-    async fn settled(&mut self, probe: &Probe) -> Result<Result<String, String>, String> {
-        let deadline = Instant::now() + SETTLE;
-        match probe {
-            Probe::Files(_) | Probe::Drill(_) => Ok(self.holds(probe).await),
-            Probe::Postgres(_) => loop {
-                match self.holds(probe).await {
-                    Err(why) if !why.starts_with(NOT_YET) && Instant::now() < deadline => sleep(LOOK).await,
-                    told => return Ok(told),
-                }
-            },
-            Probe::Runs(_)
-            | Probe::Restarted { .. }
-            | Probe::Stopped(_)
-            | Probe::Forgiven(_)
-            | Probe::Healthy
-            | Probe::WorkerListens
-            | Probe::Gone { .. }
-            | Probe::SessionGone { .. }
-            | Probe::Freed { .. }
-            | Probe::Upgrade(_)
-            | Probe::Mysql(_)
-            | Probe::All(_)
-            | Probe::Succeeds(_) => self.until(probe, deadline).await,
         }
     }
 
