@@ -44,7 +44,8 @@ pub(super) fn keys(session: &mut Session) {
             // Two in a row are one Esc; one alone would be the Alt of what follows.
             session.keys(&format!("{screen}{key}\x1b\x1b\x1b\x1b"));
         }
-        session.keys(":");
+        // An Esc that is still half heard makes the digit an Alt, and not this.
+        session.keys(&format!("{screen}:"));
         session.wait_for_text("─ command ─");
         session.keys("\x1b\x1b");
         session.wait_for("the palette is closed", |session| !session.text().contains("─ command ─"));

@@ -1,6 +1,7 @@
 //! A stand-in for pretix, installed with a real pip into a real virtual environment, is upgraded; at every step it is cut
 //! off, or something fails.
 
+mod postgres;
 mod storms;
 
 use std::fs;
@@ -291,9 +292,11 @@ fn an_application_is_upgraded_and_what_was_is_kept_as_root() {
 
     // What runs the older code already is started anew when that is undone.
     let token = shop.ground.token(&["undo-upgrade"]);
+    shop.switch("sick", true);
     let run = shop.ground.begin(&["undo-upgrade", "--confirm", &token]);
-    shop.ground.kill_at(&run, shop.step(&run, "the site answers"));
+    assert!(shop.ground.kill_at(&run, shop.step(&run, "the site answers")), "it waits for the site");
     shop.serves("2026.7.0");
+    shop.switch("sick", false);
     let (_, said) = shop.ground.resume(&run, &["--revert"]);
     assert!(said.contains("REVERTED"), "{said}");
     shop.serves("2026.8.0");

@@ -6,14 +6,36 @@ Called as: standin.py wheels DIR | standin.py site DIR PORT
 import hashlib, base64, os, sqlite3, sys, time, zipfile
 
 MAIN = r'''
-import configparser, importlib.metadata, os, sqlite3, sys
+import configparser, importlib.metadata, os, sqlite3, subprocess, sys
 from pretix import MIGRATIONS
+
+
+class Postgres:
+    """As much of a database as is needed here, by psql."""
+
+    def __init__(self, told):
+        words = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "name"}
+        self.env = dict(os.environ, **{variable: told[key] for variable, key in words.items()})
+
+    def execute(self, sql, values=()):
+        for value in values:
+            sql = sql.replace("?", "'" + value + "'", 1)
+        words = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", sql]
+        done = subprocess.run(words, env=self.env, stdout=subprocess.PIPE, check=True, text=True)
+        return [line.split("|") for line in done.stdout.splitlines()]
+
+    def commit(self):
+        pass
+
 
 config = configparser.ConfigParser()
 config.read(os.environ["PRETIX_CONFIG_FILE"])
 data = config["pretix"]["datadir"]
 switch = lambda name: os.path.exists(os.path.join(data, name))
-database = sqlite3.connect(os.path.join(data, "db.sqlite3"), timeout=20)
+if config["database"]["backend"] == "postgresql":
+    database = Postgres(config["database"])
+else:
+    database = sqlite3.connect(os.path.join(data, "db.sqlite3"), timeout=20)
 seen = {row[0] for row in database.execute("select name from django_migrations where app = 'pretixbase'")}
 pending = [name for name in MIGRATIONS if name not in seen]
 command, flags = sys.argv[1], sys.argv[2:]

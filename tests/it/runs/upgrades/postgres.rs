@@ -1,0 +1,165 @@
+//! The same stand-in on PostgreSQL: an upgrade that has migrated is put back with the database from before.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use midwatch::runbook::run::Outcome;
+
+use super::Shop;
+use crate::support::servers::PostgresServer;
+
+/// As the first version of the stand-in has made it.
+const SCHEMA: &str = "set role shop;
+create table django_migrations (id serial primary key, app text, name text, applied timestamptz default now());
+insert into django_migrations (app, name) values ('pretixbase', '0001_initial');
+create table pretixbase_order (id serial primary key, code text, datetime timestamptz default now());
+insert into pretixbase_order (code) select 'A' || n from generate_series(1, 50) n;";
+
+struct Moved {
+    shop: Shop,
+    server: PostgresServer,
+}
+
+impl Moved {
+    /// The stand-in's older version on a database of its own, with a dump of it.
+    fn open() -> Self {
+        let (shop, server) = (Shop::open(), PostgresServer::start(&[]));
+        let rules = server.path().join("data/pg_hba.conf");
+        let before = fs::read_to_string(&rules).unwrap();
+        fs::write(&rules, format!("local all postgres peer\n{before}")).unwrap();
+        let moved = Self { shop, server };
+        moved.sql("postgres", "select pg_reload_conf()");
+        moved.sql("postgres", "create role shop login password 'shop-pw'");
+        moved.sql("postgres", "create database shop owner shop");
+        moved.sql("shop", SCHEMA);
+        let config = moved.shop.path("pretix.cfg");
+        let text = fs::read_to_string(&config).unwrap();
+        let (application, _) = text.split_once("[database]").unwrap();
+        let database = format!(
+            "[database]\nbackend=postgresql\nname=shop\nuser=shop\npassword=shop-pw\nhost=127.0.0.1\nport={}\n",
+            moved.server.port
+        );
+        fs::write(&config, [application, &database].concat()).unwrap();
+        fs::remove_file(moved.shop.path("backups/pretix.sqlite3")).unwrap();
+        let dump = moved.dump();
+        let url = moved.url("shop");
+        assert!(Command::new("pg_dump").args(["-Fc", "-f"]).arg(&dump).arg(url).status().unwrap().success());
+        // One that rests is read.
+        let file = fs::File::options().write(true).open(&dump).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_mins(5)).unwrap();
+        moved
+    }
+
+    fn dump(&self) -> String {
+        self.shop.path("backups/shop.dump").display().to_string()
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgresql://postgres:super-pw@127.0.0.1:{}/{database}", self.server.port)
+    }
+
+    fn sql(&self, database: &str, sql: &str) -> String {
+        let mut psql = Command::new("psql");
+        psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", &self.url(database), "-c", sql]);
+        let done = psql.output().unwrap();
+        assert!(done.status.success(), "{sql}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// What the database in use has seen, and how much is in it.
+    fn has(&self, migrations: u32, orders: u32) {
+        let sql = "select (select count(*) from django_migrations), (select count(*) from pretixbase_order)";
+        assert_eq!(self.sql("shop", sql), format!("{migrations}|{orders}"));
+    }
+
+    /// Everything is as the newer version left it.
+    fn newer(&self) {
+        self.shop.holds("2026.8.0");
+        self.shop.serves("2026.8.0");
+        self.has(3, 57);
+    }
+
+    fn older(&self) {
+        self.shop.holds("2026.7.0");
+        self.shop.serves("2026.7.0");
+        self.has(1, 50);
+    }
+
+    fn back(&self) -> String {
+        let wish = ["undo-upgrade-and-restore".to_owned(), format!("backup={}", self.dump())];
+        let wish = wish.each_ref().map(String::as_str);
+        let token = self.shop.ground.token(&wish);
+        self.shop.ground.begin(&[&wish[..], &["--confirm", &token]].concat())
+    }
+
+    /// What one of the steps has displaced is put back by hand: the newer version, and its database.
+    fn forth(&self) {
+        let shop = &self.shop;
+        let kept = fs::read_dir(shop.path("venv/midwatch-upgrades")).unwrap().next().unwrap().unwrap().path();
+        let inside = kept.join("venv").join(shop.packages().strip_prefix(shop.path("venv")).unwrap());
+        fs::rename(shop.packages(), shop.path("aside")).unwrap();
+        fs::rename(&inside, shop.packages()).unwrap();
+        fs::rename(shop.path("aside"), &inside).unwrap();
+        let held = self.sql("postgres", "select datname from pg_database where datname like 'shop_held_%'");
+        self.sql("postgres", "drop database shop with (force)");
+        self.sql("postgres", &format!("alter database {held} rename to shop"));
+        self.sql("postgres", "comment on database shop is null");
+        for role in ["web", "worker"] {
+            shop.restart(role);
+        }
+        self.newer();
+    }
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine; needs python3-venv and postgres: tests/run installs them"]
+fn what_has_migrated_is_put_back_with_its_database_wherever_it_is_cut_off_as_root() {
+    let moved = Moved::open();
+    let shop = &moved.shop;
+    let (code, said) =
+        shop.ground.call(&["runbook", "plan", "undo-upgrade-and-restore", &format!("backup={}", moved.dump())]);
+    assert!(code == 13 && said.contains("has kept what was before"), "{code}: {said}");
+    let run = shop.begin();
+    assert_eq!(shop.ended(&run).0, Outcome::Done, "{:?}", shop.ended(&run));
+    moved.sql("shop", "insert into pretixbase_order (code) select 'B' || n from generate_series(1, 7) n");
+    moved.newer();
+    let (code, said) = shop.ground.call(&["runbook", "plan", "undo-upgrade"]);
+    assert!(code == 13 && said.contains("undo-upgrade-and-restore does both"), "{code}: {said}");
+
+    let (mut step, mut hit) = (1, 0);
+    loop {
+        let run = moved.back();
+        let steps = shop.ground.view(&run).record.plan.steps.len();
+        hit += usize::from(shop.ground.kill_at(&run, step));
+        // Every third is undone, the others are brought to their end.
+        let revert = step % 3 == 0 && shop.ground.view(&run).ended().is_none();
+        if shop.ground.view(&run).ended().is_none() {
+            let (_, said) = shop.ground.resume(&run, if revert { &["--revert"] } else { &[] });
+            let word = if revert { "REVERTED" } else { "DONE" };
+            assert!(said.contains(word), "killed at {step}: {said}");
+        }
+        if revert {
+            moved.newer();
+            let others = moved.sql("postgres", "select count(*) from pg_database where datname like 'shop\\_%'");
+            let held = moved.sql("postgres", "select datname from pg_database where datname like 'shop_held_%'");
+            assert!(others == "0" || !held.is_empty(), "killed at {step}: only what was in use may be held");
+            if !held.is_empty() {
+                moved.sql("postgres", &format!("drop database {held}"));
+            }
+        } else {
+            moved.older();
+            moved.forth();
+        }
+        step += 2;
+        if step > steps {
+            break;
+        }
+    }
+    assert!(hit > 3, "hardly a step was hit in the middle: {hit}");
+
+    // There is nothing to lose where the older version knows the database.
+    let run = moved.back();
+    assert_eq!(shop.ended(&run).0, Outcome::Done, "{:?}", shop.ended(&run));
+    moved.older();
+}
