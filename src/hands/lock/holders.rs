@@ -36,6 +36,9 @@ impl Holding {
 /// A lock's file as the kernel's lists have it.
 struct Known {
     name: String,
+    /// As stat(2) has it.
+    dev: u64,
+    /// The same as the lists have it.
     device: (u32, u32),
     inode: u64,
 }
@@ -44,7 +47,7 @@ impl Known {
     fn of(file: &Path) -> Option<Self> {
         let meta = std::fs::symlink_metadata(file).ok()?;
         let name = file.file_name()?.to_string_lossy().into_owned();
-        Some(Self { name, device: (major(meta.dev()), minor(meta.dev())), inode: meta.ino() })
+        Some(Self { name, dev: meta.dev(), device: (major(meta.dev()), minor(meta.dev())), inode: meta.ino() })
     }
 
     fn takers(&self, all: &[Line]) -> Vec<u32> {
@@ -83,7 +86,11 @@ fn holds(pid: u32, files: &[Known]) -> bool {
     let mut candidates = descriptors.filter(|fd| {
         let target = std::fs::read_link(fd.path()).unwrap_or_default();
         let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        files.iter().any(|file| name.starts_with(&file.name))
+        // In a container lies another file of this name, with perhaps the same number: what it locks is nobody else's.
+        let same = |file: &Known| {
+            std::fs::metadata(fd.path()).is_ok_and(|meta| (meta.dev(), meta.ino()) == (file.dev, file.inode))
+        };
+        files.iter().any(|file| name.starts_with(&file.name) && same(file))
     });
     candidates.any(|fd| {
         let info = Path::new("/proc").join(pid.to_string()).join("fdinfo").join(fd.file_name());
