@@ -194,7 +194,9 @@ async fn a_proxy_without_its_application_is_named() {
 async fn code_that_is_newer_than_its_schema_is_suspected() {
     use sqlx::{ConnectOptions as _, Executor as _};
     let server = PostgresServer::start(&["log_line_prefix=%m [%p] %q%u@%d "]);
-    let mut site = Logged::open(&[&server.path().join("server.log"), Path::new("pretix.log")], "").await;
+    let logs = [&server.path().join("server.log"), Path::new("pretix.log")];
+    // Two things are seen one after the other within it, also on a machine that has much to do.
+    let mut site = Logged::with(&logs, "log_window_s = 20", "").await;
     let options = sqlx::postgres::PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(server.port);
     let mut session = options.database("postgres").username("postgres").password("super-pw").connect().await.unwrap();
     session.execute("create table pretixbase_event (id int)").await.unwrap();
