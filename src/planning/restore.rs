@@ -1,6 +1,7 @@
 //! How a database is restored, by its engine.
 
 mod drill;
+mod dump;
 mod mysql;
 mod point;
 mod postgres;

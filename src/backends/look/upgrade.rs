@@ -57,7 +57,6 @@ pub(super) async fn unfinished(site: &SiteConfig) -> Result<Option<String>, Stri
     Ok(old.map(|process| format!("{} {} still has older code in memory", process.role.word(), process.pid)))
 }
 
-/// Migrations the database has seen that the code in these packages does not know.
 /// The migrations of an application that lies in this directory of packages.
 pub(super) async fn kept(packages: &str, name: &str) -> Result<Vec<AppMigrations>, String> {
     let (place, own) = (PathBuf::from(packages), name.to_owned());
@@ -69,11 +68,9 @@ pub(super) async fn kept(packages: &str, name: &str) -> Result<Vec<AppMigrations
     Ok(known)
 }
 
+/// Migrations the database has seen that the code in these packages does not know.
 pub(super) async fn foreign(site: &SiteConfig, packages: &Path, name: &str) -> Result<Vec<String>, String> {
-    let known = migrations(packages, name);
-    if known.is_empty() {
-        return Err(format!("which migrations come with {} can't be seen", packages.display()));
-    }
+    let known = kept(&packages.display().to_string(), name).await?;
     let database = site.database.as_ref().map_err(Clone::clone)?;
     let applied = seen(DatabaseProbe::new(database).observe().await)?.migrations;
     let applied = applied.ok_or_else(|| "the database doesn't say which migrations it has seen".to_owned())?;

@@ -12,7 +12,7 @@ use super::super::child::Given;
 use super::super::files::At;
 use super::super::postgres;
 use super::super::work::Tools;
-use super::server::{serve, unpacked};
+use super::server::{beside, serve, unpacked};
 use super::{Found, NAMED};
 use crate::backends::database::mysql::own::{Link, reader};
 use crate::domain::text::{count, plain};
@@ -76,25 +76,9 @@ pub(super) async fn restore(
     let drill = Throwaway { tools, at, server, user, gently, place, gone };
     drill.make(install).await?;
     let (end, ended) = watch::channel(false);
-    let work = async {
-        let found = drill.fill(&path).await;
-        end.send_replace(true);
-        found
-    };
     let command = drill.command(drill.serving(program));
-    let mut work = std::pin::pin!(work);
-    let mut serving = std::pin::pin!(serve((tools, drill.at), &command, ended));
-    tokio::select! {
-        why = &mut serving => {
-            // What speaks to it ends by itself, and is waited for.
-            drill.gone.send_replace(true);
-            work.await.and(Err(why))
-        }
-        found = &mut work => {
-            serving.await;
-            found
-        }
-    }
+    let serving = serve((tools, drill.at), &command, ended);
+    Box::pin(beside(drill.fill(&path), serving, (&drill.gone, &end))).await
 }
 
 impl Throwaway<'_, '_, '_, '_> {

@@ -84,17 +84,27 @@ pub(super) async fn restore(
     let drill = Throwaway { tools, at, server, gently, place: &place.path, gone: watch::Sender::new(false) };
     drill.make().await?;
     let (end, ended) = watch::channel(false);
+    let work = drill.fill((&path, *sql, *directory), (owner, roles));
+    Box::pin(beside(work, drill.serve(ended), (&drill.gone, &end))).await
+}
+
+/// Does what is to be done on a server while it serves, and ends it (`end`) then; `gone` is told if it ends before its time.
+pub(super) async fn beside(
+    work: impl Future<Output = Result<Found, String>>,
+    serving: impl Future<Output = String>,
+    (gone, end): (&watch::Sender<bool>, &watch::Sender<bool>),
+) -> Result<Found, String> {
     let work = async {
-        let found = drill.fill((&path, *sql, *directory), (owner, roles)).await;
+        let found = work.await;
         end.send_replace(true);
         found
     };
     let mut work = std::pin::pin!(work);
-    let mut serving = std::pin::pin!(drill.serve(ended));
+    let mut serving = std::pin::pin!(serving);
     tokio::select! {
         why = &mut serving => {
             // What speaks to it ends by itself, and is waited for.
-            drill.gone.send_replace(true);
+            gone.send_replace(true);
             work.await.and(Err(why))
         }
         found = &mut work => {

@@ -139,7 +139,7 @@ fn a_drill_killed_at_any_of_its_programs_is_taken_up_and_leaves_nothing_as_root(
             assert!(!process_id::lives(&child), "{child:?} was left working");
         }
     }
-    assert!(hit > 0, "only {hit} were hit in the middle");
+    assert!(hit > 3, "only {hit} were hit in the middle");
 }
 
 #[test]

@@ -369,5 +369,5 @@ fn a_drill_on_mariadb_killed_at_any_program_is_taken_up_and_leaves_nothing_as_ro
         assert_eq!(shop.ground.view(&run).ended().unwrap().0, Outcome::Done);
         nothing_left(&shop.ground, &run);
     }
-    assert!(hit > 0, "only {hit} were hit in the middle");
+    assert!(hit > 1, "only {hit} were hit in the middle");
 }

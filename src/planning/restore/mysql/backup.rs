@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::backends::backups::check::{Outcome, check};
+use super::super::dump::{begun, whole};
 use crate::backends::backups::meter::Control;
 use crate::backends::backups::program::Tools;
 use crate::backends::backups::statements::foreign;
@@ -36,14 +36,7 @@ impl Found {
 fn read(path: &Path, database: &str, server: &str) -> Result<Found, String> {
     let (tools, control) = (Tools::find(), Control::default());
     let shown = plain(&path.display().to_string(), 200);
-    let verdict = check(path, &tools, &control);
-    match verdict.outcome {
-        Outcome::Whole => {}
-        Outcome::Broken(_, why) => return Err(format!("{shown} is broken: {why}")),
-        Outcome::Growing(why) => return Err(format!("{shown} is not finished: {why}")),
-        Outcome::Unproven(why) => return Err(format!("{shown} can't be proven whole: {why}")),
-        Outcome::Stopped => return Err(format!("{shown} was not read to its end")),
-    }
+    let verdict = whole(path, &shown, &tools, &control)?;
     let kind = verdict.kind.unwrap_or(Kind::Unknown);
     if kind != Kind::Mysql {
         return Err(format!("{shown} is no dump of a MySQL or MariaDB database, but {}", kind.word()));
@@ -54,9 +47,7 @@ fn read(path: &Path, database: &str, server: &str) -> Result<Found, String> {
     if let Some(why) = why {
         return Err(format!("{shown} can't be restored by midwatch: {why}"));
     }
-    let made = header.created.map(|at| {
-        format!("{}-{:02}-{:02} {:02}:{:02}:{:02}", at.year, at.month, at.day, at.hour, at.minute, at.second)
-    });
+    let made = begun(&header);
     Ok(Found { packed: packed(path)?.is_some(), bytes, digest: verdict.digest, made })
 }
 

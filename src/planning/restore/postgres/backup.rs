@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::backends::backups::check::{Outcome, Verdict, check};
+use super::super::dump::{begun, whole};
+use crate::backends::backups::check::Verdict;
 use crate::backends::backups::meter::Control;
 use crate::backends::backups::program::Tools;
 use crate::backends::backups::unpack::{connects, packed};
@@ -44,14 +45,7 @@ impl Found {
 fn read(path: &Path, database: &str, major: u32) -> Result<Found, String> {
     let (tools, control) = (Tools::find(), Control::default());
     let shown = plain(&path.display().to_string(), 200);
-    let verdict = check(path, &tools, &control);
-    match &verdict.outcome {
-        Outcome::Whole => {}
-        Outcome::Broken(_, why) => return Err(format!("{shown} is broken: {why}")),
-        Outcome::Growing(why) => return Err(format!("{shown} is not finished: {why}")),
-        Outcome::Unproven(why) => return Err(format!("{shown} can't be proven whole: {why}")),
-        Outcome::Stopped => return Err(format!("{shown} was not read to its end")),
-    }
+    let verdict = whole(path, &shown, &tools, &control)?;
     let kind = verdict.kind.unwrap_or(Kind::Unknown);
     let sql = match kind {
         Kind::PgCustom | Kind::PgDirectory | Kind::PgTar => false,
@@ -81,9 +75,7 @@ fn read(path: &Path, database: &str, major: u32) -> Result<Found, String> {
             "{shown} goes to a database of its own choice (\\connect, made by pg_dump --create): it can't be restored beside"
         ));
     }
-    let made = header.created.map(|at| {
-        format!("{}-{:02}-{:02} {:02}:{:02}:{:02}", at.year, at.month, at.day, at.hour, at.minute, at.second)
-    });
+    let made = begun(&header);
     let parallel = !packed && matches!(kind, Kind::PgCustom | Kind::PgDirectory);
     // What is packed takes three times as much at least; indexes come on top.
     let times = if packed || verdict.seal == Some(Seal::Rows) { 3 } else { 1 };

@@ -134,7 +134,7 @@ fn everything_is_killed_at_every_step_of_an_upgrade_and_it_ends_upgraded_as_root
         child.wait().unwrap();
     }
     assert_eq!(shop.ended(&run).0, Outcome::Done, "{:?}", shop.ended(&run));
-    assert!(hit > 0, "only {hit} steps of {} were hit", names.len());
+    assert!(hit > 12, "only {hit} steps of {} were hit", names.len());
     shop.start_what_is_gone();
     shop.upgraded();
 }
@@ -163,7 +163,7 @@ fn killed_before_it_migrates_it_can_be_reverted_as_root() {
             shop.as_before();
         }
     }
-    assert!(hit > 0, "only {hit} were hit in the middle");
+    assert!(hit > 2, "only {hit} were hit in the middle");
 }
 
 #[test]
