@@ -50,4 +50,6 @@ pub(super) fn keys(session: &mut Session) {
         session.keys("\x1b\x1b");
         session.wait_for("the palette is closed", |session| !session.text().contains("─ command ─"));
     }
+    // So that an Esc which is still half heard does not take the next key with it.
+    session.keys("0");
 }
