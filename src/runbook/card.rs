@@ -142,6 +142,7 @@ pub fn act(act: &Act) -> String {
         Act::Postgres(act) => act.shown(),
         Act::Mysql(act) => act.told(),
         Act::Forget(prefix) => format!("removes the keys {prefix}* from the site's Redis"),
+        Act::Tasks(act) => act.told(),
         Act::Upgrade(UpgradeAct::InOrder(commands)) => commands.iter().map(words).collect::<Vec<_>>().join(", then "),
         Act::Upgrade(UpgradeAct::Renew { service, start }) => {
             let then = start.as_ref().map_or_else(|| "whoever keeps it starts it again".to_owned(), words);

@@ -276,7 +276,9 @@ impl<'c> Draft<'c> {
             "Requests under way when the databases change places fail; the site is away for less than a second."
                 .to_owned(),
         );
-        self.while_nobody_works(vec![exchange(server, at)], of).await
+        let mut steps = vec![exchange(server, at)];
+        steps.extend(self.tasks_change(&at.held, &at.other).await);
+        self.while_nobody_works(steps, of).await
     }
 
     /// The steps from stopping what works on the database, over those that exchange it, to the site that answers.
@@ -312,8 +314,10 @@ impl<'c> Draft<'c> {
     }
 
     /// The exchange, and what must not know the database from before.
-    pub(in crate::planning) fn exchange_databases(&mut self, server: &Server, at: &Exchange) {
+    pub(in crate::planning) async fn exchange_databases(&mut self, server: &Server, at: &Exchange) {
         self.steps.push(exchange(server, at));
+        let tasks = self.tasks_change(&at.held, &at.other).await;
+        self.steps.extend(tasks);
         self.forget_cache();
     }
 }

@@ -151,7 +151,7 @@ impl Draft<'_> {
             self.stop(service, written).await?;
         }
         self.exchange(back, places)?;
-        self.exchange_databases(server, databases);
+        self.exchange_databases(server, databases).await;
         self.own_commands(back);
         for service in back.web.iter().chain(&back.behind) {
             let start = Step { name: "start".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
