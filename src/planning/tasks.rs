@@ -29,7 +29,7 @@ impl Draft<'_> {
         };
         self.costs.push(format!(
             "Tasks that wait in the queues when the databases change places are about the one that is put away: they are put \
-             aside with it. They come back when it does (swap-back), and go when {held} is released."
+             aside with it. They come back with it, and are gone when {held} is."
         ));
         self.at_risk.push(format!("{} tasks wait, workers hold {}", waiting.messages, waiting.held));
         let (park, back) = (
