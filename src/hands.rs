@@ -24,5 +24,6 @@ mod session;
 pub mod shim;
 mod signal;
 mod space;
+mod tasks;
 mod upgrade;
 mod work;

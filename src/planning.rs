@@ -7,6 +7,7 @@ mod privileges;
 mod restore;
 mod services;
 mod space;
+mod tasks;
 mod upgrade;
 mod values;
 

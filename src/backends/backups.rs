@@ -4,6 +4,7 @@
 //! A place on a dead mount blocks its round and nothing else; a check that takes hours is no reason to wait for it.
 
 mod access;
+pub mod applied;
 pub mod check;
 mod directory;
 mod dump;

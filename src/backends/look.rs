@@ -109,6 +109,14 @@ impl<'c> Looker<'c> {
         upgrade::kept(packages, name).await
     }
 
+    /// The migrations the database in use lacks of those that come with this code.
+    ///
+    /// # Errors
+    /// A sentence, where that can't be seen.
+    pub async fn pending(self, code: &[AppMigrations]) -> Result<Vec<String>, String> {
+        upgrade::pending(self.site()?, code).await
+    }
+
     /// What a thing is now, in words that are the same exactly while it is the same thing.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod clients;
 mod info;
 mod line;
 mod link;
+pub(crate) mod parked;
 mod queues;
 mod recent;
 mod refused;

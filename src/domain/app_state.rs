@@ -4,7 +4,7 @@ mod migrations;
 
 use serde::{Deserialize, Serialize};
 
-pub use migrations::{AppMigrations, MOST_NAMES, pending, unknown};
+pub use migrations::{AppMigrations, MOST_NAMES, by_app, pending, shortened, unknown};
 
 use super::schedule::PeriodicPlan;
 use super::service::Role;

@@ -31,6 +31,19 @@ pub(super) async fn act(
             }
             Ok(format!("{} programs ended well", commands.len()))
         }
+        UpgradeAct::MigrateOther { database, list, migrate, missing } => {
+            in_sync(tools).await?;
+            let left = unapplied(&acts::output(tools, (run, list)).await?, missing)?;
+            if left.is_empty() {
+                return Ok(format!("the application says that nothing is missing in {database}"));
+            }
+            acts::command(tools, (run, migrate), at, (deadline, stop), signs).await?;
+            let still = unapplied(&acts::output(tools, (run, list)).await?, missing)?;
+            match still.first() {
+                None => Ok(format!("{} migrations are applied to {database}", left.len())),
+                Some(first) => Err(format!("{first} is not applied to {database}, though `migrate` ended well")),
+            }
+        }
         UpgradeAct::Renew { service, start } => {
             let now = tools.looker.service(service).await?;
             if let Some(pid) = now.pid {
@@ -51,6 +64,32 @@ pub(super) async fn act(
     }
 }
 
+/// The database in use must lack nothing: so what lacks something is the other one, and the application was really told
+/// of it.
+async fn in_sync(tools: &Tools<'_>) -> Result<(), String> {
+    let code = tools.looker.code().await?.ok_or_else(|| "the application on disk is not seen any more".to_owned())?;
+    match tools.looker.pending(&code).await?.first() {
+        None => Ok(()),
+        Some(first) => Err(format!(
+            "nothing was done: the database in use lacks {first} itself by now, so it can't be told which of the two the \
+             application would migrate"
+        )),
+    }
+}
+
+/// What the application says is not applied, of what is missing; an error where it does not list that at all.
+fn unapplied(said: &str, missing: &[String]) -> Result<Vec<String>, String> {
+    let line = |line: &str| {
+        let (mark, name) = line.trim().split_once(']')?;
+        Some((mark.strip_prefix('[')?.trim().is_empty(), name.split_whitespace().next()?.to_owned()))
+    };
+    let all: Vec<(bool, String)> = said.lines().filter_map(line).collect();
+    if !all.iter().any(|(_, name)| missing.contains(name)) {
+        return Err("the application does not list the migrations that come with it".to_owned());
+    }
+    Ok(all.into_iter().filter(|(open, _)| *open).map(|(_, name)| name).collect())
+}
+
 fn shown(command: &Command, index: usize) -> String {
     let words: Vec<&str> = command.argv.iter().take(4).map(String::as_str).collect();
     format!("{}. {}", index + 1, words.join(" "))
@@ -65,5 +104,20 @@ pub(super) async fn holds(tools: &Tools<'_>, run: &str, probe: &UpgradeProbe) ->
             Ok(_) => Ok(format!("this version has no `{word}`")),
         }),
         UpgradeProbe::SchemaIs { .. } | UpgradeProbe::Running { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unapplied;
+
+    #[test]
+    fn what_is_not_applied_is_read_from_what_the_application_lists() {
+        let said = "System check ran\n[X]  base.0001_initial\n[ ]  base.0002_more ... (2 squashed)\n[ ]  own.0001_a\n";
+        let missing = ["base.0002_more".to_owned()];
+        assert_eq!(unapplied(said, &missing).unwrap(), ["base.0002_more", "own.0001_a"]);
+        assert_eq!(unapplied("[X]  base.0002_more\n", &missing).unwrap(), [] as [String; 0]);
+        assert!(unapplied("[ ]  base.0003_other\n", &missing).is_err());
+        assert!(unapplied("", &missing).is_err());
     }
 }

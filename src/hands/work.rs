@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::advisory::DatabaseLock;
 use super::lock::TargetLock;
-use super::{acts, cache, drill, files, mysql, postgres, space, upgrade};
+use super::{acts, cache, drill, files, mysql, postgres, space, tasks, upgrade};
 use crate::backends::journal::{Journal, OutputBound};
 use crate::backends::look::Looker;
 use crate::config::SiteConfig;
@@ -80,6 +80,7 @@ pub(super) fn destroys(plan: &Plan, step: &PlannedStep) -> bool {
         Act::Postgres(_)
         | Act::Mysql(_)
         | Act::Forget(_)
+        | Act::Tasks(_)
         | Act::Upgrade(_)
         | Act::Files(_)
         | Act::Drill(_)
@@ -288,6 +289,7 @@ impl<'c> Run<'c> {
                 let told = Box::pin(mysql::act(&tools, act, at));
                 self.while_heard(told, receiver).await
             }
+            Act::Tasks(act) => Ok(Box::pin(tasks::act(&self.tools, act)).await),
             Act::Forget(prefix) => Ok(cache::forget(&self.tools, prefix).await),
             Act::Halt(service) => Ok(acts::halt(&self.tools, service).await),
             Act::Together(turns) => self.together(turns, step, at, deadline).await,

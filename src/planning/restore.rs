@@ -7,10 +7,15 @@ mod point;
 mod postgres;
 mod sqlite;
 
-use super::{Draft, NoPlan, Step};
+use super::{Act, Draft, NoPlan, PlannedStep, Step};
 use crate::domain::database::Engine;
 
 pub(super) use postgres::choices as held;
+
+/// A step that takes little time, and may be done again.
+pub(super) fn small_step(name: &str, act: Act) -> PlannedStep {
+    postgres::step(name, act, postgres::SHORT_MS)
+}
 
 impl Draft<'_> {
     /// Beside the one in use, then in its place.

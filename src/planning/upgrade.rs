@@ -4,6 +4,7 @@ mod back;
 mod steps;
 mod versions;
 
+pub(super) use self::steps::app;
 use self::versions::{Version, jump};
 use super::{Choice, Draft, NoPlan, StateDir, Step};
 use crate::backends::app_state::installation::{Installation, installation};
@@ -104,7 +105,7 @@ impl<'c> Draft<'c> {
     }
 
     /// Whether this user can act as the one whose installation it is.
-    fn may_change(of: &Installation) -> Result<(), NoPlan> {
+    pub(super) fn may_change(of: &Installation) -> Result<(), NoPlan> {
         let own = who::user();
         if own == "root" || own == of.user {
             return Ok(());
@@ -242,7 +243,7 @@ async fn changes(of: &Installation, version: &str, wheels: Option<&str>) -> Resu
 }
 
 /// What configures the application must be known, and no secret, for it is shown and kept.
-fn environment(of: &Installation) -> Result<(), NoPlan> {
+pub(super) fn environment(of: &Installation) -> Result<(), NoPlan> {
     let telling = ["PASS", "SECRET", "KEY", "TOKEN", "URL", "BROKER", "BACKEND", "LOCATION", "DSN"];
     let secret = |name: &&String| telling.iter().any(|word| name.to_uppercase().contains(word));
     match of.env.keys().find(secret) {

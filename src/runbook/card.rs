@@ -142,11 +142,17 @@ pub fn act(act: &Act) -> String {
         Act::Postgres(act) => act.shown(),
         Act::Mysql(act) => act.told(),
         Act::Forget(prefix) => format!("removes the keys {prefix}* from the site's Redis"),
+        Act::Tasks(act) => act.told(),
         Act::Upgrade(UpgradeAct::InOrder(commands)) => commands.iter().map(words).collect::<Vec<_>>().join(", then "),
         Act::Upgrade(UpgradeAct::Renew { service, start }) => {
             let then = start.as_ref().map_or_else(|| "whoever keeps it starts it again".to_owned(), words);
             format!("ends what runs as {service} by then (TERM, after 30 s KILL), then {then}")
         }
+        Act::Upgrade(UpgradeAct::MigrateOther { database, migrate, missing, .. }) => format!(
+            "in {database} alone: {}, if the application finds there that {} are missing",
+            words(migrate),
+            missing.join(", ")
+        ),
         Act::Files(act) => act.told(),
         Act::Drill(act) => act.told(),
         Act::Empty(file) => file.told(),

@@ -5,6 +5,7 @@ pub mod files;
 pub mod mysql;
 pub mod postgres;
 mod space;
+pub mod tasks;
 pub mod together;
 mod upgrade;
 
@@ -17,6 +18,7 @@ use self::drill::{DrillAct, DrillProbe};
 use self::files::{FilesAct, FilesProbe};
 use self::mysql::{MysqlAct, MysqlProbe};
 use self::postgres::{PostgresAct, Question};
+use self::tasks::TasksAct;
 use self::together::Turn;
 use super::spec::Risk;
 use crate::domain::time::Timestamp;
@@ -177,6 +179,8 @@ pub enum Act {
     Mysql(Box<MysqlAct>),
     /// Removes the keys of the site's cache that begin so.
     Forget(String),
+    /// Something with the tasks that wait in the broker.
+    Tasks(TasksAct),
     /// A part of an upgrade.
     Upgrade(UpgradeAct),
     /// Something with files.

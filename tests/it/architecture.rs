@@ -45,7 +45,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("crossterm", &["runtime"]),
     ("termprofile", &["ui", "cli/screens", "cli/doctor"]),
     ("sqlx", &["backends", "demo", "hands/advisory", "hands/session", "hands/files", "hands/mysql"]),
-    ("redis", &["backends/redis", "hands/cache"]),
+    ("redis", &["backends/redis", "hands/cache", "hands/tasks"]),
     ("regex", &["backends", "domain", "config"]),
     ("globset", &["backends", "discovery", "config"]),
     ("flate2", &["backends"]),

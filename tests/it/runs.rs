@@ -20,5 +20,6 @@ mod points;
 mod restore;
 mod shop;
 mod storms;
+mod tasks;
 mod terminals;
 mod upgrades;

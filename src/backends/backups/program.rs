@@ -175,6 +175,26 @@ pub(super) fn run(program: &Path, args: &[&OsStr], control: &Control) -> io::Res
     finish(child, keeper, errors)
 }
 
+/// Runs a program on what its arguments name and hands its output to `then`; what that returned, and how the program ended.
+pub(super) fn read<T>(
+    program: &Path,
+    args: &[&OsStr],
+    control: &Control,
+    then: impl FnOnce(&mut dyn Read) -> T,
+) -> io::Result<(T, Ended)> {
+    let mut child =
+        command(program, args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let keeper = Keeper::watch(&child, control);
+    let errors = listen(&mut child);
+    let value = child.stdout.take().map(|mut output| {
+        let value = then(&mut output);
+        io::copy(&mut output, &mut io::sink()).ok();
+        value
+    });
+    let ended = finish(child, keeper, errors)?;
+    Ok((value.ok_or_else(|| io::Error::other("the program has no output"))?, ended))
+}
+
 type Errors = Option<thread::JoinHandle<String>>;
 
 fn listen(child: &mut Child) -> Errors {

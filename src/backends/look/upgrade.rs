@@ -44,12 +44,17 @@ pub(super) async fn holds(site: &SiteConfig, probe: &UpgradeProbe) -> Result<Str
     }
 }
 
+/// The migrations the site's database lacks of those that come with this code.
+pub(super) async fn pending(site: &SiteConfig, code: &[AppMigrations]) -> Result<Vec<String>, String> {
+    let database = site.database.as_ref().map_err(Clone::clone)?;
+    let applied = seen(DatabaseProbe::new(database).observe().await)?.migrations.unwrap_or_default();
+    Ok(app_state::pending(code, &applied))
+}
+
 /// What of an upgrade to the installed version is still to be done, in a sentence; `None`: nothing.
 pub(super) async fn unfinished(site: &SiteConfig) -> Result<Option<String>, String> {
     let reading = seen(AppProbe::new(site).observe().await)?;
-    let database = site.database.as_ref().map_err(Clone::clone)?;
-    let applied = seen(DatabaseProbe::new(database).observe().await)?.migrations.unwrap_or_default();
-    let pending = app_state::pending(&reading.migrations, &applied);
+    let pending = pending(site, &reading.migrations).await?;
     if let Some(first) = pending.first() {
         return Ok(Some(format!("{} migrations are pending, the first is {first}", pending.len())));
     }

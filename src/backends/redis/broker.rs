@@ -105,7 +105,7 @@ async fn last_messages(line: &mut Line, waiting: &mut Waiting) -> RedisResult<()
 }
 
 /// Now and then looks which queues are bound to the exchanges called like known queues. Keys are never searched for.
-async fn learn(line: &mut Line) -> RedisResult<()> {
+pub(super) async fn learn(line: &mut Line) -> RedisResult<()> {
     let Some(queues) = &line.queues else { return Ok(()) };
     if line.learned.is_some_and(|at| at.elapsed() < LEARN_EVERY) {
         return Ok(());

@@ -1,5 +1,7 @@
 //! Migrations that come with the code and are not in the database.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::database::{Migrated, number};
@@ -45,6 +47,30 @@ pub fn unknown<'a>(on_disk: &[AppMigrations], applied: &'a [Migrated]) -> Vec<&'
         last.is_some_and(|last| (number(part.head()), part.head()) > last)
     });
     newer.map(|(_, part)| part).collect()
+}
+
+/// Migrations that a database has seen, as its rows say (application and name), by application.
+pub fn by_app(rows: impl Iterator<Item = (String, String)>) -> Vec<Migrated> {
+    let mut parts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (app, name) in rows {
+        parts.entry(app).or_default().push(name);
+    }
+    let part = |(app, names): (String, Vec<String>)| {
+        let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        Migrated { app, names, at: None, count }
+    };
+    parts.into_iter().map(part).collect()
+}
+
+/// With the newest names alone, as the code's are kept.
+pub fn shortened(all: &[Migrated]) -> Vec<Migrated> {
+    let shorten = |part: &Migrated| {
+        let mut names = part.names.clone();
+        names.sort_by(|a, b| (number(b), b).cmp(&(number(a), a)));
+        names.truncate(MOST_NAMES);
+        Migrated { names, ..part.clone() }
+    };
+    all.iter().map(shorten).collect()
 }
 
 fn both<'a, 'd>(

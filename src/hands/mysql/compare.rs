@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::backends::database::mysql::own::Link;
+use crate::domain::app_state::by_app;
 use crate::domain::database::Migrated;
 use crate::domain::text::{plain, span};
-use crate::hands::postgres::compare::{LARGEST, MOST_ROWS, by_app, fit};
+use crate::hands::postgres::compare::{LARGEST, MOST_ROWS, fit};
 use crate::hands::work::Tools;
 use crate::runbook::plan::mysql::{MARK, literal, name};
 

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Hand;
-use crate::domain::app_state::{AppMigrations, MOST_NAMES, pending, unknown};
-use crate::domain::database::{Migrated, number};
+use crate::domain::app_state::{AppMigrations, by_app, pending, shortened, unknown};
+use crate::domain::database::Migrated;
 use crate::domain::text::plain;
 use crate::runbook::plan::postgres::{Server, literal, name};
 
@@ -171,30 +171,6 @@ async fn migrated(hand: &Hand<'_, '_>, server: &Server, database: &str) -> Resul
         let mut cells = row.into_iter();
         Some((cells.next()?, cells.next()?))
     })))
-}
-
-/// Migrations, by application.
-pub(in crate::hands) fn by_app(rows: impl Iterator<Item = (String, String)>) -> Vec<Migrated> {
-    let mut parts: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (app, name) in rows {
-        parts.entry(app).or_default().push(name);
-    }
-    let part = |(app, names): (String, Vec<String>)| {
-        let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
-        Migrated { app, names, at: None, count }
-    };
-    parts.into_iter().map(part).collect()
-}
-
-/// With the newest names alone, as the code's are kept.
-fn shortened(all: &[Migrated]) -> Vec<Migrated> {
-    let shorten = |part: &Migrated| {
-        let mut names = part.names.clone();
-        names.sort_by(|a, b| (number(b), b).cmp(&(number(a), a)));
-        names.truncate(MOST_NAMES);
-        Migrated { names, ..part.clone() }
-    };
-    all.iter().map(shorten).collect()
 }
 
 /// What `all` has seen and `other` has not.

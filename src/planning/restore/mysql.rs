@@ -144,7 +144,9 @@ impl<'c> Draft<'c> {
         let sweep = MysqlAct::Discard(server.clone(), left.clone());
         let mut sweep = planned("drop the schema that is empty now", sweep, SHORT_MS);
         sweep.verify = Some(probe(MysqlProbe::Gone(server.clone(), left.name.clone())));
-        self.while_nobody_works(vec![swap, sweep], step).await
+        let mut steps = vec![swap, sweep];
+        steps.extend(self.tasks_change(&at.held, &at.other).await);
+        self.while_nobody_works(steps, step).await
     }
 
     /// One held schema, which is counted on.
@@ -192,6 +194,7 @@ impl<'c> Draft<'c> {
         let mut drop = planned("drop it", MysqlAct::Release(server.clone(), found.name.clone()), SHORT_MS);
         drop.verify = Some(probe(MysqlProbe::Gone(server, found.name)));
         self.steps.push(drop);
+        self.drop_tasks(name).await;
         Ok(())
     }
 }

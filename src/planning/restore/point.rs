@@ -14,6 +14,7 @@ use crate::domain::database::Engine;
 use crate::domain::text::{bytes, span};
 use crate::domain::time::Timestamp;
 use crate::runbook::plan::files::FilesAct;
+use crate::runbook::plan::postgres::PostgresAct;
 use crate::runbook::plan::together::{self, Turn};
 
 /// What stands for the files that were saved nearest to the database.
@@ -162,6 +163,14 @@ impl Draft<'_> {
         let (act, done) = (together::forth(&turns), together::done(&turns));
         let exchange = planned("exchange both".to_owned(), act, Some(done), true, &step);
         self.steps.push(PlannedStep { revert: Some(together::back(&turns)), ..exchange });
+        for turn in &turns {
+            if let Act::Postgres(act) = &turn.act
+                && let PostgresAct::Exchange(_, at) = &**act
+            {
+                let tasks = self.tasks_change(&at.held, &at.other).await;
+                self.steps.extend(tasks);
+            }
+        }
         self.forget_cache();
         self.start_users(&users, &step).await
     }

@@ -5,6 +5,7 @@ mod backup;
 mod drill;
 mod facts;
 mod held;
+mod older;
 
 use super::super::services::Verb;
 use super::super::values::backups::trusted;
@@ -147,7 +148,12 @@ impl<'c> Draft<'c> {
             mark: format!("{}{CHECKED}", beside.mark),
             held: format!("{name}_held_{stamp}"),
         };
+        let missing = if code.is_none() { self.missing(backup, &found).await? } else { Vec::new() };
         self.fill_beside(&server, (&facts, &beside), (backup, &found), step).await?;
+        self.migrate_beside(&beside.name, missing, step).await;
+        let analyze = vec!["analyze".to_owned()];
+        let analyze = PostgresAct::Sql { server: server.clone(), database: beside.name.clone(), statements: analyze };
+        self.steps.push(planned("gather statistics", analyze, step.timeout_ms));
         let compare = PostgresAct::Compare {
             server: server.clone(),
             name: facts.name.clone(),
@@ -216,8 +222,6 @@ impl<'c> Draft<'c> {
         if !settings.is_empty() {
             self.steps.push(planned("copy grants and settings", sql("postgres", settings), SHORT_MS));
         }
-        let analyze = vec!["analyze".to_owned()];
-        self.steps.push(planned("gather statistics", sql(&beside.name, analyze), step.timeout_ms));
         if found.packed {
             let to = source.path;
             self.steps.push(planned("remove what was unpacked", PostgresAct::Remove(to), SHORT_MS));
@@ -272,7 +276,9 @@ impl<'c> Draft<'c> {
             "Requests under way when the databases change places fail; the site is away for less than a second."
                 .to_owned(),
         );
-        self.while_nobody_works(vec![exchange(server, at)], of).await
+        let mut steps = vec![exchange(server, at)];
+        steps.extend(self.tasks_change(&at.held, &at.other).await);
+        self.while_nobody_works(steps, of).await
     }
 
     /// The steps from stopping what works on the database, over those that exchange it, to the site that answers.
@@ -308,8 +314,10 @@ impl<'c> Draft<'c> {
     }
 
     /// The exchange, and what must not know the database from before.
-    pub(in crate::planning) fn exchange_databases(&mut self, server: &Server, at: &Exchange) {
+    pub(in crate::planning) async fn exchange_databases(&mut self, server: &Server, at: &Exchange) {
         self.steps.push(exchange(server, at));
+        let tasks = self.tasks_change(&at.held, &at.other).await;
+        self.steps.extend(tasks);
         self.forget_cache();
     }
 }

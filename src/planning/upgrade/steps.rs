@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::services::Verb;
-use super::{Change, Draft, NoPlan, Step, Upgrade, no};
+use super::{Change, Draft, Installation, NoPlan, Step, Upgrade, no};
 use crate::domain::database::Engine;
 use crate::domain::service::Service;
 use crate::runbook::plan::postgres::{Exchange, Server};
@@ -53,20 +53,8 @@ impl Upgrade {
     }
 
     /// The application's own command, run as its services run.
-    fn app(&self, python: &Path, arguments: &[&str], (config, postgres): (Option<&Path>, bool)) -> Command {
-        let mut argv = vec![word(python), "-m".to_owned(), self.of.name.to_owned()];
-        argv.extend(arguments.iter().map(|word| (*word).to_owned()));
-        let mut command = self.command(argv);
-        command.env.clone_from(&self.of.env);
-        if let Some(config) = config {
-            let variable = format!("{}_CONFIG_FILE", self.of.name.to_uppercase());
-            command.env.entry(variable).or_insert_with(|| word(config));
-        }
-        if postgres {
-            command.env.insert("PGOPTIONS".to_owned(), LOCK_TIMEOUT.to_owned());
-        }
-        command.dir = Some(word(&self.of.cwd));
-        command
+    fn app(&self, python: &Path, arguments: &[&str], around: (Option<&Path>, bool)) -> Command {
+        app(&self.of, python, arguments, around)
     }
 
     fn mark(&self, version: &str) -> String {
@@ -77,6 +65,27 @@ impl Upgrade {
     fn specs(&self) -> Vec<String> {
         self.changes.iter().map(|change| format!("{}=={}", change.name, change.to)).collect()
     }
+}
+
+/// A command of an application, run as its services run.
+pub(in crate::planning) fn app(
+    of: &Installation,
+    python: &Path,
+    arguments: &[&str],
+    (config, postgres): (Option<&Path>, bool),
+) -> Command {
+    let mut argv = vec![word(python), "-m".to_owned(), of.name.to_owned()];
+    argv.extend(arguments.iter().map(|word| (*word).to_owned()));
+    let mut command = Command { argv, user: Some(of.user.clone()), env: of.env.clone(), ..Command::default() };
+    if let Some(config) = config {
+        let variable = format!("{}_CONFIG_FILE", of.name.to_uppercase());
+        command.env.entry(variable).or_insert_with(|| word(config));
+    }
+    if postgres {
+        command.env.insert("PGOPTIONS".to_owned(), LOCK_TIMEOUT.to_owned());
+    }
+    command.dir = Some(word(&of.cwd));
+    command
 }
 
 fn step(name: impl Into<String>, act: Act, minutes: u64, estimate_s: u64) -> PlannedStep {
@@ -142,7 +151,7 @@ impl Draft<'_> {
             self.stop(service, written).await?;
         }
         self.exchange(back, places)?;
-        self.exchange_databases(server, databases);
+        self.exchange_databases(server, databases).await;
         self.own_commands(back);
         for service in back.web.iter().chain(&back.behind) {
             let start = Step { name: "start".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };

@@ -17,6 +17,17 @@ pub enum UpgradeAct {
         /// What starts it; `None`: whoever keeps it does.
         start: Option<Command>,
     },
+    /// Has the application migrate another database than the one in use, which has seen all of its migrations.
+    MigrateOther {
+        /// Which that is.
+        database: String,
+        /// Lists what it has seen there, one a line: `[X]  app.name`, and `[ ]  app.name` for what is missing.
+        list: Command,
+        /// Does it.
+        migrate: Command,
+        /// What is known to be missing, as `app.name`.
+        missing: Vec<String>,
+    },
 }
 
 /// What it looks at.

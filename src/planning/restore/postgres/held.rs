@@ -81,6 +81,7 @@ impl Draft<'_> {
         let means = format!("there is no {name}");
         drop.verify = Some(Probe::Postgres(Box::new(Question { server, sql, answer: "0".to_owned(), means })));
         self.steps.push(drop);
+        self.drop_tasks(name).await;
         Ok(())
     }
 

@@ -163,3 +163,54 @@ fn what_has_migrated_is_put_back_with_its_database_wherever_it_is_cut_off_as_roo
     assert_eq!(shop.ended(&run).0, Outcome::Done, "{:?}", shop.ended(&run));
     moved.older();
 }
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine; needs python3-venv and postgres: tests/run installs them"]
+fn a_backup_older_than_the_code_is_migrated_beside_wherever_it_is_cut_off_as_root() {
+    let moved = Moved::open();
+    let shop = &moved.shop;
+    let run = shop.begin();
+    assert_eq!(shop.ended(&run).0, Outcome::Done, "{:?}", shop.ended(&run));
+    moved.sql("shop", "insert into pretixbase_order (code) select 'B' || n from generate_series(1, 7) n");
+    moved.newer();
+    let backup = format!("backup={}", moved.dump());
+    let wish = ["restore-database", backup.as_str()];
+    let restore = || {
+        let token = shop.ground.token(&wish);
+        shop.ground.begin(&[&wish[..], &["--confirm", &token]].concat())
+    };
+    let others = || moved.sql("postgres", "select count(*) from pg_database where datname like 'shop\\_%'");
+    let (code, said) = shop.ground.call(&["runbook", "plan", wish[0], wish[1]]);
+    assert!(code == 0 && said.contains("pretixbase.0002_more, pretixbase.0003_last are missing in it"), "{said}");
+    assert!(said.contains("PRETIX_DATABASE_NAME=shop_mw_") && !said.contains("shop-pw"), "{said}");
+
+    // An application that doesn't hear of the other database is found out, and migrates nothing.
+    shop.switch("deaf", true);
+    let run = restore();
+    let (outcome, left) = shop.ended(&run);
+    assert!(outcome == Outcome::Failed && left.contains("older release"), "{left}");
+    moved.newer();
+    shop.switch("deaf", false);
+    let (_, said) = shop.ground.resume(&run, &["--revert"]);
+    assert_eq!((shop.ended(&run).0, others().as_str()), (Outcome::Reverted, "0"), "{said}");
+
+    // A migration that fails leaves the one in use as it is.
+    shop.switch("fail-last", true);
+    let run = restore();
+    let (outcome, left) = shop.ended(&run);
+    assert!(outcome == Outcome::Failed && left.contains("have the application migrate it"), "{left}");
+    moved.newer();
+    let (_, said) = shop.ground.resume(&run, &["--revert"]);
+    assert_eq!((shop.ended(&run).0, others().as_str()), (Outcome::Reverted, "0"), "{said}");
+    shop.switch("fail-last", false);
+
+    let run = restore();
+    shop.ground.kill_at(&run, shop.step(&run, "have the application migrate it"));
+    if shop.ground.view(&run).ended().is_none() {
+        moved.newer();
+        shop.ground.resume(&run, &[]);
+    }
+    assert_eq!(shop.ended(&run).0, Outcome::Done, "{:?}", shop.ended(&run));
+    shop.serves("2026.8.0");
+    moved.has(3, 50);
+}

@@ -33,7 +33,11 @@ config.read(os.environ["PRETIX_CONFIG_FILE"])
 data = config["pretix"]["datadir"]
 switch = lambda name: os.path.exists(os.path.join(data, name))
 if config["database"]["backend"] == "postgresql":
-    database = Postgres(config["database"])
+    told = dict(config["database"])
+    # As pretix: the environment stands over the file.
+    if not switch("deaf"):
+        told["name"] = os.environ.get("PRETIX_DATABASE_NAME", told["name"])
+    database = Postgres(told)
 else:
     database = sqlite3.connect(os.path.join(data, "db.sqlite3"), timeout=20)
 seen = {row[0] for row in database.execute("select name from django_migrations where app = 'pretixbase'")}
@@ -43,6 +47,8 @@ if command == "help":
     print("migrate\nrebuild\nupdateassets")
 elif command == "migrate" and "--plan" in flags:
     print("\n".join("pretixbase." + name for name in pending) or "nothing")
+elif command == "showmigrations" and "--plan" in flags:
+    print("\n".join(("[ ]" if name in pending else "[X]") + "  pretixbase." + name for name in MIGRATIONS))
 elif command == "migrate" and "--check" in flags:
     sys.exit(1 if pending else 0)
 elif command == "migrate":
