@@ -250,6 +250,7 @@ impl Draft<'_> {
             "undo-upgrade-and-restore" => self.undo_upgrade(Some(value("backup")), step).await,
             "upgrade" => self.upgrade((value("version"), value("wheels")), step).await,
             "restore-files" => self.restore_files(value("backup"), value("directory"), step).await,
+            "rotate-backups" => self.rotate_backups(value("directory"), step).await,
             "take-backup" => self.take_backup(value("directory"), step).await,
             "restore-point" => self.restore_point((value("backup"), value("files"), value("directory")), step).await,
             "swap-back-point" => self.swap_back_point(value("held"), step).await,

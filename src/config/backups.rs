@@ -27,6 +27,12 @@ pub struct BackupFile {
     pub max_age: Option<Spanned<String>>,
     /// Whether what lies there is on another host, or copied to one (default: not known).
     pub off_host: Option<bool>,
+    /// How many proven backups stay when the runbook rotate-backups removes old ones; needs `pattern` (default: nothing is ever removed).
+    #[schemars(with = "Option<u32>")]
+    pub keep: Option<Spanned<u32>>,
+    /// How many days all of them stay: with `keep`, what goes is beyond both; alone, one proven backup stays.
+    #[schemars(with = "Option<u32>")]
+    pub keep_days: Option<Spanned<u32>>,
     /// The tool whose repository it is.
     #[schemars(with = "Option<Tool>")]
     pub tool: Option<Spanned<Tool>>,
@@ -110,6 +116,19 @@ pub struct BackupPlace {
     pub repository: Option<Repository>,
     /// Days after which a job removes what lies there.
     pub kept_days: Option<u32>,
+    /// What of it the operator lets midwatch remove.
+    pub rotation: Option<Rotation>,
+}
+
+/// What stays of a place's backups when old ones are removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    /// Only names that fit are ever removed.
+    pub pattern: String,
+    /// So many proven backups stay, at least one.
+    pub keep: u32,
+    /// What is younger than so many days stays; 0: age does not matter.
+    pub days: u32,
 }
 
 /// How sure it is that what lies in a place belongs to the site.
@@ -190,6 +209,7 @@ impl BackupsConfig {
                     *target = Some(target.map_or(age, |old: Duration| old.min(age)));
                 }
             }
+            let rotation = rotation(&file, source);
             let repo = file.repo.or_else(|| file.path.clone()).unwrap_or_default();
             let repository = file.tool.as_ref().map(|tool| Repository {
                 tool: *tool.get_ref(),
@@ -209,7 +229,32 @@ impl BackupsConfig {
                 trust: Trust::Told,
                 repository,
                 kept_days: None,
+                rotation,
             });
         }
     }
+}
+
+/// The policy of a place, if it has one that can be followed.
+fn rotation(file: &BackupFile, source: &mut Source) -> Option<Rotation> {
+    let asked: Vec<_> = [&file.keep, &file.keep_days].into_iter().flatten().collect();
+    let first = asked.first()?;
+    if let Some(none) = asked.iter().find(|number| *number.get_ref() == 0) {
+        let help = Some("leave it out, and nothing is removed".to_owned());
+        source.mistake(none.span(), "is at least 1", help);
+        return None;
+    }
+    if file.tool.is_some() {
+        let help =
+            Some("restic forget, borg prune, repo-retention of pgBackRest, retention_policy of Barman".to_owned());
+        source.mistake(first.span(), "is not for a tool's repository, which the tool itself rotates", help);
+        return None;
+    }
+    let Some(pattern) = file.pattern.clone() else {
+        let help = Some("add pattern = \"shop-*.dump\"".to_owned());
+        source.mistake(first.span(), "needs a pattern: only names that fit it are ever removed", help);
+        return None;
+    };
+    let number = |of: &Option<Spanned<u32>>| of.as_ref().map(|number| *number.get_ref());
+    Some(Rotation { pattern, keep: number(&file.keep).unwrap_or(1), days: number(&file.keep_days).unwrap_or(0) })
 }

@@ -136,6 +136,7 @@ fn place(path: &Path, found_by: &str, trust: Trust, kept_days: Option<u32>) -> B
         trust,
         repository: None,
         kept_days,
+        rotation: None,
     }
 }
 

@@ -1,8 +1,10 @@
 //! The lock in the database server: it keeps midwatches on different hosts apart that act on one database.
 //!
-//! It belongs to a session of the runner's, in the server's maintenance database, so that the site's own can change names
-//! meanwhile; it ends with the session, and so with the runner. What the runner has started may still work then, which
-//! [`take`] sees by the name that is given to its sessions.
+//! It belongs to a session of the runner's, on PostgreSQL in the server's maintenance database, so that the site's own can
+//! change names meanwhile; it ends with the session, and so with the runner. What the runner has started may still work then, which
+//! [`take`] sees by the name that is given to its sessions, or on MySQL and MariaDB by the schema they fill.
+
+mod mysql;
 
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
+use crate::backends::database::mysql::own::Link;
 use crate::backends::database::session;
 use crate::config::{DatabaseConfig, SiteConfig};
 use crate::domain::database::Engine;
@@ -36,9 +39,25 @@ pub(super) fn name(run: &str) -> String {
 
 /// The lock, as long as its session lives.
 pub(super) struct DatabaseLock {
-    session: Mutex<PgConnection>,
+    session: Mutex<Session>,
     config: DatabaseConfig,
     run: String,
+}
+
+/// The session that has it.
+enum Session {
+    Postgres(PgConnection),
+    Mysql(Box<Link>),
+}
+
+impl Session {
+    async fn answers(&mut self) -> bool {
+        let answer = match self {
+            Self::Postgres(connection) => timeout(LIMIT, connection.ping()).await,
+            Self::Mysql(link) => timeout(LIMIT, link.connection.ping()).await,
+        };
+        answer.is_ok_and(|answer| answer.is_ok())
+    }
 }
 
 /// What came of wanting it.
@@ -49,16 +68,16 @@ pub(super) enum Taken {
     Without(Option<String>),
 }
 
-/// Takes the lock of the plan's database for a run, where it has a PostgreSQL server.
+/// Takes the lock of the plan's database for a run, where it has a server.
 ///
 /// # Errors
 /// Who has it, or why it can't be had by a plan that acts on the server.
 pub(super) async fn take(site: Option<&SiteConfig>, plan: &Plan, run: &str) -> Result<Taken, String> {
     let database = site.filter(|_| plan.site.is_some()).and_then(|site| site.database.as_ref().ok());
-    let Some(config) = database.filter(|config| config.engine == Engine::Postgresql && changes(plan)) else {
+    let Some(config) = database.filter(|config| config.engine != Engine::Sqlite && changes(plan)) else {
         return Ok(Taken::Without(None));
     };
-    match locked(config, run).await {
+    match session(config, run).await {
         Ok(session) => {
             let lock = DatabaseLock { session: Mutex::new(session), config: config.clone(), run: run.to_owned() };
             Ok(Taken::Held(Box::new(lock)))
@@ -86,7 +105,7 @@ fn acts_there(plan: &Plan) -> bool {
         if let Act::Together(turns) = act {
             return turns.iter().any(|turn| is_there(&turn.act));
         }
-        matches!(act, Act::Postgres(_))
+        matches!(act, Act::Postgres(_) | Act::Mysql(_))
     }
     plan.steps.iter().any(|step| is_there(&step.act))
 }
@@ -94,6 +113,14 @@ fn acts_there(plan: &Plan) -> bool {
 enum No {
     Held(String),
     Trouble(String),
+}
+
+/// A session that holds the lock, of whichever server.
+async fn session(config: &DatabaseConfig, run: &str) -> Result<Session, No> {
+    match config.engine {
+        Engine::Mysql => Ok(Session::Mysql(Box::new(Box::pin(mysql::locked(config)).await?))),
+        Engine::Postgresql | Engine::Sqlite => locked(config, run).await.map(Session::Postgres),
+    }
 }
 
 /// A session that holds the lock.
@@ -180,13 +207,13 @@ impl DatabaseLock {
     /// # Errors
     /// A sentence: it is lost.
     pub(super) async fn kept(&self) -> Result<(), String> {
-        let mut session = self.session.lock().await;
-        if timeout(LIMIT, session.ping()).await.is_ok_and(|answer| answer.is_ok()) {
+        let mut held = self.session.lock().await;
+        if held.answers().await {
             return Ok(());
         }
-        match locked(&self.config, &self.run).await {
+        match session(&self.config, &self.run).await {
             Ok(anew) => {
-                *session = anew;
+                *held = anew;
                 Ok(())
             }
             Err(No::Held(who) | No::Trouble(who)) => {

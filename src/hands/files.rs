@@ -3,6 +3,7 @@
 
 mod exchange;
 mod ready;
+mod rotate;
 mod save;
 
 use std::fs::{File, OpenOptions};
@@ -46,6 +47,8 @@ pub(super) async fn act(tools: &Tools<'_>, act: &FilesAct, at: At<'_>) -> Result
             return Ok(format!("{path} is removed"));
         }
         FilesAct::Release { path, was } => return release(path, was),
+        FilesAct::Reread { path, digest } => return rotate::reread(path, digest, at).await,
+        FilesAct::Rotate(leaving) => return rotate::leave(&tools.permit, leaving),
     };
     if done.is_err() {
         remove(&partial(to))?;

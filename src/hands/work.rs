@@ -283,6 +283,9 @@ impl<'c> Run<'c> {
                 if let Some(changed) = self.moved(true).await.filter(|_| reads) {
                     return Ok(Err(changed));
                 }
+                if let Some(Err(lost)) = self.kept().await {
+                    return Ok(Err(lost));
+                }
                 let (signs, receiver) = mpsc::channel(64);
                 let (tools, run) = (Arc::clone(&self.tools), self.id.clone());
                 let at = files::At { run: &run, step: at, deadline, stop: self.stop.subscribe(), signs };

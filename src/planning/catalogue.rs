@@ -20,6 +20,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("evidence", include_str!("../../assets/runbooks/evidence.toml")),
     ("prove-backup", include_str!("../../assets/runbooks/prove-backup.toml")),
     ("take-backup", include_str!("../../assets/runbooks/take-backup.toml")),
+    ("rotate-backups", include_str!("../../assets/runbooks/rotate-backups.toml")),
     ("restore-files", include_str!("../../assets/runbooks/restore-files.toml")),
     ("restore-point", include_str!("../../assets/runbooks/restore-point.toml")),
     ("swap-back-point", include_str!("../../assets/runbooks/swap-back-point.toml")),

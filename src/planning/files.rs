@@ -3,6 +3,7 @@
 mod directory;
 mod given;
 mod held;
+mod rotate;
 mod take;
 
 use std::os::unix::fs::MetadataExt as _;

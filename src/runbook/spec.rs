@@ -208,7 +208,7 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 14] = [
+pub const OWN: [(&str, &[&str]); 15] = [
     ("restore-database", &["backup"]),
     ("prove-backup", &["backup"]),
     ("swap-back", &["held"]),
@@ -218,6 +218,7 @@ pub const OWN: [(&str, &[&str]); 14] = [
     ("undo-upgrade-and-restore", &["backup"]),
     ("restore-files", &["backup", "directory"]),
     ("take-backup", &["directory"]),
+    ("rotate-backups", &["directory"]),
     ("restore-point", &["backup", "files", "directory"]),
     ("swap-back-point", &["held"]),
     ("swap-back-file", &["held"]),

@@ -41,6 +41,7 @@ impl Inventory {
             trust: Trust::Told,
             repository: None,
             kept_days: None,
+            rotation: None,
         };
         let config = BackupsConfig { places: vec![place], ..BackupsConfig::default() };
         Self::new(Plan { config, bare: true, practice: true, ..Plan::default() }, state)

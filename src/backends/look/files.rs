@@ -27,6 +27,25 @@ pub fn inode(path: &str) -> Option<String> {
     std::fs::symlink_metadata(path).ok().map(|meta| format!("{}:{}", meta.dev(), meta.ino()))
 }
 
+/// Which plain file is at a path, its size, and when it was changed. It has no other name.
+///
+/// # Errors
+/// Why it is none.
+pub fn plain_file(path: &str) -> Result<String, String> {
+    let meta = std::fs::symlink_metadata(path).map_err(|error| format!("{path}: {error}"))?;
+    if meta.is_symlink() {
+        return Err(format!("{path} is a link"));
+    }
+    if !meta.is_file() {
+        return Err(format!("{path} is no single file"));
+    }
+    if meta.nlink() != 1 {
+        return Err(format!("{path} has other names, too: another backup holds the same file"));
+    }
+    let changed = (meta.mtime(), meta.mtime_nsec());
+    Ok(format!("{}:{} · {} bytes · changed {}.{:09}", meta.dev(), meta.ino(), meta.len(), changed.0, changed.1))
+}
+
 /// Which file a process holds open under a number, if it is a deleted one: device and number of the file.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{Hand, put};
 use crate::backends::database::mysql::own::Link;
 use crate::domain::text::plain;
-use crate::runbook::plan::mysql::{Exchange, MARK, Server, literal};
+use crate::runbook::plan::mysql::{Exchange, MARK, Server, literal, name};
 
 /// How long the statement waits for others, in seconds.
 const WAIT_S: u32 = 3;
@@ -37,10 +37,27 @@ pub(super) async fn forth(hand: &Hand<'_, '_>, server: &Server, at: &Exchange) -
     let done = renamed(hand, &mut link, at).await;
     if done.is_err() && link.tables(&at.held).await?.is_empty() {
         // Nothing has come into it.
-        put(&mut link, format!("drop database {}", crate::runbook::plan::mysql::name(&at.held))).await?;
+        put(&mut link, format!("drop database {}", name(&at.held))).await?;
+    }
+    if done.is_ok() {
+        for sentence in broken(&mut link, &at.name).await {
+            hand.note(sentence).await;
+        }
     }
     link.close().await;
     done
+}
+
+/// Views, which stay where they are, that do not fit the tables that have come.
+async fn broken(link: &mut Link, schema: &str) -> Vec<String> {
+    let sql = format!("SELECT table_name FROM information_schema.views WHERE table_schema = {}", literal(schema));
+    let mut out = Vec::new();
+    for view in link.list(&sql).await.unwrap_or_default() {
+        if let Err(why) = link.ask(&format!("SHOW COLUMNS FROM {}.{}", name(schema), name(&view))).await {
+            out.push(format!("the view {} does not work with these tables: {}", plain(&view, 64), plain(&why, 200)));
+        }
+    }
+    out
 }
 
 /// What was displaced comes back. What is in use by then is held: it may have been written to.
@@ -54,7 +71,7 @@ pub(super) async fn back(hand: &Hand<'_, '_>, server: &Server, at: &Exchange) ->
     let how = forth(hand, server, &way_back).await?;
     let mut link = hand.link(server).await?;
     if link.exists(&way_back.other).await? && link.tables(&way_back.other).await?.is_empty() {
-        put(&mut link, format!("drop database {}", crate::runbook::plan::mysql::name(&way_back.other))).await?;
+        put(&mut link, format!("drop database {}", name(&way_back.other))).await?;
     }
     link.close().await;
     Ok(how)

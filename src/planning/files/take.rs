@@ -127,7 +127,7 @@ async fn save_postgres(database: &DatabaseConfig, to: String) -> Result<(FilesAc
 }
 
 /// Whether nobody else can put something in the way of what is written there.
-fn trusted(directory: &Path) -> Result<(), NoPlan> {
+pub(super) fn trusted(directory: &Path) -> Result<(), NoPlan> {
     let meta = std::fs::metadata(directory).map_err(|error| impossible(format!("{}: {error}", directory.display())))?;
     let own = rustix::process::geteuid().as_raw();
     let told = directory.display();

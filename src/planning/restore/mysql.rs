@@ -7,6 +7,7 @@
 mod backup;
 mod drill;
 
+use super::super::values::backups::trusted;
 use super::super::{Act, Draft, NoPlan, PlannedStep, Probe, Step, Subject};
 use super::postgres::{SHORT_MS, no, step as step_of};
 use crate::backends::database::held::{Held, held};
@@ -47,6 +48,7 @@ impl<'c> Draft<'c> {
         let (config, server, facts) = self.mysql().await?;
         let name = config.name.clone();
         let found = Found::read(backup, &name, &facts.version).await.map_err(NoPlan::Impossible)?;
+        self.at_risk.extend(trusted(self.ground, backup, &found.verdict)?);
         facts.room(found.bytes).map_err(NoPlan::Impossible)?;
         self.begin_from(backup, Subject::Source(backup.to_owned())).await?;
         let stamp = self.stamp();
@@ -125,7 +127,8 @@ impl<'c> Draft<'c> {
         ));
         if facts.others > 0 {
             self.costs.push(format!(
-                "Views, routines and events of {} stay as they are now: only tables are exchanged.",
+                "Views, routines and events of {} stay as they are now: only tables are exchanged. What does not fit them is \
+                 told when they have changed places.",
                 at.name
             ));
         }
@@ -163,6 +166,9 @@ impl<'c> Draft<'c> {
         let (config, server, facts) = self.mysql().await?;
         let found = self.held_schema(config, name).await?;
         let at = exchange(&config.name, &found.name, &self.stamp(), &facts);
+        if at.held == found.name {
+            return Err(no(format!("{} was put away in this very second: ask again in the next", found.name)));
+        }
         let compare = MysqlAct::Compare {
             server: server.clone(),
             name: config.name.clone(),

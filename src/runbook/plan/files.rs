@@ -39,6 +39,15 @@ pub enum FilesAct {
     PutBack(Exchange),
     /// Removes what was made ready and never used.
     Remove(String),
+    /// Reads a backup to its end again: it must be what it was when it was proven.
+    Reread {
+        /// The backup.
+        path: String,
+        /// SHA-256 of it.
+        digest: String,
+    },
+    /// Deletes a backup that its place's policy lets go.
+    Rotate(Leaving),
     /// Deletes what was held.
     Release {
         /// Where it lies.
@@ -76,6 +85,19 @@ pub struct Exchange {
     pub was: String,
     /// Whether it is an SQLite database, which has files beside it.
     pub database: bool,
+}
+
+/// A backup that goes, while others stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaving {
+    /// Which.
+    pub path: String,
+    /// Its state when it was seen: which file, its size, when it was changed.
+    pub was: String,
+    /// Size, time and proof, for people.
+    pub told: String,
+    /// Newer proven backups of the same, with their state: it goes only while they are there.
+    pub stay: Vec<(String, String)>,
 }
 
 /// Something about files that holds or does not.
@@ -119,6 +141,16 @@ impl FilesAct {
                 format!("exchanges {live} and {ready} in one step; what was in use is held as {held}")
             }
             Self::PutBack(Exchange { live, held, .. }) => format!("puts what is held as {held} back as {live}"),
+            Self::Reread { path, digest } => {
+                format!("reads {path} to its end: its SHA-256 must still be {}…", digest.get(..12).unwrap_or(digest))
+            }
+            Self::Rotate(Leaving { path, told, stay, .. }) => {
+                let stay: Vec<_> = stay.iter().map(|(path, _)| path.as_str()).collect();
+                format!(
+                    "deletes {path} ({told}), if it is still that file, nobody has it open, and {} is unchanged",
+                    stay.join(" and ")
+                )
+            }
             Self::Remove(path) => format!("removes {path}, which was never in use"),
             Self::Release { path, .. } => format!("deletes {path}"),
         }

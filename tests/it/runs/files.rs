@@ -1,6 +1,7 @@
 //! Backups taken, databases and directories restored, put back and released: with real files, cut off at every step.
 
 mod point;
+mod rotate;
 mod shop;
 mod storms;
 

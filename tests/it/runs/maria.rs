@@ -1,6 +1,8 @@
 //! take-backup, restore-database, swap-back and release-held, on a real MariaDB.
 
+mod more;
 mod shop;
+mod storms;
 
 use midwatch::runbook::run::{Outcome, What};
 

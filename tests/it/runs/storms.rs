@@ -17,7 +17,7 @@ use crate::support::servers::eventually;
 
 /// Where in a step it happens.
 #[derive(Clone, Copy, PartialEq)]
-enum Moment {
+pub(super) enum Moment {
     /// As soon as it is begun.
     Begun,
     /// As soon as one of its programs works.
@@ -25,7 +25,7 @@ enum Moment {
 }
 
 /// Whether the run has come to this step with its runner of this number, or has ended.
-fn reached(site: &Selling, run: &str, (step, moment): (usize, Moment), runner: usize) -> bool {
+pub(super) fn reached(ground: &Ground, run: &str, (step, moment): (usize, Moment), runner: usize) -> bool {
     let there = |what: &What| match what {
         What::Intended { step: at, .. } => *at > step || (*at == step && moment == Moment::Begun),
         What::Started { step: at, .. } | What::Acted { step: at, .. } | What::Spared { step: at, .. } => *at >= step,
@@ -35,7 +35,7 @@ fn reached(site: &Selling, run: &str, (step, moment): (usize, Moment), runner: u
     // Longer than other things are waited for: a step whose service may still be coming up is asked for a while.
     let waited = Instant::now();
     loop {
-        let view = site.shop.ground.view(run);
+        let view = ground.view(run);
         let mut begun = view.entries.iter().enumerate().filter(|(_, entry)| matches!(entry.what, What::Began { .. }));
         if let Some((began, _)) = begun.nth(runner - 1) {
             let ended = view.ended().is_some();
@@ -55,7 +55,7 @@ fn through_it_all(site: &mut Selling, run: &str, first: Moment) -> usize {
     let (mut hit, mut following) = (0, None);
     for step in 0..steps.len() {
         let moment = if (step % 2 == 0) == (first == Moment::Begun) { Moment::Begun } else { Moment::Working };
-        if !reached(site, run, (step, moment), hit + 1) {
+        if !reached(&site.shop.ground, run, (step, moment), hit + 1) {
             break;
         }
         site.strike(run);
@@ -103,7 +103,7 @@ fn a_restore_and_its_way_back_come_through_as_root() {
         let token = site.shop.ground.token(&["release-held", &format!("held={}", site.shop.held())]);
         let held = format!("held={}", site.shop.held());
         let run = site.shop.ground.begin(&["release-held", &held, "--confirm", &token]);
-        reached(&site, &run, (0, first), 1);
+        reached(&site.shop.ground, &run, (0, first), 1);
         site.strike(&run);
         site.calm();
         let following = (site.shop.ground.view(&run).ended().is_none()).then(|| site.follow(None, &run, &[]));
@@ -124,7 +124,7 @@ fn a_restore_is_undone_wherever_it_was_cut_off_as_root() {
         let run = site.shop.begin_restore();
         let plan = site.shop.ground.view(&run).record.plan;
         let step = plan.steps.iter().position(|step| step.name == name).unwrap();
-        assert!(reached(&site, &run, (step, Moment::Begun), 1));
+        assert!(reached(&site.shop.ground, &run, (step, Moment::Begun), 1));
         site.strike(&run);
         site.calm();
         site.whole();
@@ -188,7 +188,7 @@ fn an_exchange_whose_confirmation_is_lost_is_found_done_as_root() {
 fn a_run_that_is_taken_up_before_the_server_is_says_so_and_goes_on_later_as_root() {
     let mut site = Selling::open();
     let run = site.shop.begin_restore();
-    assert!(reached(&site, &run, (1, Moment::Working), 1));
+    assert!(reached(&site.shop.ground, &run, (1, Moment::Working), 1));
     site.strike(&run);
     let (code, said) = site.shop.ground.resume(&run, &[]);
     assert!(code == 11 && said.contains("refuses connections"), "{code}: {said}");
@@ -206,7 +206,7 @@ fn a_run_that_is_taken_up_before_the_server_is_says_so_and_goes_on_later_as_root
 fn a_database_that_was_half_dropped_is_dropped_whole_as_root() {
     let site = Selling::open();
     let run = site.shop.begin_restore();
-    assert!(reached(&site, &run, (0, Moment::Working), 1));
+    assert!(reached(&site.shop.ground, &run, (0, Moment::Working), 1));
     Ground::kill(&site.shop.ground.runner(&run));
     let beside = || site.shop.databases().into_iter().find(|name| name.starts_with("shop_mw_"));
     let beside = eventually("it is made", beside);

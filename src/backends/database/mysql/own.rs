@@ -216,40 +216,6 @@ pub(crate) async fn database(config: &DatabaseConfig, schema: &str) -> Result<Op
     Ok(Some(format!("server {} · {part} · {tables} tables{newest}", server.identity)))
 }
 
-/// What a dump of the site's database will be of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dumped {
-    /// Whether the server is MariaDB.
-    pub maria: bool,
-    /// Bytes of its tables.
-    pub bytes: u64,
-    /// Tables that know no transactions.
-    pub others: Vec<String>,
-}
-
-/// Looks what a dump of the site's database will be of.
-///
-/// # Errors
-/// A sentence, where it can't be seen.
-pub async fn dumped(config: &DatabaseConfig) -> Result<Dumped, String> {
-    plain_name(&config.name)?;
-    let mut link = of_site(config).await?;
-    let maria = link.one("SELECT VERSION()").await?.is_some_and(|version| version.contains("MariaDB"));
-    let bytes = bytes(&mut link).await?;
-    let sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND \
-               table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') AND engine <> 'InnoDB' ORDER BY table_name";
-    let others = link.list(sql).await?;
-    link.close().await;
-    Ok(Dumped { maria, bytes, others })
-}
-
-/// How many bytes the tables of the session's database have.
-async fn bytes(link: &mut Link) -> Result<u64, String> {
-    let sql = "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS CHAR) FROM information_schema.tables \
-               WHERE table_schema = DATABASE()";
-    Ok(link.one(sql).await?.and_then(|bytes| bytes.split('.').next()?.parse().ok()).unwrap_or(0))
-}
-
 /// A schema that is held: its name, the comment of its mark, its bytes.
 pub(crate) async fn held(config: &DatabaseConfig) -> Result<Vec<(String, String, Option<u64>)>, String> {
     let server = super::reach::reach(config).await?;

@@ -98,7 +98,7 @@ fn beside(config: &DatabaseConfig, between: &str) -> String {
 }
 
 /// What the session's user may do in a schema, by itself: what it is given through a role is not seen.
-async fn privileges(link: &mut Link, schema: &str) -> Result<Vec<String>, String> {
+pub(super) async fn privileges(link: &mut Link, schema: &str) -> Result<Vec<String>, String> {
     let me =
         "CONCAT(QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', 1)), '@', QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', -1)))";
     let sql = format!(

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::dump::{begun, whole};
+use crate::backends::backups::check::Verdict;
 use crate::backends::backups::meter::Control;
 use crate::backends::backups::program::Tools;
 use crate::backends::backups::statements::foreign;
@@ -18,8 +19,8 @@ pub(super) struct Found {
     pub(super) packed: bool,
     /// Its bytes, unpacked.
     pub(super) bytes: u64,
-    /// SHA-256 of it.
-    pub(super) digest: Option<String>,
+    /// What reading it to its end has brought.
+    pub(super) verdict: Verdict,
     /// When it was begun, in the local time of whoever made it.
     pub(super) made: Option<String>,
 }
@@ -41,14 +42,14 @@ fn read(path: &Path, database: &str, server: &str) -> Result<Found, String> {
     if kind != Kind::Mysql {
         return Err(format!("{shown} is no dump of a MySQL or MariaDB database, but {}", kind.word()));
     }
-    let header = verdict.header.unwrap_or_default();
+    let header = verdict.header.clone().unwrap_or_default();
     fits(&shown, &header, database, server)?;
     let (why, bytes) = foreign(path, &tools, &control)?;
     if let Some(why) = why {
         return Err(format!("{shown} can't be restored by midwatch: {why}"));
     }
     let made = begun(&header);
-    Ok(Found { packed: packed(path)?.is_some(), bytes, digest: verdict.digest, made })
+    Ok(Found { packed: packed(path)?.is_some(), bytes, verdict, made })
 }
 
 /// Whether what it says of itself is of this database, for this server.

@@ -1,11 +1,12 @@
 //! What a drill of a dump of MySQL or MariaDB takes: a server of MariaDB.
 
+use super::super::super::values::backups::trusted;
 use super::super::super::{Draft, NoPlan};
 use super::super::drill::{Means, gently};
 use super::super::postgres::no;
 use super::backup::Found;
 use crate::backends::backups::program::Tools;
-use crate::backends::database::mysql::own;
+use crate::backends::database::mysql::dump::dumped;
 use crate::backends::store::who;
 use crate::config::DatabaseConfig;
 use crate::domain::text::plain;
@@ -31,6 +32,7 @@ impl Draft<'_> {
         };
         let (install, server, client) = (program("mariadb-install-db")?, program("mariadbd")?, program("mariadb")?);
         let found = Found::read(path, &config.name, ANY).await.map_err(NoPlan::Impossible)?;
+        trusted(self.ground, path, &found.verdict)?;
         let user = if rustix::process::geteuid().is_root() {
             let uid = who::number(USER)
                 .ok_or_else(|| no(format!("there is no user {USER}, and a drill's server does not run as root")))?;
@@ -38,7 +40,7 @@ impl Draft<'_> {
         } else {
             None
         };
-        let size = match own::dumped(config).await {
+        let size = match dumped(config).await {
             Ok(live) => live.bytes,
             Err(why) => {
                 let why = plain(&why, 300);
@@ -55,7 +57,7 @@ impl Draft<'_> {
             packed: found.packed,
         };
         // What a server needs for itself is more than a small dump.
-        Ok(Means { digest: found.digest, bytes: found.bytes.max(size).max(EMPTY), user, engine })
+        Ok(Means { digest: found.verdict.digest, bytes: found.bytes.max(size).max(EMPTY), user, engine })
     }
 }
 

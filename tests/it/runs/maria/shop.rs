@@ -135,6 +135,13 @@ impl Shop {
         self.ground.begin(&["restore-database", &backup, "--confirm", &token])
     }
 
+    /// Starts a runbook about what is held; the run.
+    pub(super) fn begin_held(&self, runbook: &str) -> String {
+        let held = format!("held={}", self.held());
+        let token = self.ground.token(&[runbook, &held]);
+        self.ground.begin(&[runbook, &held, "--confirm", &token])
+    }
+
     /// The old orders are back, the others are held, nothing else is there and nobody works any more.
     pub(super) fn ended_restored(&self) {
         let held = self.held();
@@ -170,8 +177,28 @@ pub(super) struct Holder(Child);
 
 impl Holder {
     pub(super) fn of(shop: &Shop, sql: &str) -> Self {
-        let mut command = shop.client("mariadb");
-        command.args(["-NB", "--unbuffered", "app"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Self::by(shop.client("mariadb"), "app", sql)
+    }
+
+    /// As the site's own user, from elsewhere.
+    pub(super) fn of_site(shop: &Shop, sql: &str) -> Self {
+        let mut command = Command::new("mariadb");
+        command.args(["--no-defaults", "--host=127.0.0.1", "--user=app", "--password=app-pw"]);
+        command.arg(format!("--port={}", shop.server.port));
+        Self::by(command, "app", sql)
+    }
+
+    /// In another schema.
+    pub(super) fn within(shop: &Shop, schema: &str, sql: &str) -> Self {
+        Self::by(shop.client("mariadb"), schema, sql)
+    }
+
+    fn by(mut command: Command, schema: &str, sql: &str) -> Self {
+        command
+            .args(["-NB", "--unbuffered", schema])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         child.stdin.as_mut().unwrap().write_all(format!("{sql}\nselect 'there';\n").as_bytes()).unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
