@@ -243,6 +243,7 @@ impl Draft<'_> {
         let value = |key: &str| given.get(key).map(String::as_str).unwrap_or_default();
         match name {
             "restore-database" => self.restore_database(value("backup"), step).await,
+            "restore-in-place" => self.restore_in_place((value("backup"), value("directory")), step).await,
             "prove-backup" => self.prove_backup(value("backup"), step).await,
             "swap-back" => self.swap_back(value("held"), step).await,
             "release-held" => self.release_held(value("held")).await,

@@ -12,6 +12,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("unblock-locks", include_str!("../../assets/runbooks/unblock-locks.toml")),
     ("free-space", include_str!("../../assets/runbooks/free-space.toml")),
     ("restore-database", include_str!("../../assets/runbooks/restore-database.toml")),
+    ("restore-in-place", include_str!("../../assets/runbooks/restore-in-place.toml")),
     ("swap-back", include_str!("../../assets/runbooks/swap-back.toml")),
     ("release-held", include_str!("../../assets/runbooks/release-held.toml")),
     ("upgrade", include_str!("../../assets/runbooks/upgrade.toml")),

@@ -9,6 +9,8 @@ mod take;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+pub(super) use take::{save_postgres, trusted_place};
+
 use super::services::{Verb, planned};
 use super::values::backups::listed;
 use super::{Act, Draft, NoPlan, PlannedStep, Probe, StateDir, Step, Subject};

@@ -208,8 +208,9 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 15] = [
+pub const OWN: [(&str, &[&str]); 16] = [
     ("restore-database", &["backup"]),
+    ("restore-in-place", &["backup", "directory"]),
     ("prove-backup", &["backup"]),
     ("swap-back", &["held"]),
     ("release-held", &["held"]),

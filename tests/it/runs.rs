@@ -13,6 +13,7 @@ mod exclusion;
 mod files;
 mod full;
 mod ground;
+mod in_place;
 mod kills;
 mod managers;
 mod maria;

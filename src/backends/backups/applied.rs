@@ -1,5 +1,6 @@
 //! Which migrations the database had seen that a dump is of.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -30,6 +31,26 @@ pub fn applied(path: &Path, sql: bool, tools: &Tools, control: &Control) -> Opti
     let words: Vec<&OsStr> = words.into_iter().chain([path.as_os_str()]).collect();
     let (found, ended) = program::read(program, &words, control, rows).ok()?;
     found.ok().flatten().filter(|_| ended.well())
+}
+
+/// The tables in an archive of `pg_dump`, with their schemas; `None`: they can't be read from it.
+pub fn tables(path: &Path, tools: &Tools, control: &Control) -> Option<BTreeSet<(String, String)>> {
+    let (_, program) = tools.pg_restore.first()?;
+    let words = [OsStr::new("--list"), OsStr::new("--"), path.as_os_str()];
+    let (text, ended) = program::read(program, &words, control, |output| {
+        let mut text = String::new();
+        output.take(LONGEST * 1024).read_to_string(&mut text).map(|_| text)
+    })
+    .ok()?;
+    let text = text.ok().filter(|_| ended.well())?;
+    Some(text.lines().filter_map(table).collect())
+}
+
+/// `215; 1259 16386 TABLE public pretixbase_order pretix`: a name with a space in it is not told from its owner.
+fn table(line: &str) -> Option<(String, String)> {
+    let mut words = line.split_once("; ")?.1.split(' ').skip(2);
+    let (kind, schema, name) = (words.next()?, words.next()?, words.next()?);
+    (kind == "TABLE" && schema != "DATA").then(|| (schema.to_owned(), name.to_owned()))
 }
 
 /// The rows that `COPY public.django_migrations (…) FROM stdin` is followed by; `None`: there is no such statement, or it
@@ -88,7 +109,19 @@ fn columns_of(line: &str) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::rows;
+    use super::{rows, table};
+
+    #[test]
+    fn tables_are_read_from_the_list_of_an_archive() {
+        let told = |line: &str| table(line).map(|(schema, name)| format!("{schema}.{name}"));
+        let found = told("215; 1259 16386 TABLE public pretixbase_order pretix");
+        assert_eq!(found.as_deref(), Some("public.pretixbase_order"));
+        for other in
+            ["3500; 0 16386 TABLE DATA public x pretix", "; Archive created at", "2; 1259 1 SEQUENCE public x_id p"]
+        {
+            assert_eq!(told(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn migrations_are_read_from_the_statement_that_copies_them() {

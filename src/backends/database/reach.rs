@@ -16,6 +16,27 @@ use crate::runbook::plan::postgres::{Server, literal};
 /// # Errors
 /// A sentence that says what was tried, and what would open a way.
 pub async fn reach(config: &DatabaseConfig) -> Result<Server, String> {
+    way(config, Right::Make).await
+}
+
+/// Who may replace what is in this database, if nobody may make another.
+///
+/// # Errors
+/// As [`reach`].
+pub async fn over(config: &DatabaseConfig) -> Result<Server, String> {
+    way(config, Right::Own).await
+}
+
+/// What a role must be allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Right {
+    /// To make and rename databases, this one too.
+    Make,
+    /// All that is in this one.
+    Own,
+}
+
+async fn way(config: &DatabaseConfig, right: Right) -> Result<Server, String> {
     let seen = super::session::database(config, &config.name).await?;
     let seen = seen.ok_or_else(|| format!("there is no database {}", config.name))?;
     if !seen.ends_with("primary") {
@@ -44,19 +65,23 @@ pub async fn reach(config: &DatabaseConfig) -> Result<Server, String> {
             password: false,
             system: system.clone(),
         };
-        match capable(&server, config).await {
+        match capable(&server, config, right).await {
             Ok(()) => return Ok(server),
             Err(why) => tried.push(format!("as the system's user {user} over {}: {why}", directory.display())),
         }
     }
     let server = own_role(config, (port, programs, system));
-    match capable(&server, config).await {
+    match capable(&server, config, right).await {
         Ok(()) => return Ok(server),
         Err(why) => tried.push(format!("as the site's own role {}: {why}", config.user)),
     }
+    if right == Right::Own {
+        return Err(format!("nobody midwatch can act as owns this database. Tried\n  {}", tried.join("\n  ")));
+    }
     Err(format!(
         "nobody midwatch can act as may make and rename databases on this server. Tried\n  {}\nRun midwatch as root on the \
-         server's machine, or let the role: ALTER ROLE {role} CREATEDB; ALTER DATABASE {name} OWNER TO {role};",
+         server's machine, or let the role: ALTER ROLE {role} CREATEDB; ALTER DATABASE {name} OWNER TO {role}; or have the \
+         site away while it is restored over what is in it (restore-in-place)",
         tried.join("\n  "),
         role = crate::runbook::plan::postgres::name(&config.user),
         name = crate::runbook::plan::postgres::name(&config.name),
@@ -73,17 +98,19 @@ fn own_role(config: &DatabaseConfig, (port, programs, system): (u16, String, Str
 }
 
 /// Whether this way leads to that very server, and to a role that may do it.
-async fn capable(server: &Server, config: &DatabaseConfig) -> Result<(), String> {
+async fn capable(server: &Server, config: &DatabaseConfig, right: Right) -> Result<(), String> {
     let sql = format!(
-        "select (select system_identifier::text from pg_control_system()), r.rolsuper, r.rolcreatedb and \
+        "select (select system_identifier::text from pg_control_system()), r.rolsuper, {} and \
          exists (select from pg_database d where d.datname = {} and pg_has_role(r.oid, d.datdba, 'member')) \
          from pg_roles r where r.rolname = current_user",
+        if right == Right::Make { "r.rolcreatedb" } else { "true" },
         literal(&config.name)
     );
     let rows = psql::ask(server, Some(&config.password), "postgres", &sql).await?;
     match rows.first().map(Vec::as_slice) {
         Some([system, ..]) if *system != server.system => Err("that is another server".to_owned()),
         Some([_, superuser, owner]) if superuser == "t" || owner == "t" => Ok(()),
+        Some(_) if right == Right::Own => Err("it does not own this one".to_owned()),
         Some(_) => Err("it may not make databases, or does not own this one".to_owned()),
         None => Err("it has no such role".to_owned()),
     }

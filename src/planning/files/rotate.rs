@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::take::trusted;
+use super::take::trusted_place;
 use super::{Draft, NoPlan, Step, impossible, planned, written};
 use crate::backends::look::files::plain_file;
 use crate::config::backups::Rotation;
@@ -50,7 +50,7 @@ impl Draft<'_> {
     pub(in super::super) async fn rotate_backups(&mut self, directory: &str, step: &Step) -> Result<(), NoPlan> {
         let directory =
             std::fs::canonicalize(directory).map_err(|error| impossible(format!("{directory}: {error}")))?;
-        trusted(&directory)?;
+        trusted_place(&directory)?;
         let policies = self.policies(&directory)?;
         let reading = self.backups().await?;
         let others = self.others(&directory).await?;

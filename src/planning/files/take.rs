@@ -25,7 +25,7 @@ impl Draft<'_> {
     pub(in super::super) async fn take_backup(&mut self, directory: &str, step: &Step) -> Result<(), NoPlan> {
         let directory =
             std::fs::canonicalize(directory).map_err(|error| impossible(format!("{directory}: {error}")))?;
-        trusted(&directory)?;
+        trusted_place(&directory)?;
         let site = self.site()?;
         let name = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
         let id: String = site.id.0.chars().map(name).collect();
@@ -108,7 +108,7 @@ impl Draft<'_> {
 }
 
 /// `pg_dump`, and how many bytes the database has.
-async fn save_postgres(database: &DatabaseConfig, to: String) -> Result<(FilesAct, u64), NoPlan> {
+pub(in super::super) async fn save_postgres(database: &DatabaseConfig, to: String) -> Result<(FilesAct, u64), NoPlan> {
     let tools = Tools::find();
     let beside = tools.pg_restore.first().map(|(_, restore)| restore.with_file_name("pg_dump"));
     let program = beside.filter(|program| program.is_file());
@@ -127,7 +127,7 @@ async fn save_postgres(database: &DatabaseConfig, to: String) -> Result<(FilesAc
 }
 
 /// Whether nobody else can put something in the way of what is written there.
-pub(super) fn trusted(directory: &Path) -> Result<(), NoPlan> {
+pub(in super::super) fn trusted_place(directory: &Path) -> Result<(), NoPlan> {
     let meta = std::fs::metadata(directory).map_err(|error| impossible(format!("{}: {error}", directory.display())))?;
     let own = rustix::process::geteuid().as_raw();
     let told = directory.display();

@@ -5,6 +5,7 @@ mod backup;
 mod drill;
 mod facts;
 mod held;
+mod in_place;
 mod older;
 
 use super::super::services::Verb;

@@ -62,6 +62,23 @@ pub struct Exchange {
     pub held: String,
 }
 
+/// A database that is restored over what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Over {
+    /// Its name.
+    pub name: String,
+    /// Which it is, by its number.
+    pub oid: u32,
+    /// Its owner.
+    pub owner: String,
+    /// The archive.
+    pub path: String,
+    /// Whether it is handed over on standard input, for the program's user may not read it.
+    pub handed: bool,
+    /// What the archive was when the plan was made; `None`: the run itself makes it.
+    pub was: Option<String>,
+}
+
 /// What is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -79,6 +96,8 @@ pub enum PostgresAct {
     Make(Server, Beside),
     /// Restores into it; what a run that was cut off has left in it is dropped first.
     Load(Server, Beside, Source),
+    /// Restores an archive over what is in the database in use, in one transaction.
+    Over(Server, Over),
     /// Drops it, if it is this run's.
     Discard(Server, Beside),
     /// Puts statements to a database, one after the other.
@@ -300,6 +319,14 @@ impl PostgresAct {
                     beside.owner
                 )
             }
+            Self::Over(server, over) => format!(
+                "restores {} over what is in {} on {} as {} (pg_restore --clean --single-transaction --exit-on-error): all of \
+                 it or nothing",
+                over.path,
+                over.name,
+                server.shown(),
+                over.owner
+            ),
             Self::Discard(server, beside) => {
                 format!("drops {} on {}, if this run made it and it is not in use", beside.name, server.shown())
             }

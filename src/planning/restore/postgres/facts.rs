@@ -135,7 +135,7 @@ impl Facts {
         let needed = needed.saturating_add(needed / 5);
         if free < needed {
             return Err(format!(
-                "there is no room for a second database: {} are free, about {} are needed",
+                "there is no room for a second database: {} are free, about {} are needed (restore-in-place needs none)",
                 bytes(free),
                 bytes(needed)
             ));
