@@ -39,6 +39,15 @@ pub enum FilesAct {
     PutBack(Exchange),
     /// Removes what was made ready and never used.
     Remove(String),
+    /// Reads the backup that something is given up for to its end once more, right before.
+    Reread {
+        /// The backup.
+        backup: String,
+        /// What it was when the plan was made.
+        was: String,
+        /// SHA-256 of what was proven, in hexadecimal; `None`: it is no single file.
+        digest: Option<String>,
+    },
     /// Deletes what was held.
     Release {
         /// Where it lies.
@@ -120,6 +129,9 @@ impl FilesAct {
             }
             Self::PutBack(Exchange { live, held, .. }) => format!("puts what is held as {held} back as {live}"),
             Self::Remove(path) => format!("removes {path}, which was never in use"),
+            Self::Reread { backup, .. } => {
+                format!("reads {backup} to its end again, and goes on only if it is whole and the one that was proven")
+            }
             Self::Release { path, .. } => format!("deletes {path}"),
         }
     }
