@@ -192,6 +192,7 @@ impl Draft<'_> {
             argv,
             user: step.user.clone(),
             save,
+            exits: step.exits.clone(),
             leaves: step.leaves,
             ..Command::default()
         };
@@ -246,7 +247,7 @@ impl Draft<'_> {
             "restore-in-place" => self.restore_in_place((value("backup"), value("directory")), step).await,
             "prove-backup" => self.prove_backup(value("backup"), step).await,
             "swap-back" => self.swap_back(value("held"), step).await,
-            "release-held" => self.release_held(value("held")).await,
+            "release-held" => self.release_held(value("held"), step).await,
             "undo-upgrade" => self.undo_upgrade(None, step).await,
             "undo-upgrade-and-restore" => self.undo_upgrade(Some(value("backup")), step).await,
             "upgrade" => self.upgrade((value("version"), value("wheels")), step).await,

@@ -4,6 +4,7 @@
 pub mod clerk;
 pub mod emit;
 mod host;
+mod runs;
 pub mod scope;
 pub mod site;
 pub mod survey;
@@ -97,6 +98,15 @@ impl Watch {
             events: events.clone(),
             ending: ending_receiver.clone(),
         }));
+        if let StateDir::Directory(state) = &config.state {
+            let (state, again, mut ending) = (state.clone(), poll_now.clone(), ending_receiver.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = runs::follow(&state, again) => {}
+                    _ = ending.wait_for(|ending| *ending) => {}
+                }
+            });
+        }
         let host = post(Scope::Host(config.host.clone()), &config.state);
         let (poll_now_host, of_host) = (poll_now_receiver.clone(), Arc::clone(config));
         tasks.spawn(host.watch(move |turn| {

@@ -218,16 +218,22 @@ fn examine(file: &File, live: Option<&Path>, tools: &Tools, control: &Control) -
 
 /// Takes a verdict in.
 fn remember(known: &mut Known, file: &File, verdict: Verdict, took: Duration) {
+    if let Err(error) = take_in(known, file, verdict, took) {
+        tracing::warn!("what was found out about a backup is not kept on disk: {error}");
+    }
+}
+
+fn take_in(known: &mut Known, file: &File, verdict: Verdict, took: Duration) -> std::io::Result<()> {
     let path = file.path.to_string_lossy().into_owned();
     let (flaw, why) = match verdict.outcome {
-        Outcome::Stopped => return,
+        Outcome::Stopped => return Ok(()),
         Outcome::Growing(_) => {
             known.growing.insert(path, file.changed_ns);
-            return;
+            return Ok(());
         }
         Outcome::Unproven(why) => {
             known.unproven.insert(path, (file.changed_ns, why));
-            return;
+            return Ok(());
         }
         Outcome::Whole => (None, None),
         Outcome::Broken(flaw, why) => (Some(flaw), Some(why)),
@@ -246,7 +252,17 @@ fn remember(known: &mut Known, file: &File, verdict: Verdict, took: Duration) {
         contents: verdict.contents,
         seal: verdict.seal,
     };
-    if let Err(error) = known.proofs.keep(record) {
-        tracing::warn!("what was found out about a backup is not kept on disk: {error}");
-    }
+    known.proofs.keep(record)
+}
+
+/// Remembers in a state directory that a file was read to its end under another name, and found whole.
+///
+/// # Errors
+/// When that can't be written.
+pub fn remember_whole(state: &Path, path: &Path, verdict: Verdict, took: Duration) -> std::io::Result<()> {
+    let meta = std::fs::metadata(path)?;
+    let changed_ns = moment::changed_ns(&meta);
+    let file = File { path: path.to_owned(), bytes: meta.len(), changed_ns, kind: Kind::Unknown };
+    let mut known = Known { proofs: Proofs::open(Some(state)), ..Known::default() };
+    take_in(&mut known, &file, verdict, took)
 }

@@ -14,8 +14,8 @@ mod reader;
 mod schema;
 mod writer;
 
-pub use bound::OutputBound;
-pub use place::{path, trusted};
+pub use bound::{HEAD as OUTPUT_HEAD, OutputBound};
+pub use place::{End, ends, path, sign_end, trusted};
 pub use reader::{Runs, output_after, past_ms, read, read_trusted, runs};
 pub use writer::Journal;
 

@@ -221,6 +221,29 @@ impl<'c> Looker<'c> {
         }
     }
 
+    /// Whether a service that must run for something to hold does nothing for anybody now. Not so where that can't be seen.
+    pub async fn down(self, probe: &Probe) -> bool {
+        match probe {
+            Probe::Runs(service) | Probe::Restarted { service, .. } => {
+                self.service(service).await.is_ok_and(|service| is_down(&service))
+            }
+            Probe::Stopped(_)
+            | Probe::Forgiven(_)
+            | Probe::Healthy
+            | Probe::WorkerListens
+            | Probe::Gone { .. }
+            | Probe::SessionGone { .. }
+            | Probe::Succeeds(_)
+            | Probe::Freed { .. }
+            | Probe::Postgres(_)
+            | Probe::Mysql(_)
+            | Probe::Upgrade(_)
+            | Probe::Files(_)
+            | Probe::Drill(_)
+            | Probe::All(_) => false,
+        }
+    }
+
     async fn healthy(self) -> Result<String, String> {
         let limits = Limits::with_hang(std::time::Duration::from_secs(35));
         let check = WebProbe::new(self.site()?, limits)?.health().await;

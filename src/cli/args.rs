@@ -151,6 +151,9 @@ pub enum ConfigCommand {
     Show,
     /// A JSON schema of the file.
     Schema,
+    /// Lines for systemd-tmpfiles that make the place of the locks (`/run/midwatch`) at every boot, so that operators who
+    /// are not root can act before root has.
+    Tmpfiles,
 }
 
 /// Flags of `status`.

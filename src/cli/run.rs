@@ -160,6 +160,10 @@ fn configuration(global: &Global, command: ConfigCommand) -> color_eyre::Result<
         ConfigCommand::Check => super::config::check(&super::request(global), &mut out)?,
         ConfigCommand::Show => super::config::show(&super::request(global), &mut out)?,
         ConfigCommand::Schema => super::config::schema(&mut out)?,
+        ConfigCommand::Tmpfiles => {
+            out.extend(crate::hands::lock::tmpfiles().into_bytes());
+            0
+        }
     };
     say(&out)?;
     Ok(code)

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::child::{self, End, Finished, Given, Job, Limits, News, Saved};
+use super::runner::utc;
 use super::work::Tools;
 use super::{session as database, signal};
 use crate::backends::look::process;
@@ -28,6 +29,9 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// How long a program that only looks may take.
 const GLANCE: Duration = Duration::from_secs(30);
 
+/// The name of a step's program that is midwatch itself.
+const ITSELF: &str = "midwatch";
+
 /// About as much of what a program that only looks says is kept.
 const HEARD: usize = 256 * 1024;
 
@@ -37,6 +41,8 @@ pub(super) enum Sign {
     Started(usize, u32, ProcessId),
     /// It printed something.
     Printed(Printed),
+    /// More was printed than anybody reads: where, and how many bytes and lines of it are not told.
+    Passed(Printed, u64, u64),
     /// Something worth knowing.
     Note(String),
 }
@@ -67,6 +73,8 @@ pub(super) async fn supplied(
     let timeout = deadline.saturating_duration_since(Instant::now());
     let limits = Limits { timeout, grace: GRACE, silence: SILENCE };
     let midwatch = Path::new(child::MYSELF);
+    let itself = itself(command);
+    let command = itself.as_ref().unwrap_or(command);
     let job = Job { command, lock: Some(&tools.lock), record: &record, midwatch, limits, given };
     let (sender, mut news) = mpsc::channel(16);
     let running = child::run(&job, sender, stop);
@@ -85,7 +93,13 @@ pub(super) async fn supplied(
     for note in notes {
         signs.send(Sign::Note(note)).await.ok();
     }
-    let ended = ended(end)?;
+    let ended = if let End::Exited(code) = end
+        && command.exits.contains(&code)
+    {
+        format!("exit {code}")
+    } else {
+        ended(end)?
+    };
     match saved {
         None => Ok(ended),
         Some(Saved { trouble: Some(trouble), .. }) => Err(format!("its output was not saved whole: {trouble}")),
@@ -94,6 +108,22 @@ pub(super) async fn supplied(
             Ok(format!("{ended}, {} in {path}", crate::domain::text::bytes(bytes)))
         }
     }
+}
+
+/// midwatch itself, with the configuration and the state directory of this run; `None`: it is another program.
+fn itself(command: &Command) -> Option<Command> {
+    let (program, rest) = command.argv.split_first()?;
+    if program != ITSELF || command.user.is_some() {
+        return None;
+    }
+    let mut argv = vec![child::MYSELF.to_owned()];
+    let flags = std::env::args().skip(1).take_while(|word| word != "runner");
+    argv.extend(flags.chain(rest.iter().cloned()));
+    let mut env = command.env.clone();
+    for name in ["MIDWATCH_CONFIG", "MIDWATCH_STATE_DIR"] {
+        env.extend(std::env::var(name).ok().map(|value| (name.to_owned(), value)));
+    }
+    Some(Command { argv, env, ..command.clone() })
 }
 
 /// What an attempt before has saved is kept, under another name: nothing is overwritten.
@@ -113,9 +143,13 @@ async fn tell(signs: &mpsc::Sender<Sign>, news: News, (at, step, attempt): (Time
         News::Printed(Stream::Out, _) if saved => return,
         News::Started(child) => Sign::Started(step, attempt, child),
         News::Printed(stream, text) => Sign::Printed(Printed { at, step, attempt, stream, text }),
+        News::Passed { stream, bytes, lines } => {
+            Sign::Passed(Printed { at, step, attempt, stream, text: String::new() }, bytes, lines)
+        }
         News::Silent(silent) => {
-            let silent = span(u64::try_from(silent.as_millis()).unwrap_or(u64::MAX));
-            Sign::Note(format!("step {}: nothing printed for {silent}", step + 1))
+            let silent = millis(silent);
+            let since = utc(at.plus_millis(-i64::try_from(silent).unwrap_or(0)));
+            Sign::Note(format!("step {}: nothing printed for {}, since {since}", step + 1, span(silent)))
         }
     };
     signs.send(sign).await.ok();

@@ -105,6 +105,9 @@ fn acts_there(plan: &Plan) -> bool {
         if let Act::Together(turns) = act {
             return turns.iter().any(|turn| is_there(&turn.act));
         }
+        if let Act::InTurn(acts) = act {
+            return acts.iter().any(is_there);
+        }
         matches!(act, Act::Postgres(_) | Act::Mysql(_))
     }
     plan.steps.iter().any(|step| is_there(&step.act))

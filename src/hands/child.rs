@@ -1,5 +1,6 @@
 //! One program of a step: started through the shim, listened to, ended in time, and nothing of it left behind.
 
+mod flood;
 mod identity;
 mod lines;
 mod pump;
@@ -73,7 +74,7 @@ pub struct Limits {
     pub timeout: Duration,
     /// How long it may take to end by itself after TERM; it is killed then.
     pub grace: Duration,
-    /// After each such span without output that is told. It is no reason to end it.
+    /// After such a span without output that is told. It is no reason to end it.
     pub silence: Duration,
 }
 
@@ -84,7 +85,16 @@ pub enum News {
     Started(ProcessId),
     /// It printed these lines: at most 4 KiB, secrets taken out, safe for a terminal.
     Printed(Stream, String),
-    /// It has printed nothing for so long.
+    /// It prints more than anybody reads. So much of it is not told; nothing yet: from here on. What follows is its end.
+    Passed {
+        /// Which output.
+        stream: Stream,
+        /// Bytes.
+        bytes: u64,
+        /// Lines.
+        lines: u64,
+    },
+    /// It has printed nothing for so long. Told after [`Limits::silence`], and each time it has become twice as long.
     Silent(Duration),
 }
 
@@ -265,20 +275,23 @@ async fn wait(
     stop: &mut watch::Receiver<bool>,
     (limits, heard, news): (&Limits, &Heard, &mpsc::Sender<News>),
 ) -> Cause {
-    let mut reported = heard.last();
+    let (mut since, mut told) = (heard.last(), Duration::ZERO);
     loop {
-        let next = reported.max(heard.last()) + limits.silence;
+        // Whoever has heard of an hour need not hear of every half minute of it.
+        if heard.last() > since {
+            (since, told) = (heard.last(), Duration::ZERO);
+        }
+        let due = limits.silence.max(told * 2);
         tokio::select! {
             biased;
             status = child.wait() => return Cause::Ended(status),
             () = stopped(stop) => return Cause::Stopped,
             () = tokio::time::sleep_until(until) => return Cause::TimedOut,
-            () = tokio::time::sleep_until(next) => {
-                let quiet = heard.last().elapsed();
-                if quiet >= limits.silence {
+            () = tokio::time::sleep_until(since + due) => {
+                if heard.last() <= since {
+                    told = due;
                     // Where the news are full, it is not silent.
-                    news.try_send(News::Silent(quiet)).ok();
-                    reported = Instant::now();
+                    news.try_send(News::Silent(since.elapsed())).ok();
                 }
             }
         }

@@ -41,7 +41,7 @@ pub(super) async fn act(tools: &Tools<'_>, act: &DrillAct, mut at: At<'_>) -> Re
         DrillAct::Clear(place) => clear(&tools.permit, place).await,
         DrillAct::Prove { backup, digest, place, room: needed, state, engine } => {
             clear(&tools.permit, place).await?;
-            read(tools, (backup, digest), Path::new(state), &mut at).await?;
+            read(tools, (backup, Some(digest)), Path::new(state), &mut at).await?;
             room(&place.path, *needed)?;
             make(place)?;
             let found = match engine.as_ref() {
@@ -92,7 +92,12 @@ struct Found {
 }
 
 /// Reads the backup to its end, so that what is proven is what was read.
-async fn read(tools: &Tools<'_>, (backup, digest): (&str, &str), state: &Path, at: &mut At<'_>) -> Result<(), String> {
+pub(super) async fn read(
+    tools: &Tools<'_>,
+    (backup, digest): (&str, Option<&str>),
+    state: &Path,
+    at: &mut At<'_>,
+) -> Result<(), String> {
     let site = tools.site.ok_or_else(|| "there is no site".to_owned())?;
     let (path, now) = (PathBuf::from(backup), (tools.now)());
     let mut inventory = Inventory::of_site(site, Some(state), true);
@@ -102,7 +107,7 @@ async fn read(tools: &Tools<'_>, (backup, digest): (&str, &str), state: &Path, a
     })
     .await?;
     match verdict.outcome {
-        Outcome::Whole if verdict.digest.as_deref() == Some(digest) => Ok(()),
+        Outcome::Whole if digest.is_none() || verdict.digest.as_deref() == digest => Ok(()),
         Outcome::Whole => Err(format!("{backup} is not what it was when the plan was made")),
         Outcome::Broken(_, why) | Outcome::Growing(why) | Outcome::Unproven(why) => {
             Err(format!("{backup} is no good: {why}"))

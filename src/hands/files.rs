@@ -15,12 +15,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::acts::Sign;
+use super::drill;
 use super::work::Tools;
 use crate::backends::backups::check::{self, Outcome, Verdict};
 use crate::backends::backups::meter::Control;
 use crate::backends::backups::program;
 use crate::backends::look::files::{SIDECARS, free, inode};
 use crate::domain::text::bytes;
+use crate::runbook::plan::Subject;
 use crate::runbook::plan::files::{FilesAct, partial};
 
 /// What a step is done with.
@@ -35,7 +37,7 @@ pub(super) struct At<'a> {
 /// Does it. Of what fails nothing unfinished is left: its space may be what is missing.
 pub(super) async fn act(tools: &Tools<'_>, act: &FilesAct, at: At<'_>) -> Result<String, String> {
     let (done, to) = match act {
-        FilesAct::SaveSqlite { database, to } => (save::sqlite(&tools.permit, (database, to), at).await, to),
+        FilesAct::SaveSqlite { database, to } => (save::sqlite(tools, (database, to), at).await, to),
         FilesAct::Save { argv, to, password } => (save::program(tools, (argv, to), *password, at).await, to),
         FilesAct::Prepare(source) => (ready::database(tools, source, at).await, &source.to),
         FilesAct::Unpack { source, root, files } => (ready::files(tools, source, (root, *files), at).await, &source.to),
@@ -46,14 +48,29 @@ pub(super) async fn act(tools: &Tools<'_>, act: &FilesAct, at: At<'_>) -> Result
             remove(&partial(path))?;
             return Ok(format!("{path} is removed"));
         }
+        FilesAct::Reread { backup, was, digest } => return reread(tools, (backup, was, digest.as_deref()), at).await,
         FilesAct::Release { path, was } => return release(path, was),
-        FilesAct::Reread { path, digest } => return rotate::reread(path, digest, at).await,
         FilesAct::Rotate(leaving) => return rotate::leave(&tools.permit, leaving),
     };
     if done.is_err() {
         remove(&partial(to))?;
     }
     done
+}
+
+/// Reads a backup to its end; it is the one that was proven, and whole.
+async fn reread(
+    tools: &Tools<'_>,
+    (backup, was, digest): (&str, &str, Option<&str>),
+    mut at: At<'_>,
+) -> Result<String, String> {
+    let refused = |why: String| format!("nothing is given up: {why}");
+    let now = tools.looker.subject(&Subject::Source(backup.to_owned())).await.map_err(refused)?;
+    if now != was {
+        return Err(refused(format!("{backup}, which was proven, was {was}, is {now}")));
+    }
+    drill::read(tools, (backup, digest), &tools.memory, &mut at).await.map_err(refused)?;
+    Ok(format!("{backup} is whole, and the one that was proven"))
 }
 
 /// Deletes what is held, if it is still what was seen.

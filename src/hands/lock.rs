@@ -31,7 +31,7 @@ use crate::backends::process_id;
 use crate::domain::text::plain;
 
 pub use holders::{end_orphans, orphans};
-pub use place::{DIR, may, prepare, prepare_for};
+pub use place::{DIR, may, prepare, prepare_for, tmpfiles};
 
 /// Names a target may have.
 pub const NAMES: usize = 64;

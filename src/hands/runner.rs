@@ -62,6 +62,9 @@ pub async fn run(config: &Config, input: impl Read, now: fn() -> Timestamp, repl
     });
     let outcome = begun.run.work().await;
     heart.abort();
+    if let Err(error) = journal::sign_end(&begun.run.tools.state, &begun.run.id) {
+        tracing::warn!(%error, "whoever watches is not told that the run has ended");
+    }
     outcome.code()
 }
 
@@ -164,7 +167,8 @@ async fn begin(config: &Config, input: impl Read, now: fn() -> Timestamp) -> Res
         Some(view) => view.progress(),
         None => Progress::of(&order.plan, &[]),
     };
-    let tools = Tools { site, looker: Looker::of(site), permit, lock, database, state: own(&journal), now };
+    let (own, memory) = (own(&journal), state.clone());
+    let tools = Tools { site, looker: Looker::of(site), permit, lock, database, state: own, memory, now };
     let mut run = Run::new(order.run, order.plan, journal, (tools, progress));
     let why = order.again.as_ref().map(|again| again.why.clone());
     let began = What::Began { runner: me.clone(), by: order.by.clone(), why };
@@ -259,7 +263,8 @@ fn own(journal: &Journal) -> std::path::PathBuf {
     journal.path().parent().map(Path::to_owned).unwrap_or_default()
 }
 
-fn utc(at: Timestamp) -> String {
+/// The time of day.
+pub(super) fn utc(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.as_millis())
         .map_or_else(|_| "?".to_owned(), |at| at.strftime("%H:%M:%S UTC").to_string())
 }

@@ -2,6 +2,7 @@
 
 mod settle;
 mod together;
+mod wait;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub(super) struct Tools<'c> {
     /// The lock in the site's database, where it has one.
     pub(super) database: Option<DatabaseLock>,
     pub(super) state: PathBuf,
+    /// The state directory all share, where what was proven of backups is remembered.
+    pub(super) memory: PathBuf,
     pub(super) now: fn() -> Timestamp,
 }
 
@@ -194,7 +197,7 @@ impl<'c> Run<'c> {
         self.note(What::Acted { step: index, how: how.clone() }).await?;
         let done = match &step.verify {
             None => Ok((how, matches!(step.act, Act::Probe(_) | Act::Wait(_)))),
-            Some(probe) => self.until(probe, deadline).await?.map(|how| (how, true)),
+            Some(probe) => self.verified(&step.act, probe, deadline).await?.map(|how| (how, true)),
         };
         match done {
             Ok((how, verified)) => self.note(What::Done { step: index, how, verified }).await?,
@@ -365,6 +368,10 @@ impl<'c> Run<'c> {
                 let rows = self.bound.take(printed);
                 self.printed(&rows).await
             }
+            acts::Sign::Passed(printed, bytes, lines) => {
+                let rows = self.bound.pass(&printed, bytes, lines);
+                self.printed(&rows).await
+            }
             acts::Sign::Note(text) => self.note(What::Note(text)).await.map(|_| ()),
         }
     }
@@ -400,24 +407,6 @@ impl<'c> Run<'c> {
             return held;
         }
         self.tools.looker.holds(probe).await
-    }
-
-    /// Looks until it holds, the time is over, or the operator stops it.
-    async fn until(&mut self, probe: &Probe, deadline: Instant) -> Result<Result<String, String>, String> {
-        loop {
-            let why = match self.holds(probe).await {
-                Ok(how) => return Ok(Ok(how)),
-                Err(why) => why,
-            };
-            self.listen().await?;
-            if *self.stop.borrow() {
-                return Ok(Err(format!("stopped while it was waited for: {why}")));
-            }
-            if Instant::now() >= deadline {
-                return Ok(Err(format!("not within its time: {why}")));
-            }
-            sleep(LOOK.min(deadline - Instant::now())).await;
-        }
     }
 
     /// Undoes a step. A way back may be begun twice: it is written so that it finds what is left to do.

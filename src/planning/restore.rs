@@ -1,5 +1,6 @@
 //! How a database is restored, by its engine.
 
+mod backed;
 mod drill;
 mod dump;
 mod mysql;
@@ -35,8 +36,8 @@ impl Draft<'_> {
     }
 
     /// What is held is dropped.
-    pub(super) async fn release_held(&mut self, held: &str) -> Result<(), NoPlan> {
-        if self.is_mysql() { self.release_mysql(held).await } else { self.release_postgres(held).await }
+    pub(super) async fn release_held(&mut self, held: &str, step: &Step) -> Result<(), NoPlan> {
+        if self.is_mysql() { self.release_mysql(held, step).await } else { self.release_postgres(held, step).await }
     }
 
     fn is_mysql(&self) -> bool {

@@ -182,7 +182,9 @@ fn words(command: &Command) -> String {
     let dir = command.dir.as_ref().map(|dir| format!("   in {dir}")).unwrap_or_default();
     let user = command.user.as_ref().map(|user| format!("   as {user}")).unwrap_or_default();
     let save = command.save.as_ref().map(|path| format!("   into {path}")).unwrap_or_default();
-    format!("$ {}{user}{dir}{save}", argv.join(" "))
+    let exits: Vec<String> = command.exits.iter().map(i32::to_string).collect();
+    let exits = if exits.is_empty() { String::new() } else { format!("   exit {} is no failure", exits.join(", ")) };
+    format!("$ {}{user}{dir}{save}{exits}", argv.join(" "))
 }
 
 /// What holds, in words.

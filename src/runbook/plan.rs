@@ -206,6 +206,9 @@ pub struct Command {
     pub user: Option<String>,
     /// Where its output is written besides the journal.
     pub save: Option<String>,
+    /// Exit codes that are no failure, besides 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exits: Vec<i32>,
     /// Whether what it leaves running shall live on (a daemon it starts).
     pub leaves: bool,
     /// What it finds in its environment besides the usual. Never a secret: it is shown, and kept in journals.

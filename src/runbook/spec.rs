@@ -158,6 +158,8 @@ pub struct Step {
     pub user: Option<String>,
     /// Where its program's output is written besides the journal.
     pub save: Option<String>,
+    /// Exit codes of its program that are no failure, besides 0.
+    pub exits: Vec<i32>,
     /// Whether what its program leaves running shall live on.
     pub leaves: bool,
     /// Whether it may be done again when nobody knows whether it was done.

@@ -199,3 +199,26 @@ async fn without_a_state_directory_it_watches_all_the_same_and_says_so() {
     eyes.until("it is in memory and healthy", |m| matches!(m.sites[0].storage, Storage::Memory(_)) && healthy(m)).await;
     eyes.watch.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_run_has_changed_is_seen_as_soon_as_it_has_ended() {
+    let dir = TempDir::new().unwrap();
+    let (_server, port) = Server::start().await;
+    config(dir.path(), port, "5s");
+    let (path, backups) = (dir.path().join("midwatch.toml"), dir.path().join("backups"));
+    std::fs::create_dir(&backups).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let place = format!("[[sites.shop.backups]]\npath = \"{}\"\n", backups.display());
+    std::fs::write(&path, text.replace("health =", "backups = \"1h\"\nhealth =") + &place).unwrap();
+    let around = Surroundings { root: "/".into(), cwd: dir.path().to_owned(), ..Surroundings::default() };
+    let config = Arc::new(load(&Request { config: Some(path), ..Request::default() }, &around).unwrap());
+    let mut eyes = Eyes::open(&config);
+    let seen = |model: &Model| model.sites[0].backups.fresh().map(|reading| reading.backups.len());
+    eyes.until("no backup is seen", |model| seen(model) == Some(0)).await;
+    let own = dir.path().join("state/runs/1000");
+    std::fs::create_dir_all(&own).unwrap();
+    std::fs::write(backups.join("shop.sql"), "-- PostgreSQL database dump\n").unwrap();
+    midwatch::backends::journal::sign_end(&own, "a-run").unwrap();
+    eyes.until("the new backup is seen", |model| seen(model) == Some(1)).await;
+    eyes.watch.end().await;
+}

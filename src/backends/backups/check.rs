@@ -36,6 +36,8 @@ pub struct Verdict {
     pub digest: Option<String>,
     /// What of it has checksums.
     pub seal: Option<Seal>,
+    /// Its bytes without its packing, where it has one and was read to its end.
+    pub unpacked: Option<u64>,
 }
 
 impl Verdict {
@@ -188,7 +190,7 @@ fn gunzip(reader: impl Read, tools: &Tools, control: &Control) -> Verdict {
         return if inside.bytes == 0 {
             broken(Flaw::Empty, "it is a gzip file that holds nothing: 0 bytes inside")
         } else {
-            verdict
+            Verdict { unpacked: Some(inside.bytes), ..verdict }
         };
     };
     let at = crate::domain::text::bytes(inside.bytes);
@@ -223,7 +225,7 @@ fn through(name: &str, mut reader: impl Read + Send, tools: &Tools, control: &Co
             verdict
         }
         Ok(_) if bytes == 0 => broken(Flaw::Empty, format!("it is a {name} file that holds nothing: 0 bytes inside")),
-        Ok((verdict, _)) => verdict,
+        Ok((verdict, _)) => Verdict { unpacked: Some(bytes), ..verdict },
     }
 }
 

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use super::ROW_MAX;
-use crate::domain::text::bytes;
+use crate::domain::text::{bytes, count};
 use crate::runbook::kept::Printed;
 
 /// Bytes of output that are kept of a run as they come.
-const HEAD: usize = 4 * 1024 * 1024;
+pub const HEAD: usize = 4 * 1024 * 1024;
 /// Bytes that are kept of the end of a step whose output is no longer kept as it comes.
 const TAIL: usize = 64 * 1024;
 /// Bytes that are kept of a run in all.
@@ -22,6 +22,8 @@ pub struct OutputBound {
     tail: VecDeque<Printed>,
     tail_bytes: usize,
     dropped: u64,
+    /// Lines among them.
+    lines: u64,
     dropping: bool,
 }
 
@@ -39,20 +41,47 @@ impl OutputBound {
             self.kept += cost;
             return vec![printed];
         }
-        let mut out = Vec::new();
-        if !self.dropping {
-            self.dropping = true;
-            let text = "… more is printed and not kept; its end is added when the step ends".to_owned();
-            out.extend(self.charged(Printed { text, ..printed.clone() }));
-        }
+        let out = self.begin_dropping(&printed);
         self.tail_bytes += cost;
         self.tail.push_back(printed);
         while self.tail_bytes > TAIL {
             let Some(oldest) = self.tail.pop_front() else { break };
-            self.tail_bytes = self.tail_bytes.saturating_sub(oldest.text.len().saturating_add(ROW));
-            self.dropped = self.dropped.saturating_add(u64::try_from(oldest.text.len()).unwrap_or(u64::MAX));
+            self.drop_row(&oldest);
         }
         out
+    }
+
+    /// So much of a stream was not even told; what is to be kept now. What it had printed before is no end any more.
+    #[must_use]
+    pub fn pass(&mut self, of: &Printed, bytes: u64, lines: u64) -> Vec<Printed> {
+        let out = self.begin_dropping(of);
+        if bytes > 0 {
+            for row in std::mem::take(&mut self.tail) {
+                if row.stream == of.stream {
+                    self.drop_row(&row);
+                } else {
+                    self.tail.push_back(row);
+                }
+            }
+        }
+        self.dropped = self.dropped.saturating_add(bytes);
+        self.lines = self.lines.saturating_add(lines);
+        out
+    }
+
+    /// Says once in a step that its output is no longer kept as it comes.
+    fn begin_dropping(&mut self, at: &Printed) -> Vec<Printed> {
+        if std::mem::replace(&mut self.dropping, true) {
+            return Vec::new();
+        }
+        let text = "… more is printed and not kept; its end is added when the step ends".to_owned();
+        self.charged(Printed { text, ..at.clone() }).into_iter().collect()
+    }
+
+    fn drop_row(&mut self, row: &Printed) {
+        self.tail_bytes = self.tail_bytes.saturating_sub(row.text.len().saturating_add(ROW));
+        self.dropped = self.dropped.saturating_add(u64::try_from(row.text.len()).unwrap_or(u64::MAX));
+        self.lines = self.lines.saturating_add(u64::try_from(row.text.lines().count()).unwrap_or(u64::MAX));
     }
 
     /// The step has ended; what is still to be kept of it.
@@ -60,10 +89,10 @@ impl OutputBound {
     pub fn end_step(&mut self) -> Vec<Printed> {
         self.dropping = false;
         self.tail_bytes = 0;
-        let dropped = std::mem::take(&mut self.dropped);
+        let (dropped, lines) = (std::mem::take(&mut self.dropped), std::mem::take(&mut self.lines));
         let tail = std::mem::take(&mut self.tail);
         let gap = tail.front().filter(|_| dropped > 0).map(|first| {
-            let text = format!("… {} were printed here and not kept", bytes(dropped));
+            let text = format!("… {} in {} were printed here and not kept", bytes(dropped), count(lines, "line"));
             Printed { text, ..first.clone() }
         });
         gap.into_iter().chain(tail).filter_map(|printed| self.charged(printed)).collect()
@@ -110,7 +139,8 @@ mod tests {
         assert!((HEAD / 2..HEAD + TAIL + 1000).contains(&bytes), "{bytes}");
         assert_eq!(kept.first().unwrap().text, "first");
         assert!(kept.last().unwrap().text.contains("not kept"));
-        assert!(ended[0].text.contains("MB were printed here and not kept"), "{}", ended[0].text);
+        assert!(ended[0].text.contains("MB in 39"), "{}", ended[0].text);
+        assert!(ended[0].text.ends_with(" lines were printed here and not kept"), "{}", ended[0].text);
         assert_eq!(ended.last().unwrap().text, "last");
     }
 
@@ -124,6 +154,23 @@ mod tests {
             bytes += bound.end_step().iter().map(|p| p.text.len()).sum::<usize>();
         }
         assert!(bytes <= ALL, "{bytes}");
+    }
+
+    #[test]
+    fn what_was_not_even_told_is_counted_and_what_others_said_stays() {
+        let mut bound = OutputBound::default();
+        assert_eq!(bound.take(printed(0, "first")).len(), 1);
+        let said = bound.pass(&printed(0, ""), 0, 0);
+        assert!(said.len() == 1 && said[0].text.contains("its end is added when the step ends"), "{said:?}");
+        assert_eq!(bound.take(printed(0, "old")), []);
+        let wrong = Printed { stream: Stream::Err, ..printed(0, "fatal: no") };
+        assert_eq!(bound.take(wrong.clone()), []);
+        assert_eq!(bound.pass(&printed(0, ""), 3 << 30, 70), []);
+        assert_eq!(bound.take(printed(0, "last")), []);
+        let ended = bound.end_step();
+        assert_eq!(ended[0].text, "… 3.00 GB in 71 lines were printed here and not kept");
+        assert_eq!(ended[1..], [wrong, printed(0, "last")]);
+        assert_eq!(bound.take(printed(1, "next")), [printed(1, "next")]);
     }
 
     #[test]

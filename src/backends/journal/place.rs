@@ -1,7 +1,7 @@
 //! Where a journal stands, who made it, and who could have changed it.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions, symlink_metadata};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,10 @@ use rustix::process::geteuid;
 use super::JournalError;
 
 pub(super) const NAME: &str = "journal.sqlite";
+/// Written anew beside a journal whenever one of its runs has ended.
+const ENDED: &str = "ended";
+/// Users whose runs are looked for.
+const USERS: usize = 1_000;
 /// What SQLite takes for part of a database that stands beside it.
 const SIDES: [&str; 3] = ["-journal", "-wal", "-shm"];
 /// Written by the group, or by everybody.
@@ -26,6 +30,31 @@ pub(super) fn shelf(state_dir: &Path) -> PathBuf {
 /// A user's journal: `STATE/runs/UID/journal.sqlite`.
 pub fn path(state_dir: &Path, uid: u32) -> PathBuf {
     shelf(state_dir).join(uid.to_string()).join(NAME)
+}
+
+/// Leaves a sign beside a journal, in the directory `own`, that this run has ended.
+///
+/// # Errors
+/// When it can't be written.
+pub fn sign_end(own: &Path, run: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o640).custom_flags(flags(OFlags::NOFOLLOW));
+    options.open(own.join(ENDED))?.write_all(run.as_bytes())
+}
+
+/// A sign, and when it was left: seconds and nanoseconds.
+pub type End = (PathBuf, i64, i64);
+
+/// The signs of all users: they differ from those before as soon as another run has ended.
+pub fn ends(state_dir: &Path) -> Vec<End> {
+    let users = std::fs::read_dir(shelf(state_dir)).into_iter().flatten().flatten().take(USERS);
+    let sign = |path: PathBuf| {
+        let meta = symlink_metadata(&path).ok()?;
+        Some((path, meta.mtime(), meta.mtime_nsec()))
+    };
+    let mut out: Vec<End> = users.filter_map(|user| sign(user.path().join(ENDED))).collect();
+    out.sort();
+    out
 }
 
 /// Makes a user's journal, empty, and the directories on the way, where they are not there.

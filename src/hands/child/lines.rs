@@ -47,6 +47,11 @@ impl Lines {
         if text.is_empty() { Vec::new() } else { self.pieces(&text) }
     }
 
+    /// What waits, as it came: whoever takes it goes on with its line.
+    pub(super) fn take_pending(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.pending)
+    }
+
     fn pieces(&mut self, bytes: &[u8]) -> Vec<String> {
         let text = safe(bytes);
         let text = self.without_keys(&text);

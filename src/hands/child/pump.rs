@@ -14,13 +14,15 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
+use super::flood::Flood;
 use super::lines::Lines;
 use super::{News, Saved};
+use crate::backends::journal::OUTPUT_HEAD;
 use crate::domain::text::bytes;
 use crate::runbook::kept::Stream;
 
 /// Bytes that are read at a time.
-const READ: usize = 16 * 1024;
+const READ: usize = 64 * 1024;
 /// After this long the beginning of a line is told without its end.
 const LINE_PATIENCE: Duration = Duration::from_secs(2);
 /// How long an output may be silent after the program has ended, where somebody keeps it open.
@@ -29,6 +31,8 @@ const LINGER: Duration = Duration::from_millis(500);
 const AFTER: u64 = 1024 * 1024;
 /// Bytes that are saved.
 pub(super) const SAVED_MAX: u64 = 256 * 1024 * 1024;
+/// Bytes of an output that are told as they come: as many as a run keeps.
+pub(super) const TOLD_MAX: u64 = OUTPUT_HEAD as u64;
 /// Longer than anything takes.
 const LONG: Duration = Duration::from_hours(24);
 
@@ -133,16 +137,28 @@ impl<R: AsyncRead + Unpin> Pump<R> {
         let mut buffer = vec![0; READ];
         let mut lines = Lines::default();
         let (mut over, mut kept_open, mut after) = (false, false, 0_u64);
+        let (mut told, mut flood) = (0_u64, None::<Flood>);
         loop {
             match self.step(&mut buffer, over, lines.waits()).await {
                 Step::Bytes(count) => {
                     self.heard.note();
                     let got = buffer.get(..count).unwrap_or_default();
+                    let count = u64::try_from(count).unwrap_or(0);
+                    told = told.saturating_add(count);
                     if let Some(saving) = &mut self.saving {
+                        // It is read there.
                         saving.write(got).await;
+                    } else if let Some(flood) = &mut flood {
+                        flood.take(got);
+                    } else if told > TOLD_MAX {
+                        self.pass(0, 0).await;
+                        let begun = flood.insert(Flood::default());
+                        begun.take(&lines.take_pending());
+                        begun.take(got);
+                    } else {
+                        self.tell(lines.push(got)).await;
                     }
-                    self.tell(lines.push(got)).await;
-                    after += if over { u64::try_from(count).unwrap_or(0) } else { 0 };
+                    after += if over { count } else { 0 };
                     if after > AFTER {
                         kept_open = true;
                         break;
@@ -157,7 +173,14 @@ impl<R: AsyncRead + Unpin> Pump<R> {
                 Step::End => break,
             }
         }
-        self.tell(lines.flush()).await;
+        match flood {
+            None => self.tell(lines.flush()).await,
+            Some(flood) => {
+                let rest = flood.end(lines);
+                self.pass(rest.bytes, rest.lines).await;
+                self.tell(rest.pieces).await;
+            }
+        }
         let saved = match self.saving.take() {
             Some(saving) => Some(saving.end().await),
             None => None,
@@ -180,6 +203,10 @@ impl<R: AsyncRead + Unpin> Pump<R> {
             _ended = self.ended.wait_for(|ended| *ended), if !over => Step::Ended,
             () = sleep(patience) => Step::Quiet,
         }
+    }
+
+    async fn pass(&mut self, bytes: u64, lines: u64) {
+        self.news.send(News::Passed { stream: self.stream, bytes, lines }).await.ok();
     }
 
     async fn tell(&mut self, pieces: Vec<String>) {

@@ -154,7 +154,7 @@ pub(super) async fn serve(
                     let wrong = |line: &&str| ["FATAL", "PANIC", "[ERROR]"].iter().any(|word| line.contains(word));
                     fatal = text.lines().find(wrong).map_or(fatal, str::to_owned);
                 }
-                News::Silent(_) => {}
+                News::Passed { .. } | News::Silent(_) => {}
             }
         }
         fatal

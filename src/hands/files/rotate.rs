@@ -1,19 +1,9 @@
 //! Old backups go, one by one, each looked at again before it does.
 
-use super::{At, aside, settle, whole};
+use super::settle;
 use crate::backends::look::files::{inode, openers, plain_file};
 use crate::runbook::approval::Permit;
 use crate::runbook::plan::files::Leaving;
-
-/// Reads a backup that stays: what is written of it may not be true any more.
-pub(super) async fn reread(path: &str, digest: &str, mut at: At<'_>) -> Result<String, String> {
-    let of = path.to_owned();
-    let verdict = aside(&mut at, move |control| whole(&of, control)).await?;
-    match verdict.digest {
-        Some(now) if now == digest => Ok(format!("{path} is whole, and what it was")),
-        Some(_) | None => Err(format!("{path} is not what it was when it was proven: nothing is deleted")),
-    }
-}
 
 /// Deletes one, if it is still what was seen.
 pub(super) fn leave(_permit: &Permit, leaving: &Leaving) -> Result<String, String> {

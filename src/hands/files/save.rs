@@ -1,7 +1,7 @@
 //! Backups are taken: written beside their name, read to their end, named last.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret as _;
 use sqlx::ConnectOptions as _;
@@ -9,13 +9,13 @@ use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnectOptions;
 
 use super::{At, aside, begin, name, room, whole};
+use crate::backends::backups::remember_whole;
 use crate::backends::look::files::inode;
 use crate::domain::backup::kind::Kind;
 use crate::domain::text::{bytes, plain};
 use crate::hands::acts;
 use crate::hands::child::Given;
 use crate::hands::work::Tools;
-use crate::runbook::approval::Permit;
 use crate::runbook::plan::Command;
 use crate::runbook::plan::files::partial;
 
@@ -23,7 +23,7 @@ use crate::runbook::plan::files::partial;
 const BUSY: Duration = Duration::from_secs(30);
 
 /// An SQLite database, as it is at one moment.
-pub(super) async fn sqlite(_permit: &Permit, (database, to): (&str, &str), mut at: At<'_>) -> Result<String, String> {
+pub(super) async fn sqlite(tools: &Tools<'_>, (database, to): (&str, &str), mut at: At<'_>) -> Result<String, String> {
     taken(to)?;
     let size = |path: &str| std::fs::metadata(path).map_or(0, |meta| meta.len());
     room(to, (size(database) + size(&format!("{database}-wal"))) / 5 * 6)?;
@@ -44,7 +44,7 @@ pub(super) async fn sqlite(_permit: &Permit, (database, to): (&str, &str), mut a
         Ok(_) = at.stop.wait_for(|stop| *stop) => return Err("stopped by the operator".to_owned()),
         () = tokio::time::sleep_until(at.deadline) => return Err("it took too long and was ended".to_owned()),
     }
-    finish(to, Some(Kind::Sqlite), &mut at).await
+    finish(tools, (to, Some(Kind::Sqlite)), &mut at).await
 }
 
 /// What a program writes.
@@ -65,20 +65,25 @@ pub(super) async fn program(
     let heard = at.signs.clone();
     let given = Given { password, ..Given::default() };
     acts::supplied(tools, (at.run, &command, given), at.step, (at.deadline, stop), heard).await?;
-    finish(to, None, &mut at).await
+    finish(tools, (to, None), &mut at).await
 }
 
-/// Reads it to its end and gives it its name.
-async fn finish(to: &str, kind: Option<Kind>, at: &mut At<'_>) -> Result<String, String> {
+/// Reads it to its end and gives it its name. That it is whole is remembered, as if it had been verified under that name.
+async fn finish(tools: &Tools<'_>, (to, kind): (&str, Option<Kind>), at: &mut At<'_>) -> Result<String, String> {
     let unfinished = partial(to);
-    let path = unfinished.clone();
+    let (path, begun) = (unfinished.clone(), Instant::now());
     let verdict = aside(at, move |control| whole(&path, control)).await?;
     if kind.is_some() && verdict.kind != kind {
         return Err(format!("{unfinished} is no copy of the database"));
     }
     let size = std::fs::metadata(&unfinished).map_or(0, |meta| meta.len());
+    let took = begun.elapsed();
     name(&unfinished, to)?;
-    Ok(format!("{to}: {}, read to its end", bytes(size)))
+    let told = format!("{to}: {}, read to its end", bytes(size));
+    Ok(match remember_whole(&tools.memory, Path::new(to), verdict, took) {
+        Ok(()) => told,
+        Err(error) => format!("{told}; that can't be remembered, so it is read once more before it counts: {error}"),
+    })
 }
 
 fn taken(to: &str) -> Result<(), String> {

@@ -65,6 +65,19 @@ pub fn prepare_for(dir: &Path, group: Option<u32>) -> Result<(), String> {
     Ok(())
 }
 
+/// What has systemd-tmpfiles make all of it at every boot, so that others can act before root has: its lines.
+pub fn tmpfiles() -> String {
+    tmpfiles_for(operators())
+}
+
+fn tmpfiles_for(group: Option<u32>) -> String {
+    let (mode, group) = group.map_or((0o644, "root".to_owned()), |gid| (0o640, who::group(gid)));
+    let head =
+        format!("# The locks of midwatch's runs. Into /etc/tmpfiles.d/midwatch.conf.\nd {DIR} 0755 root root -\n");
+    let file = |slot| format!("f {DIR}/lock-{slot:03x} {mode:04o} root {group} -\n");
+    head + &(0..SLOTS).map(file).collect::<String>()
+}
+
 /// Whether this user may lock there.
 ///
 /// # Errors
@@ -134,7 +147,26 @@ pub(super) fn open(dir: &Path, name: &str) -> Result<File, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::slot;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::{DIR, prepare_for, slot, tmpfiles_for};
+
+    #[test]
+    fn what_is_made_at_boot_is_what_root_would_make() {
+        let dir = tempfile::tempdir().unwrap();
+        prepare_for(dir.path(), None).unwrap();
+        let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        let mut made = vec![format!("d {DIR} {:04o} root root -", mode(dir.path()))];
+        for file in std::fs::read_dir(dir.path()).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            made.push(format!("f {DIR}/{name} {:04o} root root -", mode(&path)));
+        }
+        made.sort();
+        let lines = tmpfiles_for(None);
+        assert_eq!(lines.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>(), made);
+        assert!(tmpfiles_for(Some(0)).contains("/lock-3ff 0640 root root -\n"));
+    }
 
     #[test]
     fn a_name_has_one_slot_for_ever() {

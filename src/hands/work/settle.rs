@@ -16,7 +16,8 @@ impl Run<'_> {
         let what = match &step.verify {
             // What it did was done: only its verification was cut off.
             Some(probe) if self.progress.acted(index) => {
-                match self.until(probe, Instant::now() + Duration::from_millis(step.timeout_ms)).await? {
+                let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
+                match self.verified(&step.act, probe, deadline).await? {
                     Ok(how) => What::Done { step: index, how: format!("it had been done: {how}"), verified: true },
                     Err(why) => What::Failed { step: index, attempt, why },
                 }

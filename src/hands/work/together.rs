@@ -35,7 +35,10 @@ impl Run<'_> {
                     let back: Vec<Act> = turns.iter().take(n + 1).rev().map(|turn| turn.back.clone()).collect();
                     return Ok(match self.in_turn(&back, step, at, Instant::now() + BACK).await? {
                         Ok(_) => Err(format!("{why}; nothing of it is exchanged")),
-                        Err(left) => Err(format!("{why}; and putting back what was done failed, too: {left}")),
+                        Err(left) => Err(format!(
+                            "{why}; and putting back what was done failed, too: {left}. Not all of it is \
+                                                 exchanged: revert puts back what is left of it"
+                        )),
                     });
                 }
             }

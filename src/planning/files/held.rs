@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::{Draft, NoPlan, Step, checked, identity, impossible, moment, ours};
 use crate::backends::look::files::{self, HELD, Held, SIDECARS, inode};
+use crate::domain::backup::Backup;
 use crate::domain::backup::kind::Subject as Saves;
+use crate::planning::{Act, PlannedStep, Probe};
 use crate::runbook::plan::files::{Exchange, FilesAct, FilesProbe};
 
 impl Draft<'_> {
@@ -39,9 +41,12 @@ impl Draft<'_> {
         let held = self.held_file(path)?;
         let was = identity(path)?;
         let proven = self.newer(&held).await?;
-        self.at_risk.push(format!("a newer backup is proven: {proven}"));
+        self.at_risk.push(format!("a newer backup is proven: {}", proven.path));
+        let proof = self.backed(&proven).await?;
         let act = FilesAct::Release { path: path.to_owned(), was };
-        self.file_step("delete it", (act, FilesProbe::Gone(path.to_owned())), None, step);
+        let delete = proof.before("delete it", Act::Files(act), step);
+        let gone = Probe::Files(FilesProbe::Gone(path.to_owned()));
+        self.steps.push(PlannedStep { verify: Some(gone), ..delete });
         Ok(())
     }
 
@@ -53,18 +58,23 @@ impl Draft<'_> {
     }
 
     /// A backup of the same that is newer and whole; it is read now, if nobody has read it yet.
-    async fn newer(&self, held: &Held) -> Result<String, NoPlan> {
+    async fn newer(&self, held: &Held) -> Result<Backup, NoPlan> {
         let subject = if held.database { Saves::Database } else { Saves::Files };
         let reading = self.backups().await?;
         // Names hold whole seconds.
         let since = held.since.plus_secs(1);
-        let newer =
-            |backup: &&crate::domain::backup::Backup| backup.saves(subject) && backup.made > since && backup.usable();
+        let newer = |backup: &&Backup| backup.saves(subject) && backup.made > since && backup.usable();
         let mut candidates: Vec<_> = reading.backups.iter().filter(newer).collect();
-        candidates.sort_by_key(|backup| (!backup.proven(), std::cmp::Reverse(backup.made)));
+        let here = |backup: &Backup| backup.path.starts_with('/');
+        candidates.sort_by_key(|backup| (!backup.proven(), !here(backup), std::cmp::Reverse(backup.made)));
         for backup in candidates {
-            if backup.proven() || (Path::new(&backup.path).is_file() && checked(&backup.path).await.is_ok()) {
-                return Ok(backup.path.clone());
+            if backup.proven() {
+                return Ok(backup.clone());
+            }
+            if Path::new(&backup.path).is_file()
+                && let Ok(verdict) = checked(&backup.path).await
+            {
+                return Ok(Backup { digest: verdict.digest, ..backup.clone() });
             }
         }
         Err(impossible(format!(

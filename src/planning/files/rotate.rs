@@ -17,7 +17,7 @@ use crate::domain::backup::{Backup, BackupsReading};
 use crate::domain::database::Engine;
 use crate::domain::text::{bytes, count, plain};
 use crate::planning::values::backups::listed;
-use crate::runbook::plan::Act;
+use crate::runbook::plan::{Act, Subject};
 use crate::runbook::plan::files::{FilesAct, FilesProbe, Leaving};
 
 /// Most that go in one run: a plan must be readable.
@@ -99,7 +99,8 @@ impl Draft<'_> {
         }
         for (path, digest) in staying {
             let name = format!("read {} again", last(&path));
-            let act = Act::Files(FilesAct::Reread { path, digest: digest.unwrap_or_default() });
+            let was = self.count_on(Subject::Source(path.clone())).await?;
+            let act = Act::Files(FilesAct::Reread { backup: path, was, digest });
             self.steps.push(planned(name, act, None, true, step));
         }
         for (_, leaving) in going {

@@ -5,13 +5,14 @@ mod mysql;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Draft, NoPlan, Step, identity, impossible, ours, room, written};
+use super::{Draft, MOMENTS, NoPlan, Step, identity, impossible, ours, room, written};
 use crate::backends::backups::program::Tools;
 use crate::backends::database::session;
-use crate::backends::look::files::{HELD, SIDECARS, inode, stamp};
+use crate::backends::look::files::{HELD, SIDECARS, stamp};
 use crate::backends::store::who;
 use crate::config::DatabaseConfig;
 use crate::domain::database::Engine;
+use crate::domain::time::Timestamp;
 use crate::runbook::plan::files::{FilesAct, FilesProbe, partial};
 
 /// What an application makes again by itself, or keeps for its own sake.
@@ -29,7 +30,7 @@ impl Draft<'_> {
         let site = self.site()?;
         let name = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
         let id: String = site.id.0.chars().map(name).collect();
-        let at = stamp(self.ground.made);
+        let at = free_moment(&directory, &id, self.ground.made)?;
         let to = |kind: &str| written(&directory.join(format!("{id}{kind}")));
         let mut steps = Vec::new();
         let mut needed = 0;
@@ -53,9 +54,6 @@ impl Draft<'_> {
         room(&directory.join("backup").display().to_string(), needed)?;
         for (name, act) in steps {
             let (FilesAct::SaveSqlite { to, .. } | FilesAct::Save { to, .. }) = &act else { continue };
-            if inode(to).is_some() {
-                return Err(impossible(format!("{to} is there already")));
-            }
             let there = FilesProbe::There(to.clone());
             self.file_step(name, (act, there), None, &Step { max_attempts: ATTEMPTS, ..step.clone() });
         }
@@ -105,6 +103,21 @@ impl Draft<'_> {
         argv.extend(["--".to_owned(), ".".to_owned()]);
         Ok((FilesAct::Save { argv, to, password: false }, size))
     }
+}
+
+/// The moment in the names: the plan's, or as soon after it as no backup of this site has one of that name, finished or not.
+fn free_moment(directory: &Path, id: &str, made: Timestamp) -> Result<String, NoPlan> {
+    let failed = |error: std::io::Error| impossible(format!("{} can't be read: {error}", directory.display()));
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+    }
+    let free = |at: &String| {
+        let own = [format!("{id}-{at}"), format!("{id}-files-{at}")];
+        !names.iter().any(|name| own.iter().any(|own| name.starts_with(own)))
+    };
+    let found = (0..MOMENTS).map(|after| stamp(made.plus_secs(after))).find(free);
+    found.ok_or_else(|| impossible(format!("{} has a backup of every moment from now on", directory.display())))
 }
 
 /// `pg_dump`, and how many bytes the database has.

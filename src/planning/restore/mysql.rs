@@ -191,13 +191,14 @@ impl<'c> Draft<'c> {
     }
 
     /// Drops a held schema, if there is a newer backup that was read to its end.
-    pub(super) async fn release_mysql(&mut self, name: &str) -> Result<(), NoPlan> {
+    pub(super) async fn release_mysql(&mut self, name: &str, step: &Step) -> Result<(), NoPlan> {
         let site = self.ground.site.ok_or_else(|| no("there is no site"))?;
         let config = site.database.as_ref().map_err(|why| no(why.clone()))?;
         let server = reach(config).await.map_err(NoPlan::Impossible)?;
         let found = self.held_schema(config, name).await?;
-        self.newer_backup(&found).await?;
-        let mut drop = planned("drop it", MysqlAct::Release(server.clone(), found.name.clone()), SHORT_MS);
+        let proof = self.newer_backup(&found).await?;
+        let act = MysqlAct::Release(server.clone(), found.name.clone());
+        let mut drop = proof.before("drop it", Act::Mysql(Box::new(act)), step);
         drop.verify = Some(probe(MysqlProbe::Gone(server, found.name)));
         self.steps.push(drop);
         self.drop_tasks(name).await;

@@ -8,6 +8,9 @@ mod held;
 mod in_place;
 mod older;
 
+use std::path::Path;
+
+use super::super::files::room;
 use super::super::services::Verb;
 use super::super::values::backups::trusted;
 use super::super::{Act, Draft, NoPlan, PlannedStep, Probe, Step, Subject};
@@ -96,6 +99,13 @@ fn exchange(server: &Server, at: &Exchange) -> PlannedStep {
     exchange
 }
 
+/// Whether what is unpacked has room where it will lie: its directory, or what is there of the way to it.
+fn room_in(path: &str, bytes: u64) -> Result<(), NoPlan> {
+    let there = Path::new(path).ancestors().skip(1).find(|dir| dir.is_dir());
+    let there = there.unwrap_or_else(|| Path::new("/"));
+    room(&there.join("unpacked").display().to_string(), bytes).map(|_| ())
+}
+
 impl<'c> Draft<'c> {
     /// The site's database, the way to its server, and what there is.
     async fn server(&mut self) -> Result<(&'c DatabaseConfig, Server, Facts), NoPlan> {
@@ -181,6 +191,7 @@ impl<'c> Draft<'c> {
         if found.packed {
             let dir = self.values.get("dir").ok_or_else(|| no("there is no state directory to unpack into"))?;
             source.path = format!("{dir}.unpacked");
+            room_in(&source.path, found.unpacked)?;
             let to = source.path.clone();
             let mut unpack = planned(
                 "unpack the backup",

@@ -39,12 +39,14 @@ pub enum FilesAct {
     PutBack(Exchange),
     /// Removes what was made ready and never used.
     Remove(String),
-    /// Reads a backup to its end again: it must be what it was when it was proven.
+    /// Reads the backup that something is given up for to its end once more, right before.
     Reread {
         /// The backup.
-        path: String,
-        /// SHA-256 of it.
-        digest: String,
+        backup: String,
+        /// What it was when the plan was made.
+        was: String,
+        /// SHA-256 of what was proven, in hexadecimal; `None`: it is no single file.
+        digest: Option<String>,
     },
     /// Deletes a backup that its place's policy lets go.
     Rotate(Leaving),
@@ -141,9 +143,6 @@ impl FilesAct {
                 format!("exchanges {live} and {ready} in one step; what was in use is held as {held}")
             }
             Self::PutBack(Exchange { live, held, .. }) => format!("puts what is held as {held} back as {live}"),
-            Self::Reread { path, digest } => {
-                format!("reads {path} to its end: its SHA-256 must still be {}…", digest.get(..12).unwrap_or(digest))
-            }
             Self::Rotate(Leaving { path, told, stay, .. }) => {
                 let stay: Vec<_> = stay.iter().map(|(path, _)| path.as_str()).collect();
                 format!(
@@ -152,6 +151,9 @@ impl FilesAct {
                 )
             }
             Self::Remove(path) => format!("removes {path}, which was never in use"),
+            Self::Reread { backup, .. } => {
+                format!("reads {backup} to its end again, and goes on only if it is whole and the one that was proven")
+            }
             Self::Release { path, .. } => format!("deletes {path}"),
         }
     }

@@ -78,6 +78,8 @@ struct StepFile {
     user: Option<String>,
     save: Option<Spanned<String>>,
     #[serde(default)]
+    exits: Vec<Spanned<i32>>,
+    #[serde(default)]
     leaves: bool,
     #[serde(default)]
     repeatable: bool,
@@ -330,11 +332,17 @@ impl Check {
             }
             written.into_inner()
         });
+        for exit in &step.exits {
+            if !(0..=255).contains(exit.get_ref()) {
+                self.mistake(exit.span(), "an exit code is from 0 to 255");
+            }
+        }
         Some(Step {
             name: self.text(step.name),
             does: does.pop()?,
             user: step.user,
             save: step.save.map(|save| self.text(save)),
+            exits: step.exits.into_iter().map(Spanned::into_inner).collect(),
             leaves: step.leaves,
             repeatable: step.repeatable,
             verify: step.verify.map(|holds| self.holds(holds)),

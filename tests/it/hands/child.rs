@@ -73,7 +73,7 @@ impl Scene {
                 News::Started(id) => process = Some(id.clone()),
                 News::Printed(Stream::Out, text) => out.push(text.clone()),
                 News::Printed(Stream::Err, text) => err.push(text.clone()),
-                News::Silent(_) => {}
+                News::Passed { .. } | News::Silent(_) => {}
             })
             .await;
         (finished, process, out.join("\n"), err.join("\n"))
@@ -166,37 +166,49 @@ fn resident_kb() -> u64 {
 }
 
 #[test]
-fn a_hundred_megabytes_pass_through_little_memory() {
+fn a_gigabyte_passes_through_little_memory() {
     // In a process of its own, whose memory no other test uses.
     let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
-    alone.args(["--exact", "hands::child::passes_a_hundred_megabytes"]).env("MIDWATCH_TEST_ALONE", "1");
+    alone.args(["--exact", "hands::child::passes_a_gigabyte"]).env("MIDWATCH_TEST_ALONE", "1");
     let output = alone.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 /// Part of the test above.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn passes_a_hundred_megabytes() {
+async fn passes_a_gigabyte() {
     if std::env::var_os("MIDWATCH_TEST_ALONE").is_none() {
         return;
     }
     let scene = Scene::new();
-    let (before, mut most, mut bytes, mut pieces) = (resident_kb(), 0, 0_usize, 0_usize);
+    let (before, mut most, mut told, mut passed, mut lines) = (resident_kb(), 0, 0_usize, 0, 0);
+    let (mut first, mut last) = (None, String::new());
+    let script =
+        "echo begin; yes 'all work and no play' | head -c 500000000; head -c 500000000 /dev/zero; echo; echo end";
+    let begun = std::time::Instant::now();
     let finished = scene
-        .run(&shell("yes 'all work and no play' | head -c 100000000"), |news| {
-            if let News::Printed(_, text) = news {
-                bytes += text.len() + 1;
-                assert!(text.len() <= 4096);
-                pieces += 1;
-                if pieces % 1000 == 0 {
-                    most = most.max(resident_kb());
+        .run(&shell(script), |news| {
+            most = most.max(resident_kb());
+            match news {
+                News::Printed(_, text) => {
+                    assert!(text.len() <= 4096);
+                    told += text.len() + 1;
+                    first.get_or_insert_with(|| text.clone());
+                    last.clone_from(text);
                 }
+                News::Passed { bytes, lines: ends, .. } => {
+                    passed += bytes;
+                    lines += ends;
+                }
+                News::Started(_) | News::Silent(_) => {}
             }
         })
         .await;
     assert_eq!(finished.end, End::Exited(0));
-    assert!(bytes >= 100_000_000, "{bytes}");
+    assert!(first.unwrap().starts_with("begin") && last.ends_with("end"), "{last}");
+    assert!(told < 5_000_000 && passed > 995_000_000 && lines > 23_000_000, "{told} {passed} {lines}");
     assert!(most < before + 32_000, "{before} kB, then {most} kB");
+    assert!(begun.elapsed() < LONG / 2, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -245,7 +257,7 @@ async fn one_that_ignores_term_is_killed() {
         .run(&shell(script), |news| match news {
             News::Started(id) => process = Some(id.clone()),
             News::Printed(..) => drop(scene.stop.send_replace(true)),
-            News::Silent(_) => {}
+            News::Passed { .. } | News::Silent(_) => {}
         })
         .await;
     assert_eq!(finished.end, End::Stopped);
@@ -280,11 +292,42 @@ async fn silence_is_told_and_no_reason_to_end_it() {
                 }
             }
             News::Printed(_, text) => printed.push_str(text),
-            News::Started(_) => {}
+            News::Passed { .. } | News::Started(_) => {}
         })
         .await;
     assert_eq!((finished.end, printed.as_str()), (End::Exited(0), "awake"));
     assert!(silences >= 3);
+}
+
+#[tokio::test]
+async fn an_hour_of_silence_is_told_and_only_its_time_ends_it() {
+    const MINUTE: Duration = Duration::from_mins(1);
+    let mut scene = Scene::new();
+    let grace = Duration::from_millis(300);
+    scene.limits = Limits { timeout: 64 * MINUTE + grace, grace, silence: MINUTE };
+    let (mut silences, mut process) = (Vec::new(), None);
+    let script = "trap '' TERM; echo ready; while :; do sleep 1; done";
+    let finished = scene
+        .run(&shell(script), |news| match news {
+            News::Started(id) => process = Some(id.clone()),
+            // From here on the clock goes on by itself to what happens next: an hour in no time.
+            News::Printed(..) => tokio::time::pause(),
+            News::Silent(silent) => {
+                silences.push(silent.as_secs() / 60);
+                if silences.len() == 7 {
+                    assert!(process_id::lives(process.as_ref().unwrap()), "silence is no reason to end it");
+                    tokio::time::resume();
+                }
+            }
+            News::Passed { .. } => {}
+        })
+        .await;
+    // Each time it has become twice as long: who has heard of an hour need not hear of every minute of it.
+    assert_eq!(silences, [1, 2, 4, 8, 16, 32, 64]);
+    assert_eq!(finished.end, End::TimedOut);
+    let notes: Vec<&str> = finished.notes.iter().map(String::as_str).collect();
+    assert_eq!(notes, ["it was not done after 1h04m and was ended", "it ended after KILL"]);
+    gone(&process.unwrap());
 }
 
 #[tokio::test]

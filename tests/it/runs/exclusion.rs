@@ -4,11 +4,11 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use midwatch::runbook::run::{ProcessId, What};
+use midwatch::runbook::run::{Outcome, ProcessId, What};
 use sha2::{Digest as _, Sha256};
 
 use super::ground::Ground;
-use super::shop::{Shop, from};
+use super::shop::{Holder, Shop, WAITING, from};
 use crate::support::servers::eventually;
 use crate::support::web::Answering;
 
@@ -139,6 +139,34 @@ fn midwatches_on_two_hosts_exclude_each_other_as_root() {
     drop(far);
     let (code, said) = shop.run(&["restore-database", &backup]);
     assert!(code == 0 || code == 14, "{code}: {said}");
+    shop.ended_restored();
+    assert_eq!(shop.sql("postgres", LOCKED), "0");
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine; needs PostgreSQL"]
+fn the_lock_in_the_database_ends_with_its_runner_and_is_taken_again_as_root() {
+    let shop = Shop::open();
+    // The change of names waits for it, so that the run stands there for as long as it takes.
+    let holder = Holder::of(&shop, "begin; comment on database shop is 'the shop''s';");
+    let run = shop.begin_restore();
+    eventually("the lock is held", || (shop.sql("postgres", LOCKED) == "1").then_some(()));
+    Ground::kill(&shop.ground.runner(&run));
+    eventually("the lock is free", || (shop.sql("postgres", LOCKED) == "0").then_some(()));
+    let mut resumed = shop.ground.resume_aside(&run, &[]);
+    eventually("the change of names waits", || (shop.sql("postgres", WAITING) != "0").then_some(()));
+    let whose = LOCKED.replace("count(*)", "pid");
+    let before = shop.sql("postgres", &whose);
+    // A session that the server ends in the middle is made anew, as soon as the run does anything there.
+    assert_eq!(shop.sql("postgres", &format!("select pg_terminate_backend({before})")), "t");
+    let after = eventually("it is taken again", || {
+        Some(shop.sql("postgres", &whose)).filter(|pid| !pid.is_empty() && *pid != before)
+    });
+    assert_ne!(before, after);
+    drop(holder);
+    resumed.wait().unwrap();
+    let (outcome, left) = shop.ground.view(&run).progress().ended.unwrap();
+    assert!(matches!(outcome, Outcome::Done | Outcome::Unverified), "{left}");
     shop.ended_restored();
     assert_eq!(shop.sql("postgres", LOCKED), "0");
 }

@@ -118,6 +118,13 @@ impl Ground {
         !self.view(run).entries.iter().any(|entry| done(&entry.what))
     }
 
+    /// Whether the run has done this step, as far as it has written that down.
+    pub(super) fn acted(&self, run: &str, step: usize) -> bool {
+        let acted =
+            |what: &What| matches!(what, What::Acted { step: at, .. } | What::Done { step: at, .. } if *at == step);
+        self.view(run).entries.iter().any(|entry| acted(&entry.what))
+    }
+
     pub(super) fn kill(process: &ProcessId) {
         let pid = Pid::from_raw(i32::try_from(process.pid).unwrap()).unwrap();
         if process_id::lives(process) {

@@ -227,3 +227,22 @@ fn emptied(cut_at: Option<usize>) {
     holder.kill().unwrap();
     holder.wait().unwrap();
 }
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine"]
+fn the_evidence_holds_what_midwatch_sees_and_no_secret_as_root() {
+    let web = Answering::ok();
+    let database = "database = \"postgresql://shop:hunter2-and-more@127.0.0.1:9/shop\"\n";
+    let ground = Ground::new(&config(&web, database), "");
+    let (code, said) = ground.call(&["runbook", "run", "evidence", "--yes"]);
+    // Not every host has all the programs.
+    assert!(code == 0 || code == 14, "{code}: {said}");
+    let all = fs::read_dir(ground.own().join("evidence")).unwrap().next().unwrap().unwrap().path();
+    let read = |name: &str| fs::read_to_string(all.join(name)).unwrap();
+    let status: serde_json::Value = serde_json::from_str(&read("status.json")).unwrap();
+    assert_eq!(status["sites"][0]["name"], "shop", "the run's own configuration: {status}");
+    assert!(status["findings"].as_array().is_some_and(|all| !all.is_empty()), "the database is down: {status}");
+    assert!(read("doctor.txt").contains("shop") && read("memory.txt").contains("MemTotal"));
+    let found = Command::new("grep").args(["-rl", "hunter2"]).arg(ground.state()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+}

@@ -1,5 +1,6 @@
 //! A backup, read to its end before anything is planned with it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -29,6 +30,8 @@ pub(super) struct Found {
     pub(super) made: Option<String>,
     /// What was found when it was read.
     pub(super) verdict: Verdict,
+    /// Its bytes without the packing around it.
+    pub(super) unpacked: u64,
     /// How many bytes its database has at least.
     pub(super) restored: u64,
 }
@@ -77,10 +80,19 @@ fn read(path: &Path, database: &str, major: u32) -> Result<Found, String> {
     }
     let made = begun(&header);
     let parallel = !packed && matches!(kind, Kind::PgCustom | Kind::PgDirectory);
-    // What is packed takes three times as much at least; indexes come on top.
-    let times = if packed || verdict.seal == Some(Seal::Rows) { 3 } else { 1 };
-    let restored = super::drill::size(path).saturating_mul(times);
-    Ok(Found { sql, packed, directory: path.is_dir(), parallel, made, verdict, restored })
+    let unpacked = verdict.unpacked.unwrap_or_else(|| super::drill::size(path));
+    // Rows that are packed in the archive itself take three times as much at least; indexes come on top.
+    let within = verdict.seal == Some(Seal::Rows) || (packed && kind == Kind::PgCustom) || holds_packed(path);
+    let times = if within { 3 } else { 1 };
+    let restored = unpacked.saturating_mul(times);
+    Ok(Found { sql, packed, directory: path.is_dir(), parallel, made, verdict, unpacked, restored })
+}
+
+/// Whether the files of a directory dump are packed.
+fn holds_packed(path: &Path) -> bool {
+    let packed =
+        |name: &OsStr| ["gz", "lz4", "zst"].iter().any(|end| Path::new(name).extension() == Some(OsStr::new(end)));
+    std::fs::read_dir(path).is_ok_and(|mut files| files.any(|file| file.is_ok_and(|file| packed(&file.file_name()))))
 }
 
 /// Whether what it says of itself is of this database, for this server.

@@ -81,7 +81,7 @@ impl Draft<'_> {
             packed: found.packed,
             directory: found.directory,
         };
-        Ok(Means { digest: found.verdict.digest, bytes: size(Path::new(path)).max(live.size), user, engine })
+        Ok(Means { digest: found.verdict.digest, bytes: found.restored.max(live.size), user, engine })
     }
 }
 

@@ -1,8 +1,9 @@
 //! Databases that are held: put back into use, or released.
 
 use super::super::super::values::backups::of_database;
-use super::super::super::{Choice, Draft, NoPlan, Probe, Step, Subject};
-use super::{SHORT_MS, no, planned};
+use super::super::super::{Act, Choice, Draft, NoPlan, Probe, Step, Subject};
+use super::super::backed::Backed;
+use super::{no, planned};
 use crate::backends::database::held::{Held, held};
 use crate::config::SiteConfig;
 use crate::domain::backup::proof::Proof;
@@ -71,12 +72,12 @@ impl Draft<'_> {
     }
 
     /// Drops a held database, if there is a newer backup that was read to its end.
-    pub(in super::super) async fn release_postgres(&mut self, name: &str) -> Result<(), NoPlan> {
+    pub(in super::super) async fn release_postgres(&mut self, name: &str, step: &Step) -> Result<(), NoPlan> {
         let (_, server, _) = self.server().await?;
         let found = self.held(name).await?;
-        self.newer_backup(&found).await?;
+        let proof = self.newer_backup(&found).await?;
         let act = PostgresAct::Release { server: server.clone(), name: found.name.clone(), oid: found.oid };
-        let mut drop = planned("drop it", act, SHORT_MS);
+        let mut drop = proof.before("drop it", Act::Postgres(Box::new(act)), step);
         let sql = format!("select count(*) from pg_database where datname = {}", literal(&found.name));
         let means = format!("there is no {name}");
         drop.verify = Some(Probe::Postgres(Box::new(Question { server, sql, answer: "0".to_owned(), means })));
@@ -86,13 +87,17 @@ impl Draft<'_> {
     }
 
     /// Whether there is a proven backup that was begun after this was put away: else it must stay.
-    pub(in super::super) async fn newer_backup(&mut self, found: &Held) -> Result<(), NoPlan> {
+    pub(in super::super) async fn newer_backup(&mut self, found: &Held) -> Result<Backed, NoPlan> {
         let name = &found.name;
         let since = found.since.ok_or_else(|| no(format!("since when {name} is held can't be told from its name")))?;
         // Of what it was when it was listed: one that has changed since is proven no more.
-        let proven = of_database(self.ground).await?.into_iter().find(|backup| {
+        let mut proven = of_database(self.ground).await?;
+        proven.retain(|backup| {
             backup.made > since && matches!(backup.proof, Proof::Complete { .. } | Proof::Restored { .. })
         });
+        // One that can be read again right before is worth more than a newer one in a repository.
+        proven.sort_by_key(|backup| !backup.path.starts_with('/'));
+        let proven = proven.into_iter().next();
         let Some(proven) = proven else {
             return Err(no(format!(
                 "no backup of the database that was begun after {name} was put away is proven complete: take one, have it \
@@ -101,6 +106,6 @@ impl Draft<'_> {
         };
         self.costs.push(format!("{name} and all that is in it are gone. The newest proven backup is {}.", proven.path));
         self.at_risk.extend(found.bytes.map(|size| format!("{} become free", bytes(size))));
-        Ok(())
+        self.backed(&proven).await
     }
 }

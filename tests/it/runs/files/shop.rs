@@ -182,6 +182,17 @@ impl Shop {
         process_id::all().filter(|pid| line(pid).replace(' ', "\0").starts_with(&own)).collect()
     }
 
+    /// Kills the application.
+    pub(super) fn kill_application(&self) {
+        self.processes().into_iter().for_each(kill);
+        crate::support::servers::eventually("it is gone", || (!self.runs()).then_some(()));
+    }
+
+    /// Starts it, as whoever finds it gone would.
+    pub(super) fn start_application(&self) {
+        assert!(Command::new(self.path("start")).status().unwrap().success());
+    }
+
     /// Whether the web process runs.
     pub(super) fn runs(&self) -> bool {
         !self.processes().is_empty()
