@@ -11,9 +11,10 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub(super) use container::Container;
-pub(super) use site::site;
+pub(super) use site::{site, translate};
 
 use super::Surroundings;
+use super::socket::container::shares_networks;
 use super::socket::{Question, SocketError, ask};
 use crate::config::{Found, Listener, ServicePlace, SiteConfig, Trace};
 use crate::domain::service::Role;
@@ -30,6 +31,8 @@ pub(super) struct Project {
     pub(super) name: String,
     /// Where it was asked for.
     pub(super) socket: PathBuf,
+    /// Whether this host reaches its containers at their own addresses.
+    pub(super) reachable: bool,
     /// Its containers, one of each service.
     pub(super) containers: Vec<Container>,
 }
@@ -53,6 +56,7 @@ pub(super) fn projects(around: &Surroundings, trail: &mut Vec<Trace>) -> Vec<Pro
                         None => out.push(Project {
                             name: container.project.clone(),
                             socket: path.clone(),
+                            reachable: shares_networks(&path),
                             containers: vec![container],
                         }),
                     }

@@ -29,6 +29,8 @@ pub(in super::super) struct Container {
     pub(in super::super) words: Vec<String>,
     pub(in super::super) env: BTreeMap<String, String>,
     pub(in super::super) published: Vec<Published>,
+    /// The address at which the host reaches it while it runs.
+    pub(in super::super) address: Option<String>,
     /// Files and directories of the host that it has.
     pub(in super::super) mounts: Vec<PathBuf>,
     /// The words of its healthcheck.
@@ -85,6 +87,7 @@ impl Container {
             words,
             env,
             published: published(&all),
+            address: crate::discovery::socket::container::address(&all),
             mounts,
             probe: list("/Config/Healthcheck/Test"),
             config_files: label("project.config_files").unwrap_or_default(),
