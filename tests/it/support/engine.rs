@@ -76,7 +76,11 @@ impl Engine {
         let tar = self.dir.path().join("image.tar");
         assert!(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").status().unwrap().success());
         told(self.output(&["import", "-c", "ENV PATH=/bin:/usr/bin", tar.to_str().unwrap(), IMAGE]))?;
+        // Addresses can be chosen only in a subnet that was: the one the engine finds free is.
         told(self.output(&["network", "create", NETWORK]))?;
+        let subnet = self.docker(&["network", "inspect", "-f", "{{range .IPAM.Config}}{{.Subnet}}{{end}}", NETWORK]);
+        told(self.output(&["network", "rm", NETWORK]))?;
+        told(self.output(&["network", "create", "--subnet", &subnet, NETWORK]))?;
         told(self.output(&["run", "--rm", "--network", NETWORK, IMAGE, "true"]))
     }
 
@@ -163,6 +167,10 @@ fn filled(root: &Path) {
         fs::create_dir_all(root.join(dir)).unwrap();
     }
     fs::write(root.join("www/index.html"), "the shop is open").unwrap();
+    // Under its own name it would pass for a proxy.
+    let web = root.join("usr/bin/gunicorn");
+    fs::write(&web, "#!/bin/sh\nexec httpd -f -p 8000 -h /www\n").unwrap();
+    fs::set_permissions(&web, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let busybox = Command::new("sh").args(["-c", "command -v busybox"]).output().unwrap();
     fs::copy(String::from_utf8(busybox.stdout).unwrap().trim(), root.join("bin/busybox")).unwrap();
     let names = Command::new("busybox").arg("--list").output().unwrap();
