@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub(super) use container::Container;
-pub(super) use site::{site, translate};
+pub(super) use site::{own_address, site, translate};
 
 use super::Surroundings;
 use super::socket::container::shares_networks;
@@ -142,6 +142,12 @@ impl Project {
         let real = |path: &Path| around.at(path).canonicalize().unwrap_or_else(|_| around.at(path));
         let mounted = |source: &PathBuf| files.iter().any(|file| real(file) == real(source));
         self.containers.iter().any(|c| c.mounts.iter().any(mounted))
+    }
+
+    /// Whether the web service has this path from the host, under the same name.
+    fn shares(&self, path: &Path) -> bool {
+        let web = self.of(Role::Web);
+        web.is_some_and(|web| web.shared.iter().any(|shared| path.starts_with(shared)))
     }
 
     /// Whether one of its containers is published where the site, or its application's own port, is.

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::compose::{Project, projects, site as stack, translate};
+use super::compose::{Project, own_address, projects, site as stack, translate};
 use super::running::{Keeper, Running, running};
 use super::supervised::{Supervised, supervised};
 use super::units::{UnitFile, unit_files};
 use super::{Process, Surroundings};
-use crate::config::{
-    AppKind, Contained, Found, ServiceConfig, ServicePlace, SiteConfig, Trace, UserManager, without_login,
-};
+use crate::config::{AppKind, Found, ServiceConfig, ServicePlace, SiteConfig, Trace, UserManager, without_login};
 use crate::domain::database::Engine;
 use crate::domain::service::{MOST_SERVICES, Role};
 use crate::domain::text::plain;
@@ -101,11 +99,6 @@ const fn app_name(app: AppKind) -> Option<&'static str> {
     }
 }
 
-/// How a container is asked that publishes nothing.
-fn own_address(container: &Contained) -> String {
-    format!("{container} at its container's own address, which Docker is asked for at each connection")
-}
-
 impl<'a> Machine<'a> {
     /// Looks at it.
     pub(super) fn look(around: &'a Surroundings, processes: &'a [Process], trail: &mut Vec<Trace>) -> Self {
@@ -162,9 +155,7 @@ impl Machine<'_> {
     fn within(&self, site: &mut SiteConfig, trail: &mut Vec<Trace>) {
         let source: Vec<PathBuf> = site.source.iter().cloned().collect();
         for project in self.projects.iter().filter(|p| p.mounts(self.around, &source)) {
-            translate(project, site, |what, container| {
-                trail.push(Trace { what: what.to_owned(), outcome: Found::Yes(own_address(container)) });
-            });
+            translate(project, site, |what, outcome| trail.push(Trace { what: what.to_owned(), outcome }));
         }
     }
 

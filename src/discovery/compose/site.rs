@@ -2,13 +2,14 @@
 //! containers' environment.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::Project;
 use super::container::{Container, Published};
-use crate::config::{AppKind, BrokerConfig, Contained, DatabaseConfig, RedisConfig, SiteConfig, decoded};
+use crate::config::{AppKind, BrokerConfig, Contained, DatabaseConfig, Found, RedisConfig, SiteConfig, decoded};
 use crate::discovery::{broker_at, translated};
 use crate::domain::database::Engine;
 use crate::domain::id::SiteId;
@@ -115,10 +116,25 @@ fn unpublished(service: &str, what: &str, port: u16) -> String {
     )
 }
 
+/// How a container is asked that publishes nothing.
+pub(in super::super) fn own_address(container: &Contained) -> String {
+    format!("{container} at its container's own address, which Docker is asked for at each connection")
+}
+
 /// What a configuration file reads as seen within the project, as it is reached from this host: `host = postgres` is the
 /// name of a service, which only its containers know.
-pub(in super::super) fn translate(project: &Project, site: &mut SiteConfig, mut trace: impl FnMut(&str, &Contained)) {
+pub(in super::super) fn translate(project: &Project, site: &mut SiteConfig, mut trace: impl FnMut(&str, Found)) {
     let server = |host: &str| project.containers.iter().find(|c| c.service == host);
+    // A path of the containers' is another's on this host, unless they have it from here.
+    if let Some(dir) = site.data_dir.take_if(|dir| !project.shares(dir)) {
+        let why = format!("{} is within the containers: it is neither saved nor restored from here", dir.display());
+        trace("files", Found::No(why));
+    }
+    if let Some(database) = site.database.as_ref().ok().filter(|database| database.engine == Engine::Sqlite)
+        && !project.shares(Path::new(&database.name))
+    {
+        site.database = Err(format!("{} is a file within the containers", plain(&database.name, 200)));
+    }
     if let Ok(database) = &mut site.database
         && let Some(server) = server(&database.host)
     {
@@ -127,7 +143,7 @@ pub(in super::super) fn translate(project: &Project, site: &mut SiteConfig, mut 
         match way(project, server, usual) {
             Some(way) => {
                 (database.host, database.port, database.container) = (way.host, Some(way.port), way.container);
-                database.container.iter().for_each(|container| trace("database", container));
+                database.container.iter().for_each(|container| trace("database", Found::Yes(own_address(container))));
             }
             None => site.database = Err(unpublished(&server.service, database.engine.name(), usual)),
         }
@@ -137,7 +153,7 @@ pub(in super::super) fn translate(project: &Project, site: &mut SiteConfig, mut 
         let server = server(url.host_str()?)?;
         let way = way(project, server, url.port().unwrap_or(6379));
         let Some(way) = way else { return Some(Err(unpublished(&server.service, "Redis", 6379))) };
-        way.container.iter().for_each(|container| trace(what, container));
+        way.container.iter().for_each(|container| trace(what, Found::Yes(own_address(container))));
         way.instead(url).map(|url| Ok((SecretString::from(url.to_string()), way.container)))
     };
     if let Ok(redis) = &mut site.redis {
@@ -175,6 +191,13 @@ fn database(project: &Project) -> Result<DatabaseConfig, String> {
         }
     };
     let of_url = |get: fn(&Url) -> Option<String>| told.as_ref().and_then(get).filter(|v| !v.is_empty());
+    if way.container.is_some() && user.is_none() && password.is_none() && told.is_none() {
+        return Err(format!(
+            "neither the environment of {} nor the application's says as whom it is asked: name the application's \
+             configuration with --app-config, or set database for this site",
+            plain(&server.service, 60)
+        ));
+    }
     let usual_user = if mysql { "root" } else { "postgres" };
     let user = of_url(|u| Some(decoded(u.username()))).or(user).unwrap_or_else(|| usual_user.to_owned());
     let password = of_url(|u| u.password().map(decoded)).or(password).unwrap_or_default();

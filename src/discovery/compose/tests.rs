@@ -146,8 +146,27 @@ fn what_is_not_published_is_asked_at_its_own_address() {
     found.broker =
         Ok(BrokerConfig { url: "redis://elsewhere/1".into(), queues: vec![], priorities: false, container: None });
     let mut told = Vec::new();
-    translate(&project(hidden()), &mut found, |what, container| told.push(format!("{what} {container}")));
+    translate(&project(hidden()), &mut found, |what, outcome| told.push(format!("{what} {outcome:?}")));
     assert_eq!(found.redis.as_ref().unwrap().url.expose_secret(), "redis://172.18.0.3:6379/1");
     assert_eq!(found.broker.as_ref().unwrap().url.expose_secret(), "redis://elsewhere/1");
-    assert_eq!(told, ["redis shop/cache"]);
+    assert!(
+        matches!(told.as_slice(), [one] if one.contains("redis Yes(\"shop/cache at its container's own address")),
+        "{told:?}"
+    );
+    // Its paths are those of the containers, but what they have from the host under the same name.
+    let within = |dir: &str, shared: &[&str]| {
+        let mut all = hidden();
+        all[0].shared = shared.iter().map(PathBuf::from).collect();
+        let mut found = site(&project(vec![web()]), &BTreeSet::new()).unwrap();
+        found.data_dir = Some(PathBuf::from(dir));
+        translate(&project(all), &mut found, |_, _| {});
+        found.data_dir
+    };
+    assert_eq!(within("/data", &["/srv"]), None);
+    assert_eq!(within("/srv/data", &["/srv"]), Some(PathBuf::from("/srv/data")));
+
+    // As whom a server is asked is not guessed.
+    let nobody = || service("web", "shop:1", &["gunicorn", "shop.wsgi"], &[], Some((8000, 8000)));
+    let guessed = site(&project(vec![nobody(), hidden().remove(1)]), &BTreeSet::new()).unwrap();
+    assert!(guessed.database.unwrap_err().contains("as whom it is asked"));
 }
