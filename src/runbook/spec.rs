@@ -227,6 +227,8 @@ pub const OWN: [(&str, &[&str]); 16] = [
     ("swap-back-file", &["held"]),
     ("release-held-file", &["held"]),
     ("empty-log", &["log"]),
+    ("service-log", &["service", "file"]),
+    ("service-stays-up", &["service"]),
 ];
 
 /// Something that holds or does not, as a template.

@@ -49,6 +49,7 @@ impl Run<'_> {
                 }
             },
             Probe::Runs(_)
+            | Probe::Steady { .. }
             | Probe::Restarted { .. }
             | Probe::Stopped(_)
             | Probe::Forgiven(_)
