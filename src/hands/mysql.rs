@@ -17,6 +17,7 @@ use super::child::Given;
 use super::files::At;
 use super::postgres::{file, program};
 use super::work::Tools;
+use crate::backends::backups::statements::tables::only_tables;
 use crate::backends::database::mysql::own::{self, Link};
 use crate::runbook::plan::Command;
 use crate::runbook::plan::mysql::{Beside, CHECKED, MADE, MARK, MysqlAct, Server, WHOLE, literal, name};
@@ -31,7 +32,9 @@ struct Hand<'t, 'c> {
 pub(super) async fn act(tools: &Tools<'_>, act: &MysqlAct, at: At<'_>) -> Result<String, String> {
     let hand = Hand { tools, at };
     match act {
-        MysqlAct::Unpack { from, to } => file::unpack(Path::new(from), Path::new(to), hand.at.stop).await,
+        MysqlAct::Unpack { from, to } => {
+            file::unpack_by(only_tables, Path::new(from), Path::new(to), hand.at.stop).await
+        }
         MysqlAct::Remove(path) => file::remove(Path::new(path)),
         MysqlAct::Make(server, beside) => hand.make(server, beside).await,
         MysqlAct::Load(server, beside, path) => hand.load(server, beside, path).await,

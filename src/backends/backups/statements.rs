@@ -1,6 +1,8 @@
 //! The statements of a dump of `mysqldump` or `mariadb-dump`, looked at one by one before any is put to a server: only what
 //! fills tables of the schema it is put to may be in it, for whoever restores it may do more on the server than that.
 
+pub mod tables;
+
 use std::path::Path;
 
 use super::meter::Control;
@@ -63,6 +65,8 @@ struct Lexer {
     /// How much of [`DELIMITER`] was just seen.
     delimiter: usize,
     why: Option<String>,
+    /// The beginning of the statement that has just ended.
+    ended: Option<String>,
 }
 
 /// The client's own command, taken wherever it stands.
@@ -184,6 +188,7 @@ impl Lexer {
         if self.why.is_none() && !text.trim().is_empty() {
             self.why = unfit(text.trim());
         }
+        self.ended = Some(text);
     }
 }
 

@@ -10,6 +10,9 @@ use super::program::{self, Tools};
 use crate::domain::backup::kind::{self, HEAD, Packing, packing};
 
 /// Takes the pieces.
+/// What hands on what is in a backup, unpacked; how many bytes.
+pub type Unpacker = fn(&Path, &Tools, &Control, &mut dyn Write) -> Result<u64, String>;
+
 type Taker<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
 
 /// How a file is packed, by its first bytes; `None`: it is not.

@@ -14,6 +14,7 @@ use super::super::postgres;
 use super::super::work::Tools;
 use super::server::{beside, serve, unpacked};
 use super::{Found, NAMED};
+use crate::backends::backups::statements::tables::only_tables;
 use crate::backends::database::mysql::own::{Link, reader};
 use crate::domain::text::{count, plain};
 use crate::runbook::plan::Command;
@@ -62,7 +63,7 @@ pub(super) async fn restore(
     let DrillEngine::Maria { install, server: program, client, user, gently, packed } = engine else {
         return Err("it is no drill of MariaDB".to_owned());
     };
-    let path = if *packed { unpacked(backup, place, at).await? } else { backup.to_owned() };
+    let path = if *packed { unpacked(only_tables, backup, place, at).await? } else { backup.to_owned() };
     let server = Server {
         client: client.clone(),
         socket: Some(format!("{}/socket", place.path)),

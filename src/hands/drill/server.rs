@@ -15,6 +15,7 @@ use super::super::postgres;
 use super::super::work::Tools;
 use super::super::{acts, acts::Sign};
 use super::{Found, GRACE, NAMED};
+use crate::backends::backups::unpack::Unpacker;
 use crate::backends::backups::{program, unpack};
 use crate::backends::database::psql;
 use crate::domain::text::{count, plain};
@@ -71,7 +72,7 @@ pub(super) async fn restore(
     let DrillEngine::Postgres { programs, user, gently, owner, roles, sql, packed, directory } = engine else {
         return Err("it is no drill of PostgreSQL".to_owned());
     };
-    let path = if *packed { unpacked(backup, place, at).await? } else { backup.to_owned() };
+    let path = if *packed { unpacked(unpack::unpack, backup, place, at).await? } else { backup.to_owned() };
     let server = Server {
         programs: programs.clone(),
         user: user.clone(),
@@ -115,12 +116,17 @@ pub(super) async fn beside(
 }
 
 /// Unpacks the backup beside the server; where it lies then.
-pub(super) async fn unpacked(backup: &str, place: &Place, at: &mut At<'_>) -> Result<String, String> {
+pub(super) async fn unpacked(
+    unpacker: Unpacker,
+    backup: &str,
+    place: &Place,
+    at: &mut At<'_>,
+) -> Result<String, String> {
     let (from, to) = (backup.to_owned(), super::unpacked(place));
     let path = to.clone();
     aside(at, move |control| {
         let mut file = begin(&to)?;
-        unpack::unpack(Path::new(&from), &program::Tools::find(), control, &mut file).map(|_| ())
+        unpacker(Path::new(&from), &program::Tools::find(), control, &mut file).map(|_| ())
     })
     .await?;
     Ok(path)

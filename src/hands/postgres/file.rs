@@ -1,7 +1,7 @@
 //! A backup unpacked into a file of the run's own, and that file removed.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::backends::backups::meter::Control;
 use crate::backends::backups::program::Tools;
-use crate::backends::backups::unpack::each;
+use crate::backends::backups::unpack::{Unpacker, unpack as all};
 use crate::domain::text::bytes;
 
 /// What it is called until it is whole.
@@ -18,14 +18,20 @@ fn unfinished(to: &Path) -> PathBuf {
 }
 
 /// Unpacks `from` into `to`, which is there only when it is whole.
-pub(in crate::hands) async fn unpack(
+pub(in crate::hands) async fn unpack(from: &Path, to: &Path, stop: watch::Receiver<bool>) -> Result<String, String> {
+    unpack_by(all, from, to, stop).await
+}
+
+/// The same, of as much as this hands on.
+pub(in crate::hands) async fn unpack_by(
+    unpacker: Unpacker,
     from: &Path,
     to: &Path,
     mut stop: watch::Receiver<bool>,
 ) -> Result<String, String> {
     let control = Control::default();
     let (told, from, to) = (control.clone(), from.to_owned(), to.to_owned());
-    let mut work = tokio::task::spawn_blocking(move || written(&from, &to, &told));
+    let mut work = tokio::task::spawn_blocking(move || written(unpacker, &from, &to, &told));
     let done = tokio::select! {
         done = &mut work => done,
         _stopped = stop.wait_for(|stop| *stop) => {
@@ -36,7 +42,7 @@ pub(in crate::hands) async fn unpack(
     done.map_err(|error| format!("it was cut off: {error}"))?
 }
 
-fn written(from: &Path, to: &Path, control: &Control) -> Result<String, String> {
+fn written(unpacker: Unpacker, from: &Path, to: &Path, control: &Control) -> Result<String, String> {
     let partial = unfinished(to);
     let wrong = |error: std::io::Error| format!("{} can't be written: {error}", partial.display());
     if let Some(dir) = to.parent() {
@@ -44,17 +50,14 @@ fn written(from: &Path, to: &Path, control: &Control) -> Result<String, String> 
     }
     remove(to)?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial).map_err(wrong)?;
-    let mut total = 0_usize;
-    let unpacked = each(from, &Tools::find(), control, &mut |piece| {
-        total += piece.len();
-        file.write_all(piece)
-    });
-    let kept = unpacked.and_then(|()| finish(&file, &partial, to).map_err(wrong));
-    if let Err(why) = kept {
-        remove(to)?;
-        return Err(why);
+    let unpacked = unpacker(from, &Tools::find(), control, &mut file);
+    match unpacked.and_then(|total| finish(&file, &partial, to).map(|()| total).map_err(wrong)) {
+        Ok(total) => Ok(format!("{} in {}", bytes(total), to.display())),
+        Err(why) => {
+            remove(to)?;
+            Err(why)
+        }
     }
-    Ok(format!("{} in {}", bytes(u64::try_from(total).unwrap_or(u64::MAX)), to.display()))
 }
 
 fn finish(file: &File, partial: &Path, to: &Path) -> std::io::Result<()> {

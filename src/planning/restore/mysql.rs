@@ -49,6 +49,12 @@ impl<'c> Draft<'c> {
         let name = config.name.clone();
         let found = Found::read(backup, &name, &facts.version).await.map_err(NoPlan::Impossible)?;
         self.at_risk.extend(trusted(self.ground, backup, &found.verdict)?);
+        if let Some(more) = &found.left_out {
+            self.costs.push(format!(
+                "Only tables and rows are restored. The backup holds {more}, too: {name} keeps those it has now, and gets none \
+                 that it lacks."
+            ));
+        }
         facts.room(found.bytes).map_err(NoPlan::Impossible)?;
         self.begin_from(backup, Subject::Source(backup.to_owned())).await?;
         let stamp = self.stamp();

@@ -60,7 +60,7 @@ pub struct Exchange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MysqlAct {
-    /// Unpacks a backup into a file of the run's own.
+    /// Writes the tables and rows of a backup, unpacked, into a file of the run's own.
     Unpack {
         /// The backup.
         from: String,
@@ -205,7 +205,7 @@ impl MysqlAct {
     /// What is done, in a sentence.
     pub fn told(&self) -> String {
         match self {
-            Self::Unpack { from, to } => format!("unpacks {from} into {to}"),
+            Self::Unpack { from, to } => format!("writes the tables and rows of {from}, unpacked, into {to}"),
             Self::Remove(path) => format!("removes {path}"),
             Self::Make(server, beside) => format!("on {}: {}", server.shown(), beside.create()),
             Self::Load(server, beside, path) => {

@@ -153,6 +153,30 @@ fn every_key_of_a_site_is_taken() {
 }
 
 #[test]
+fn what_may_be_rotated_is_written_whole_or_not_at_all() {
+    let of =
+        |place: &str| format!("discover = false\n[sites.a]\nurl = \"https://a.org\"\n[[sites.a.backups]]\n{place}\n");
+    let rotation = |place: &str| {
+        let config = Machine::new().load(of(place)).unwrap();
+        only(&config.sites).backups.places.iter().find_map(|place| place.rotation.clone())
+    };
+    assert_eq!(rotation("path = \"/srv/b\"\npattern = \"a-*\""), None);
+    let written = rotation("path = \"/srv/b\"\npattern = \"a-*\"\nkeep = 14\nkeep_days = 30").unwrap();
+    assert_eq!((written.pattern.as_str(), written.keep, written.days), ("a-*", 14, 30));
+    let days = rotation("path = \"/srv/b\"\npattern = \"a-*\"\nkeep_days = 30").unwrap();
+    assert_eq!((days.keep, days.days), (1, 30));
+    for (place, why) in [
+        ("path = \"/srv/b\"\nkeep = 14", "needs a pattern"),
+        ("path = \"/srv/b\"\npattern = \"a-*\"\nkeep = 0", "is at least 1"),
+        ("path = \"/srv/b\"\npattern = \"a-*\"\nkeep = 3\nkeep_days = 0", "is at least 1"),
+        ("tool = \"restic\"\nrepo = \"/srv/r\"\npattern = \"a-*\"\nkeep = 14", "restic forget"),
+    ] {
+        let said = Machine::report(of(place));
+        assert!(said.contains(why), "{place}: {said}");
+    }
+}
+
+#[test]
 fn databases() {
     let database = |url: &str| {
         let text = format!("discover = false\n[sites.a]\nurl = \"https://a.org\"\ndatabase = \"{url}\"\n");

@@ -183,11 +183,12 @@ fn entry(head: &str) -> Option<(String, String)> {
 /// What a plan is made of for each runbook that acts on a site.
 fn plans(backups: &str) -> Vec<Vec<String>> {
     let dump = format!("backup={backups}/shop.dump");
-    let all: [&[&str]; 12] = [
+    let all: [&[&str]; 13] = [
         &["restart-services", "service=all"],
         &["reset-crash-loop", "service=backend"],
         &["unblock-locks"],
         &["take-backup", &format!("directory={backups}")],
+        &["rotate-backups", &format!("directory={backups}")],
         &["prove-backup", &dump],
         &["restore-database", &dump],
         &["restore-files", &dump, "directory=/srv"],

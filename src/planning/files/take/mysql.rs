@@ -67,8 +67,8 @@ impl Draft<'_> {
     fn more_than_tables(&mut self, found: &Dumped, schema: &str) {
         if let Some(more) = found.more() {
             self.costs.push(format!(
-                "It holds {more} besides the tables. midwatch's restore exchanges tables alone and refuses such a dump: it \
-                 is for a restore by hand."
+                "It holds {more} besides the tables. midwatch's restore takes tables and rows alone from it: the rest is for \
+                 whoever restores by hand."
             ));
         }
         if !found.unseen.is_empty() {

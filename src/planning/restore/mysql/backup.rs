@@ -7,6 +7,7 @@ use crate::backends::backups::check::Verdict;
 use crate::backends::backups::meter::Control;
 use crate::backends::backups::program::Tools;
 use crate::backends::backups::statements::foreign;
+use crate::backends::backups::statements::tables::tables;
 use crate::backends::backups::unpack::packed;
 use crate::backends::database::mysql::facts::version;
 use crate::domain::backup::header::Header;
@@ -15,8 +16,10 @@ use crate::domain::text::plain;
 
 /// A whole dump of a MySQL or MariaDB database.
 pub(super) struct Found {
-    /// Whether it is packed.
+    /// Whether it is packed, or holds more than tables: then its tables are written to a file first.
     pub(super) packed: bool,
+    /// What of it is not restored: `1 view, 2 routines`.
+    pub(super) left_out: Option<String>,
     /// Its bytes, unpacked.
     pub(super) bytes: u64,
     /// What reading it to its end has brought.
@@ -44,12 +47,18 @@ fn read(path: &Path, database: &str, server: &str) -> Result<Found, String> {
     }
     let header = verdict.header.clone().unwrap_or_default();
     fits(&shown, &header, database, server)?;
-    let (why, bytes) = foreign(path, &tools, &control)?;
+    let (mut why, mut bytes) = foreign(path, &tools, &control)?;
+    let mut left_out = None;
+    if why.is_some() {
+        let tables = tables(path, &tools, &control, &mut std::io::sink())?;
+        (why, bytes, left_out) = (tables.why, tables.bytes, tables.left_out);
+    }
     if let Some(why) = why {
         return Err(format!("{shown} can't be restored by midwatch: {why}"));
     }
     let made = begun(&header);
-    Ok(Found { packed: packed(path)?.is_some(), bytes, verdict, made })
+    let packed = packed(path)?.is_some() || left_out.is_some();
+    Ok(Found { packed, left_out, bytes, verdict, made })
 }
 
 /// Whether what it says of itself is of this database, for this server.

@@ -33,6 +33,9 @@ impl Draft<'_> {
         let (install, server, client) = (program("mariadb-install-db")?, program("mariadbd")?, program("mariadb")?);
         let found = Found::read(path, &config.name, ANY).await.map_err(NoPlan::Impossible)?;
         trusted(self.ground, path, &found.verdict)?;
+        if let Some(more) = &found.left_out {
+            self.costs.push(format!("Only tables and rows are tried: not {more}, which the backup holds, too."));
+        }
         let user = if rustix::process::geteuid().is_root() {
             let uid = who::number(USER)
                 .ok_or_else(|| no(format!("there is no user {USER}, and a drill's server does not run as root")))?;

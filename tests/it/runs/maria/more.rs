@@ -4,6 +4,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
+use midwatch::runbook::run::Outcome;
+
+use super::super::drill::prove;
 use super::super::shop::from;
 use super::shop::Shop;
 
@@ -19,7 +22,7 @@ fn views_triggers_routines_and_events_of_mariadb_are_saved_or_missed_aloud_as_ro
     let shop = Shop::open();
     shop.sql(
         "app",
-        "create view newest as select * from shop_order order by id desc limit 5; create procedure busy() select 1; \
+        "delete from shop_order where code like 'new %'; create view newest as select * from shop_order order by id desc limit 5; create procedure busy() select 1; \
          create event tidy on schedule every 1 day do select 1; \
          create trigger noted before insert on shop_item for each row set new.name = upper(new.name)",
     );
@@ -39,6 +42,8 @@ fn views_triggers_routines_and_events_of_mariadb_are_saved_or_missed_aloud_as_ro
     for part in ["VIEW `newest`", "PROCEDURE `busy`", "EVENT `tidy`", "trigger noted"] {
         assert!(dump.contains(part), "{part} is not in the dump");
     }
+
+    shop.sql("app", "insert into shop_order (code) select concat('new ', seq) from seq_1_to_7");
 
     // Where root has no way, nothing is left out in silence.
     let hidden = shop.server.path().join("hidden.sock");
@@ -61,9 +66,15 @@ fn views_triggers_routines_and_events_of_mariadb_are_saved_or_missed_aloud_as_ro
     fs::rename(&hidden, shop.socket()).unwrap();
 
     // A restore leaves them as they are, over the tables that have come.
-    let wish = ["restore-database", &from(&shop.backup("shop.sql"))];
+    let wish = ["restore-database", &from(path)];
     let (_, said) = shop.ground.call(&[&["runbook", "plan"][..], &wish].concat());
-    assert!(said.contains("Views, routines and events of app stay as they are now"), "{said}");
+    for part in
+        ["Views, routines and events of app stay as they are now", "holds 1 view, 1 event, 1 routine, 1 trigger"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let (run, said) = prove(&shop.ground, path);
+    assert_eq!(shop.ground.view(&run).ended().unwrap().0, Outcome::Done, "{said}");
     shop.sql(
         "app",
         "alter table shop_order add column worth int; create or replace view worth as select worth from shop_order",
@@ -74,6 +85,9 @@ fn views_triggers_routines_and_events_of_mariadb_are_saved_or_missed_aloud_as_ro
     assert!(said.contains("the view worth does not work with these tables"), "{said}");
     let events = "select count(*) from information_schema.events where event_schema = 'app' and event_name = 'tidy'";
     assert_eq!(shop.sql("mysql", events), "1");
+    let gone = "select (select count(*) from information_schema.routines where routine_schema like 'app%') + (select \
+                count(*) from information_schema.triggers where trigger_schema like 'app%')";
+    assert_eq!(shop.sql("mysql", gone), "0");
     shop.ended_restored();
 }
 
