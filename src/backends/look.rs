@@ -231,6 +231,7 @@ impl<'c> Looker<'c> {
             }
             Probe::Stopped(_)
             | Probe::Forgiven(_)
+            | Probe::Steady { .. }
             | Probe::Healthy
             | Probe::WorkerListens
             | Probe::Gone { .. }

@@ -24,7 +24,7 @@ const RETURNING: &str = "*";
 /// Does it.
 pub(super) async fn act(tools: &Tools<'_>, act: &TasksAct) -> Result<String, String> {
     let site = tools.site.ok_or_else(|| "there is no site".to_owned())?;
-    let tasks = Tasks::of(site.broker.as_ref().map_err(Clone::clone)?)?;
+    let tasks = Tasks::of(site.broker.as_ref().map_err(Clone::clone)?).await?;
     let work = async {
         let mut connection = tasks.client.get_multiplexed_async_connection().await?;
         match act {

@@ -14,7 +14,7 @@ impl Draft<'_> {
     pub(super) async fn tasks_change(&mut self, held: &str, other: &str) -> Vec<PlannedStep> {
         let Some(config) = self.ground.site.and_then(|site| site.broker.as_ref().ok()) else { return Vec::new() };
         let seen = async {
-            let tasks = Tasks::of(config)?;
+            let tasks = Tasks::of(config).await?;
             Ok::<_, String>((tasks.waiting().await?, tasks.parked(other).await?))
         };
         let (waiting, parked) = match seen.await {
@@ -51,7 +51,7 @@ impl Draft<'_> {
     /// Before a held database is dropped: what was put aside with it goes, too.
     pub(super) async fn drop_tasks(&mut self, with: &str) {
         let Some(config) = self.ground.site.and_then(|site| site.broker.as_ref().ok()) else { return };
-        let Ok(tasks) = Tasks::of(config) else { return };
+        let Ok(tasks) = Tasks::of(config).await else { return };
         if let Ok(Some(parked)) = tasks.parked(with).await {
             self.costs.push(format!("{parked} tasks that were put aside with {with} are removed with it."));
             let act = Act::Tasks(TasksAct::Drop { with: with.to_owned() });

@@ -210,7 +210,7 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 16] = [
+pub const OWN: [(&str, &[&str]); 18] = [
     ("restore-database", &["backup"]),
     ("restore-in-place", &["backup", "directory"]),
     ("prove-backup", &["backup"]),

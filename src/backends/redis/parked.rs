@@ -42,10 +42,10 @@ impl Tasks {
     ///
     /// # Errors
     /// A sentence, where its URL can't be used.
-    pub(crate) fn of(config: &BrokerConfig) -> Result<Self, String> {
+    pub(crate) async fn of(config: &BrokerConfig) -> Result<Self, String> {
         let address = Address::parse(&config.url, "the Celery broker")?;
         let database = address.database();
-        let client = Client::open(address.connection()).map_err(|error| sentence(&error))?;
+        let client = Client::open(address.connection().await?).map_err(|error| sentence(&error))?;
         Ok(Self { queues: Queues::new(&config.queues, config.priorities, database), database, client })
     }
 
