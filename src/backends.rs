@@ -9,6 +9,7 @@ pub mod app_state;
 pub mod backups;
 pub mod changes;
 mod command_line;
+pub(crate) mod contained;
 pub mod database;
 mod errand;
 pub mod host;

@@ -216,6 +216,26 @@ pub struct DatabaseConfig {
     pub user: String,
     /// Its password; empty: none.
     pub password: SecretString,
+    /// The container whose own address `host` was when it was found; it is asked for anew at each connection.
+    pub container: Option<Contained>,
+}
+
+/// A service of a Compose project that is reached at its container's own address, for its port is not published. That
+/// address changes when the container is made anew: it is asked of Docker whenever a connection is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contained {
+    /// Where Docker listens.
+    pub socket: std::path::PathBuf,
+    /// The project.
+    pub project: String,
+    /// The service.
+    pub service: String,
+}
+
+impl std::fmt::Display for Contained {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&crate::domain::text::plain(&format!("{}/{}", self.project, self.service), 120))
+    }
 }
 
 /// A Redis server.
@@ -223,6 +243,8 @@ pub struct DatabaseConfig {
 pub struct RedisConfig {
     /// Its URL; may hold a password.
     pub url: SecretString,
+    /// As [`DatabaseConfig::container`].
+    pub container: Option<Contained>,
 }
 
 /// A Celery broker on Redis.
@@ -234,6 +256,8 @@ pub struct BrokerConfig {
     pub queues: Vec<String>,
     /// Whether queue names carry priority suffixes (only when the URL starts with `redis://`, FIELD T-06).
     pub priorities: bool,
+    /// As [`DatabaseConfig::container`].
+    pub container: Option<Contained>,
 }
 
 /// Where readings, history and locks live.

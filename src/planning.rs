@@ -12,6 +12,7 @@ mod values;
 
 use std::collections::BTreeMap;
 
+use crate::backends::contained;
 use crate::backends::look::Looker;
 use crate::backends::process_id;
 use crate::backends::store::who;
@@ -93,6 +94,7 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
         return Err(NoPlan::Unknown(name.clone(), known));
     }
     let site = ground.site.filter(|_| !runbook.host);
+    same_container(site).await?;
     let mut draft = Draft {
         ground,
         looker: Looker::of(ground.site),
@@ -148,6 +150,23 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
         past_ms: Vec::new(),
         host,
     })
+}
+
+/// A plan names the address that was found when midwatch began; the container may have been made anew since.
+async fn same_container(site: Option<&SiteConfig>) -> Result<(), NoPlan> {
+    let database = site.and_then(|site| site.database.as_ref().ok());
+    let Some((database, container)) = database.and_then(|found| Some((found, found.container.as_ref()?))) else {
+        return Ok(());
+    };
+    match contained::address(container).await {
+        Ok(now) if now != database.host => Err(NoPlan::Impossible(format!(
+            "the database's container {container} was made anew since midwatch began, and has another address ({}, now \
+             {now}): leave midwatch and start it again",
+            database.host
+        ))),
+        // One that is down has none: what needs it says so itself.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn confirm(risk: Risk, down: bool, host: &HostCard, site: Option<&SiteConfig>, values: &Values) -> Confirm {

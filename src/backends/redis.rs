@@ -61,10 +61,10 @@ struct Part {
 /// A client for a site's cache, with its password.
 ///
 /// # Errors
-/// A sentence, where its URL can't be used.
-pub(crate) fn client(config: &RedisConfig) -> Result<redis::Client, String> {
-    let address = Address::parse(&config.url, "Redis")?;
-    redis::Client::open(address.connection()).map_err(|error| plain(&error.to_string(), 160))
+/// A sentence, where its URL can't be used, or its container has no address.
+pub(crate) async fn client(config: &RedisConfig) -> Result<redis::Client, String> {
+    let address = Address::parse(&config.url, "Redis")?.within(config.container.as_ref());
+    redis::Client::open(address.connection().await?).map_err(|error| plain(&error.to_string(), 160))
 }
 
 impl Part {
@@ -152,10 +152,13 @@ impl Parts {
 }
 
 fn parts(cache: Option<&RedisConfig>, broker: Option<&BrokerConfig>, pretix: bool) -> Result<Parts, String> {
-    let cache = cache.map(|cache| Address::parse(&cache.url, "the Redis cache")).transpose()?;
+    let cache = match cache {
+        Some(cache) => Some(Address::parse(&cache.url, "the Redis cache")?.within(cache.container.as_ref())),
+        None => None,
+    };
     let broker = match broker {
         Some(broker) => {
-            let address = Address::parse(&broker.url, "the Celery broker")?;
+            let address = Address::parse(&broker.url, "the Celery broker")?.within(broker.container.as_ref());
             let queues = Queues::new(&broker.queues, broker.priorities, address.database());
             Some((address, queues))
         }

@@ -8,7 +8,7 @@ use termprofile::TermProfile;
 
 use super::screens;
 use crate::app::model::Model;
-use crate::config::{Config, Found, SiteConfig, StateDir, without_login};
+use crate::config::{Config, Contained, Found, SiteConfig, StateDir, without_login};
 use crate::domain::text;
 use crate::runtime::sandbox::Sandbox;
 
@@ -151,6 +151,13 @@ fn terminal(config: &Config) -> Line {
     line("midwatch", "terminal", mark, says)
 }
 
+/// How a server is reached whose port is not published.
+fn contained(container: Option<&Contained>) -> String {
+    container
+        .map(|c| format!(", by the container's address (service {c}), which changes when it is made anew: Docker is asked for it at each connection"))
+        .unwrap_or_default()
+}
+
 fn about(site: &SiteConfig) -> Vec<Line> {
     let id = site.id.0.as_str();
     let version = site.version.as_ref().map(|v| format!(", version {}", text::plain(v, 40))).unwrap_or_default();
@@ -176,17 +183,21 @@ fn about(site: &SiteConfig) -> Vec<Line> {
     out.push(match &site.database {
         Ok(db) => {
             let place = if db.host.is_empty() { String::new() } else { format!(" on {}", text::plain(&db.host, 80)) };
-            line(id, "database", Mark::Ok, format!("{} {}{place}", db.engine.name(), text::plain(&db.name, 120)))
+            let contained = contained(db.container.as_ref());
+            let name = text::plain(&db.name, 120);
+            line(id, "database", Mark::Ok, format!("{} {name}{place}{contained}", db.engine.name()))
         }
         Err(why) => line(id, "database", Mark::No, why.clone()),
     });
-    out.push(
-        site.redis
-            .as_ref()
-            .map_or_else(|why| line(id, "redis", Mark::No, why.clone()), |_| line(id, "redis", Mark::Ok, "configured")),
-    );
+    out.push(match &site.redis {
+        Ok(redis) => line(id, "redis", Mark::Ok, format!("configured{}", contained(redis.container.as_ref()))),
+        Err(why) => line(id, "redis", Mark::No, why.clone()),
+    });
     out.push(match &site.broker {
-        Ok(broker) => line(id, "broker", Mark::Ok, format!("Redis, queues {}", broker.queues.join(", "))),
+        Ok(broker) => line(id, "broker", Mark::Ok, {
+            let contained = contained(broker.container.as_ref());
+            format!("Redis, queues {}{contained}", broker.queues.join(", "))
+        }),
         Err(why) => line(id, "broker", Mark::No, why.clone()),
     });
     out

@@ -124,7 +124,8 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
         database.password = password;
     }
     if let Some(url) = file.redis.as_ref().and_then(|r| secret_of(r, "redis")) {
-        site.redis = Ok(RedisConfig { url: SecretString::from(translated(url.expose_secret())) });
+        let url = SecretString::from(translated(url.expose_secret()));
+        site.redis = Ok(RedisConfig { url, container: None });
     }
     if let Some(url) = file.broker.as_ref().and_then(|b| secret_of(b, "broker")) {
         site.broker = broker_at(url.expose_secret(), site.app);
@@ -161,6 +162,7 @@ fn database(written: &Spanned<String>, password: Option<SecretString>, source: &
             name,
             user: String::new(),
             password: SecretString::from(String::new()),
+            container: None,
         });
     }
     let parsed = Url::parse(text).ok();
@@ -184,6 +186,7 @@ fn database(written: &Spanned<String>, password: Option<SecretString>, source: &
         name: decoded(url.path().trim_start_matches('/')),
         user: decoded(url.username()),
         password: password.unwrap_or_else(|| SecretString::from(own.unwrap_or_default())),
+        container: None,
     })
 }
 

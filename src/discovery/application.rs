@@ -161,6 +161,7 @@ fn database(settings: &Settings, cwd: &Path, data_dir: &Path) -> Result<Database
         name,
         user: get("user"),
         password: SecretString::from(get("password")),
+        container: None,
     })
 }
 
@@ -178,7 +179,8 @@ fn redis(settings: &Settings) -> Result<RedisConfig, String> {
     }
     let url = translated(&location);
     let password = settings.some("redis", "password");
-    Ok(RedisConfig { url: SecretString::from(password.map_or_else(|| url.clone(), |p| with_password(&url, &p))) })
+    let url = SecretString::from(password.map_or_else(|| url.clone(), |p| with_password(&url, &p)));
+    Ok(RedisConfig { url, container: None })
 }
 
 /// The URL with pretix' `[redis] password`, which stands over one in the URL (django-redis' `OPTIONS["PASSWORD"]`).
@@ -216,6 +218,7 @@ pub fn broker_at(location: &str, app: AppKind) -> Result<BrokerConfig, String> {
         priorities: app == AppKind::Pretix && kind == "redis",
         url: SecretString::from(translated(location)),
         queues,
+        container: None,
     })
 }
 

@@ -11,9 +11,10 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub(super) use container::Container;
-pub(super) use site::site;
+pub(super) use site::{own_address, site, translate};
 
 use super::Surroundings;
+use super::socket::container::shares_networks;
 use super::socket::{Question, SocketError, ask};
 use crate::config::{Found, Listener, ServicePlace, SiteConfig, Trace};
 use crate::domain::service::Role;
@@ -30,6 +31,8 @@ pub(super) struct Project {
     pub(super) name: String,
     /// Where it was asked for.
     pub(super) socket: PathBuf,
+    /// Whether this host reaches its containers at their own addresses.
+    pub(super) reachable: bool,
     /// Its containers, one of each service.
     pub(super) containers: Vec<Container>,
 }
@@ -53,6 +56,7 @@ pub(super) fn projects(around: &Surroundings, trail: &mut Vec<Trace>) -> Vec<Pro
                         None => out.push(Project {
                             name: container.project.clone(),
                             socket: path.clone(),
+                            reachable: shares_networks(&path),
                             containers: vec![container],
                         }),
                     }
@@ -138,6 +142,12 @@ impl Project {
         let real = |path: &Path| around.at(path).canonicalize().unwrap_or_else(|_| around.at(path));
         let mounted = |source: &PathBuf| files.iter().any(|file| real(file) == real(source));
         self.containers.iter().any(|c| c.mounts.iter().any(mounted))
+    }
+
+    /// Whether the web service has this path from the host, under the same name.
+    fn shares(&self, path: &Path) -> bool {
+        let web = self.of(Role::Web);
+        web.is_some_and(|web| web.shared.iter().any(|shared| path.starts_with(shared)))
     }
 
     /// Whether one of its containers is published where the site, or its application's own port, is.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::compose::{Project, projects, site as stack};
+use super::compose::{Project, own_address, projects, site as stack, translate};
 use super::running::{Keeper, Running, running};
 use super::supervised::{Supervised, supervised};
 use super::units::{UnitFile, unit_files};
@@ -39,6 +39,7 @@ pub(super) fn attach(machine: &Machine<'_>, sites: &mut [SiteConfig], trail: &mu
     for site in sites {
         let alone = apps.iter().filter(|app| **app == site.app).count() == 1;
         let mut found = Services { out: std::mem::take(&mut site.services) };
+        machine.within(site, trail);
         machine.own(site, alone, &mut found);
         machine.shared(site, &mut found);
         site.services = found.out;
@@ -127,14 +128,21 @@ impl<'a> Machine<'a> {
             match &site.database {
                 Ok(found) => {
                     let (name, host) = (plain(&found.name, 200), plain(&found.host, 80));
-                    trace("database", Found::Yes(format!("{} {name} on {host}", found.engine.name())));
+                    let how = found.container.as_ref().map(|c| format!(" ({})", own_address(c))).unwrap_or_default();
+                    trace("database", Found::Yes(format!("{} {name} on {host}{how}", found.engine.name())));
                 }
                 Err(why) => trace("database", Found::No(why.clone())),
             }
-            for (what, why) in [("redis", site.redis.as_ref().err()), ("broker", site.broker.as_ref().err())] {
+            let redis = site.redis.as_ref().map(|redis| redis.container.as_ref());
+            let broker = site.broker.as_ref().map(|broker| broker.container.as_ref());
+            for (what, way) in [("redis", redis), ("broker", broker)] {
+                let published = || "published to this host".to_owned();
                 trace(
                     what,
-                    why.map_or_else(|| Found::Yes("published to this host".to_owned()), |why| Found::No(why.clone())),
+                    way.map_or_else(
+                        |why| Found::No(why.clone()),
+                        |c| Found::Yes(c.map_or_else(published, own_address)),
+                    ),
                 );
             }
             sites.push(site);
@@ -143,6 +151,14 @@ impl<'a> Machine<'a> {
 }
 
 impl Machine<'_> {
+    /// Names that only the containers know, in the configuration of a site that is run by them.
+    fn within(&self, site: &mut SiteConfig, trail: &mut Vec<Trace>) {
+        let source: Vec<PathBuf> = site.source.iter().cloned().collect();
+        for project in self.projects.iter().filter(|p| p.mounts(self.around, &source)) {
+            translate(project, site, |what, outcome| trail.push(Trace { what: what.to_owned(), outcome }));
+        }
+    }
+
     /// What runs the application itself.
     fn own(&self, site: &SiteConfig, alone: bool, found: &mut Services) {
         let source: Vec<PathBuf> = site.source.iter().cloned().collect();

@@ -3,6 +3,8 @@
 //! Invariant: what is not a [`Question`] can't be asked; each is one that only reads. (supervisord's interface knows no
 //! GET: its one question is a POST whose body is fixed here.)
 
+pub mod container;
+
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;

@@ -13,7 +13,7 @@ const MANY: usize = 1_000;
 /// Removes the keys that begin so, a few at a time: nothing else is held up.
 pub(super) async fn forget(tools: &Tools<'_>, prefix: &str) -> Result<String, String> {
     let site = tools.site.ok_or_else(|| "there is no site".to_owned())?;
-    let client = crate::backends::redis::client(site.redis.as_ref().map_err(Clone::clone)?)?;
+    let client = crate::backends::redis::client(site.redis.as_ref().map_err(Clone::clone)?).await?;
     match tokio::time::timeout(LIMIT, removed(&client, prefix)).await {
         Ok(Ok(removed)) => Ok(format!("{removed} keys are removed")),
         Ok(Err(error)) => Err(format!("Redis: {}", plain(&error.to_string(), 160))),

@@ -91,7 +91,7 @@ mod tests {
 
     fn database(engine: Engine, host: &str, port: Option<u16>, name: &str) -> DatabaseConfig {
         let (host, name, user) = (host.to_owned(), name.to_owned(), "shop".to_owned());
-        DatabaseConfig { engine, host, port, name, user, password: "secret".into() }
+        DatabaseConfig { engine, host, port, name, user, password: "secret".into(), container: None }
     }
 
     fn shared(one: &SiteConfig, other: &SiteConfig) -> Vec<String> {

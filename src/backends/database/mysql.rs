@@ -12,9 +12,10 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlDatabaseError, MySqlSslMode};
 
+use crate::backends::contained;
 use crate::backends::place::{self, Place, unreachable};
 use crate::backends::session::{Server, Then, Trouble};
-use crate::config::DatabaseConfig;
+use crate::config::{Contained, DatabaseConfig};
 use crate::domain::database::{DatabaseReading, Engine, says};
 use crate::domain::text::plain;
 use look::MySession;
@@ -41,6 +42,7 @@ pub(super) struct Mysql {
     database: String,
     user: String,
     password: SecretString,
+    container: Option<Contained>,
 }
 
 impl Mysql {
@@ -52,11 +54,26 @@ impl Mysql {
             database: config.name.clone(),
             user: config.user.clone(),
             password: config.password.clone(),
+            container: config.container.clone(),
+        }
+    }
+
+    /// [`Self::options`], for where it is now.
+    async fn found(&self) -> Result<MySqlConnectOptions, Trouble> {
+        match &self.container {
+            None => Ok(self.options()),
+            Some(container) => match contained::address(container).await {
+                Ok(host) => Ok(self.options().host(&host).port(self.port)),
+                Err(why) => Err(Trouble::new(why, Then::Reconnect)),
+            },
         }
     }
 
     /// The client libraries take the socket for an empty host and for `localhost`.
     fn place(&self) -> Place {
+        if let Some(container) = &self.container {
+            return Place::Tcp(container.to_string(), self.port);
+        }
         if self.host.starts_with('/') {
             return Place::Socket(PathBuf::from(&self.host));
         }
@@ -135,7 +152,8 @@ impl Server for Mysql {
     type Answer = DatabaseReading;
 
     async fn connect(&self) -> Result<MySession, Trouble> {
-        let mut connection = self.options().connect().await.map_err(|error| self.trouble(&error))?;
+        let options = self.found().await?;
+        let mut connection = options.connect().await.map_err(|error| self.trouble(&error))?;
         for (bound, must) in BOUNDS {
             match sqlx::raw_sql(bound).execute(&mut connection).await {
                 Err(error) if must || error.as_database_error().is_none() => return Err(self.trouble(&error)),

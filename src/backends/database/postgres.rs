@@ -14,9 +14,10 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::APPLICATION;
+use crate::backends::contained;
 use crate::backends::place::{self, Place};
 use crate::backends::session::{Server, Then, Trouble};
-use crate::config::DatabaseConfig;
+use crate::config::{Contained, DatabaseConfig};
 use crate::domain::database::{DatabaseReading, Engine};
 use ground::Ground;
 use look::PgSession;
@@ -38,6 +39,7 @@ pub(super) struct Postgres {
     database: String,
     user: String,
     password: SecretString,
+    container: Option<Contained>,
     ground: Ground,
 }
 
@@ -50,6 +52,7 @@ impl Postgres {
             database: config.name.clone(),
             user: config.user.clone(),
             password: config.password.clone(),
+            container: config.container.clone(),
             ground: Ground::new(&config.host, config.port.unwrap_or(5432)),
         }
     }
@@ -71,13 +74,25 @@ impl Postgres {
     }
 
     fn place(&self) -> Place {
-        match self.directory() {
-            Some(directory) => Place::Socket(self.socket(&directory)),
-            None => Place::Tcp(self.host.clone(), self.port),
+        match (&self.container, self.directory()) {
+            (Some(container), _) => Place::Tcp(container.to_string(), self.port),
+            (None, Some(directory)) => Place::Socket(self.socket(&directory)),
+            (None, None) => Place::Tcp(self.host.clone(), self.port),
         }
     }
 
-    pub(super) fn options(&self) -> PgConnectOptions {
+    /// [`Self::options`], for where it is now.
+    pub(super) async fn found(&self) -> Result<PgConnectOptions, Trouble> {
+        match &self.container {
+            None => Ok(self.options()),
+            Some(container) => match contained::address(container).await {
+                Ok(host) => Ok(self.options().host(&host)),
+                Err(why) => Err(Trouble::new(why, Then::Reconnect)),
+            },
+        }
+    }
+
+    fn options(&self) -> PgConnectOptions {
         let options = PgConnectOptions::new_without_pgpass()
             .port(self.port)
             .application_name(APPLICATION)
@@ -124,7 +139,7 @@ impl Server for Postgres {
 
 impl Postgres {
     async fn admitted(&self) -> Result<PgSession, Trouble> {
-        let options = self.options();
+        let options = self.found().await?;
         let mut connection = match options.connect().await {
             // As libpq with sslmode=prefer: where TLS fails or is not allowed, without it.
             Err(error) if self.directory().is_none() && trouble::may_pass_without_tls(&error) => {

@@ -27,8 +27,8 @@ pub(crate) async fn connection(config: &DatabaseConfig) -> Result<sqlx::PgConnec
 pub(crate) async fn beside(config: &DatabaseConfig, name: &str) -> Result<sqlx::PgConnection, String> {
     only_postgres(config)?;
     let postgres = Postgres::new(config);
-    let options = postgres.options().database(MAINTENANCE).application_name(name);
-    postgres.connected(options.connect()).await
+    let options = postgres.found().await.map_err(|trouble| trouble.sentence)?;
+    postgres.connected(options.database(MAINTENANCE).application_name(name).connect()).await
 }
 
 /// What a mistake of the server means, in a sentence without the password.
@@ -122,7 +122,8 @@ fn only_postgres(config: &DatabaseConfig) -> Result<(), String> {
 impl Postgres {
     /// A connection of its own, for one question.
     async fn own(&self) -> Result<sqlx::PgConnection, String> {
-        self.connected(self.options().connect()).await
+        let options = self.found().await.map_err(|trouble| trouble.sentence)?;
+        self.connected(options.connect()).await
     }
 
     async fn connected(

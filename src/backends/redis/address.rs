@@ -7,13 +7,16 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use crate::backends::contained;
 use crate::backends::place::Place;
+use crate::config::Contained;
 use crate::domain::text::plain;
 
 /// Where a Redis database is and how to get in.
 #[derive(Clone)]
 pub(super) struct Address {
     connection: ConnectionInfo,
+    container: Option<Contained>,
 }
 
 impl PartialEq for Address {
@@ -44,12 +47,30 @@ impl Address {
         };
         let connection = connection.map_err(|why| format!("The URL of {what} can't be used: {}.", plain(&why, 120)))?;
         let settings = connection.redis_settings().clone().set_skip_set_lib_name();
-        Ok(Self { connection: connection.set_redis_settings(settings) })
+        Ok(Self { connection: connection.set_redis_settings(settings), container: None })
     }
 
-    /// What to connect to, password included.
-    pub(super) fn connection(&self) -> ConnectionInfo {
-        self.connection.clone()
+    /// The same, in this container.
+    pub(super) fn within(self, container: Option<&Contained>) -> Self {
+        Self { container: container.cloned(), ..self }
+    }
+
+    /// What to connect to, where it is now, password included.
+    ///
+    /// # Errors
+    /// A sentence, where its container has no address.
+    pub(super) async fn connection(&self) -> Result<ConnectionInfo, String> {
+        let Some(container) = &self.container else { return Ok(self.connection.clone()) };
+        let host = contained::address(container).await?;
+        let found = match self.connection.addr().clone() {
+            ConnectionAddr::Tcp(_, port) => ConnectionAddr::Tcp(host, port),
+            ConnectionAddr::TcpTls { port, insecure, tls_params, .. } => {
+                ConnectionAddr::TcpTls { host, port, insecure, tls_params }
+            }
+            ConnectionAddr::Unix(path) => ConnectionAddr::Unix(path),
+            other => other,
+        };
+        Ok(self.connection.clone().set_addr(found))
     }
 
     /// The number of its database.
@@ -66,7 +87,8 @@ impl Address {
     pub(super) fn place(&self) -> Place {
         match self.connection.addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                Place::Tcp(host.clone(), *port)
+                let container = self.container.as_ref().map(ToString::to_string);
+                Place::Tcp(container.unwrap_or_else(|| host.clone()), *port)
             }
             ConnectionAddr::Unix(path) => Place::Socket(path.clone()),
             other => Place::Socket(PathBuf::from(other.to_string())),

@@ -146,7 +146,8 @@ impl Server for Link {
     type Answer = Sighting;
 
     async fn connect(&self) -> Result<Line, Trouble> {
-        let client = Client::open(self.address.connection()).map_err(|error| self.trouble(&error))?;
+        let found = self.address.connection().await.map_err(|why| Trouble::new(why, Then::Reconnect))?;
+        let client = Client::open(found).map_err(|error| self.trouble(&error))?;
         // Time is kept by the session: the library's own limits would drop the connection and make a new one each time.
         let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let connection = client.get_multiplexed_async_connection_with_config(&config).await;

@@ -29,8 +29,12 @@ pub(in super::super) struct Container {
     pub(in super::super) words: Vec<String>,
     pub(in super::super) env: BTreeMap<String, String>,
     pub(in super::super) published: Vec<Published>,
+    /// The address at which the host reaches it while it runs.
+    pub(in super::super) address: Option<String>,
     /// Files and directories of the host that it has.
     pub(in super::super) mounts: Vec<PathBuf>,
+    /// Those of them that have the same name in it.
+    pub(in super::super) shared: Vec<PathBuf>,
     /// The words of its healthcheck.
     pub(in super::super) probe: Vec<String>,
     pub(in super::super) config_files: String,
@@ -73,9 +77,11 @@ impl Container {
         let env = list("/Config/Env");
         let env =
             env.iter().filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-        let mounts = all.get("Mounts").and_then(Value::as_array);
-        let mounts =
-            mounts.into_iter().flatten().filter_map(|m| m.get("Source")?.as_str().map(PathBuf::from)).collect();
+        let mounts = || all.get("Mounts").and_then(Value::as_array).into_iter().flatten();
+        let source = |m: &Value| m.get("Source")?.as_str().map(PathBuf::from);
+        let same = |m: &&Value| m.get("Source").is_some() && m.get("Source") == m.get("Destination");
+        let shared = mounts().filter(same).filter_map(source).collect();
+        let mounts = mounts().filter_map(source).collect();
         Some(Self {
             project,
             service,
@@ -85,7 +91,9 @@ impl Container {
             words,
             env,
             published: published(&all),
+            address: crate::discovery::socket::container::address(&all),
             mounts,
+            shared,
             probe: list("/Config/Healthcheck/Test"),
             config_files: label("project.config_files").unwrap_or_default(),
         })

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use super::{Container, Project, container, site};
+use super::{Container, Project, container, site, translate};
+use crate::config::{BrokerConfig, RedisConfig};
 use crate::domain::database::Engine;
 use crate::domain::service::Role;
 
@@ -27,6 +28,7 @@ fn service(name: &str, image: &str, command: &[&str], env: &[&str], port: Option
         c["Args"] = json!(command[1..]);
         c["Config"]["Env"] = json!(env);
         c["NetworkSettings"]["Ports"] = json!({});
+        c["NetworkSettings"]["Networks"] = json!({});
         c["HostConfig"]["PortBindings"] = port.map_or_else(
             || json!({}),
             |(private, public)| json!({format!("{private}/tcp"): [{"HostIp": "", "HostPort": public.to_string()}]}),
@@ -35,7 +37,7 @@ fn service(name: &str, image: &str, command: &[&str], env: &[&str], port: Option
 }
 
 fn project(containers: Vec<Container>) -> Project {
-    Project { name: "shop".to_owned(), socket: PathBuf::from("/run/docker.sock"), containers }
+    Project { name: "shop".to_owned(), socket: PathBuf::from("/run/docker.sock"), reachable: true, containers }
 }
 
 #[test]
@@ -114,4 +116,57 @@ fn without_a_published_web_service_there_is_no_site() {
         site(&project(vec![service("db", "postgres:16", &["postgres"], &[], Some((5432, 5432)))]), &taken).is_none()
     );
     assert!(site(&project(vec![service("web", "x", &["gunicorn", "x"], &[], None)]), &taken).is_none());
+}
+
+/// A service that publishes nothing, at an address of its own.
+fn hidden(name: &str, image: &str, address: &str) -> Container {
+    Container { address: Some(address.to_owned()), ..service(name, image, &[name], &[], None) }
+}
+
+#[test]
+fn what_is_not_published_is_asked_at_its_own_address() {
+    let env = ["DATABASE_URL=postgres://app:pw@db/shop", "CELERY_BROKER_URL=redis://:hunter2@cache:6379/2"];
+    let web = || service("web", "shop:1", &["gunicorn", "shop.wsgi"], &env, Some((8000, 8000)));
+    let hidden = || vec![web(), hidden("db", "postgres:16", "172.18.0.2"), hidden("cache", "redis:7", "172.18.0.3")];
+    let found = site(&project(hidden()), &BTreeSet::new()).unwrap();
+    let database = found.database.as_ref().unwrap();
+    assert_eq!((database.host.as_str(), database.port), ("172.18.0.2", Some(5432)));
+    assert_eq!(database.container.as_ref().unwrap().to_string(), "shop/db");
+    assert_eq!(found.broker.as_ref().unwrap().url.expose_secret(), "redis://:hunter2@172.18.0.3:6379/2");
+    assert_eq!(found.redis.as_ref().unwrap().container.as_ref().unwrap().service, "cache");
+
+    // Of a daemon without root the same address may be anybody's here.
+    let rootless = Project { reachable: false, ..project(hidden()) };
+    let found = site(&rootless, &BTreeSet::new()).unwrap();
+    assert!(found.database.is_err() && found.redis.is_err() && found.broker.is_err());
+
+    // A configuration file that is read within the project names its services.
+    let mut found = site(&project(vec![web()]), &BTreeSet::new()).unwrap();
+    found.redis = Ok(RedisConfig { url: "redis://cache/1".into(), container: None });
+    found.broker =
+        Ok(BrokerConfig { url: "redis://elsewhere/1".into(), queues: vec![], priorities: false, container: None });
+    let mut told = Vec::new();
+    translate(&project(hidden()), &mut found, |what, outcome| told.push(format!("{what} {outcome:?}")));
+    assert_eq!(found.redis.as_ref().unwrap().url.expose_secret(), "redis://172.18.0.3:6379/1");
+    assert_eq!(found.broker.as_ref().unwrap().url.expose_secret(), "redis://elsewhere/1");
+    assert!(
+        matches!(told.as_slice(), [one] if one.contains("redis Yes(\"shop/cache at its container's own address")),
+        "{told:?}"
+    );
+    // Its paths are those of the containers, but what they have from the host under the same name.
+    let within = |dir: &str, shared: &[&str]| {
+        let mut all = hidden();
+        all[0].shared = shared.iter().map(PathBuf::from).collect();
+        let mut found = site(&project(vec![web()]), &BTreeSet::new()).unwrap();
+        found.data_dir = Some(PathBuf::from(dir));
+        translate(&project(all), &mut found, |_, _| {});
+        found.data_dir
+    };
+    assert_eq!(within("/data", &["/srv"]), None);
+    assert_eq!(within("/srv/data", &["/srv"]), Some(PathBuf::from("/srv/data")));
+
+    // As whom a server is asked is not guessed.
+    let nobody = || service("web", "shop:1", &["gunicorn", "shop.wsgi"], &[], Some((8000, 8000)));
+    let guessed = site(&project(vec![nobody(), hidden().remove(1)]), &BTreeSet::new()).unwrap();
+    assert!(guessed.database.unwrap_err().contains("as whom it is asked"));
 }

@@ -12,6 +12,7 @@ use crate::backends::look::files::{HELD, SIDECARS, inode, stamp};
 use crate::backends::store::who;
 use crate::config::DatabaseConfig;
 use crate::domain::database::Engine;
+use crate::runbook::plan::Subject;
 use crate::runbook::plan::files::{FilesAct, FilesProbe, partial};
 
 /// What an application makes again by itself, or keeps for its own sake.
@@ -34,6 +35,10 @@ impl Draft<'_> {
         let mut steps = Vec::new();
         let mut needed = 0;
         if let Ok(database) = &site.database {
+            // What has a container's address is named by it: another may have it by then.
+            if database.container.is_some() {
+                self.count_on(Subject::Database(database.name.clone())).await?;
+            }
             let (act, size) = match database.engine {
                 Engine::Sqlite => self.save_sqlite(to(&format!("-{at}.sqlite3"))?)?,
                 Engine::Postgresql => save_postgres(database, to(&format!("-{at}.dump"))?).await?,

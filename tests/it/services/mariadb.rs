@@ -20,6 +20,7 @@ fn config(server: &MariadbServer, host: &str) -> DatabaseConfig {
         name: "app".to_owned(),
         user: "app".to_owned(),
         password: SecretString::from("app-pw"),
+        container: None,
     }
 }
 

@@ -23,6 +23,7 @@ fn config(server: &PostgresServer) -> DatabaseConfig {
         name: "postgres".to_owned(),
         user: "app".to_owned(),
         password: SecretString::from(SECRET),
+        container: None,
     }
 }
 

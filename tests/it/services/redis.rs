@@ -16,12 +16,12 @@ use super::{failed, value};
 use crate::support::servers::{RedisServer, eventually, free_port};
 
 fn cache(url: &str) -> RedisConfig {
-    RedisConfig { url: SecretString::from(url) }
+    RedisConfig { url: SecretString::from(url), container: None }
 }
 
 fn broker(url: &str) -> BrokerConfig {
     let queues = ["default", "checkout"].map(str::to_owned).to_vec();
-    BrokerConfig { url: SecretString::from(url), queues, priorities: true }
+    BrokerConfig { url: SecretString::from(url), queues, priorities: true, container: None }
 }
 
 fn probe(url: &str) -> RedisProbe {

@@ -24,6 +24,7 @@ fn probe(path: &Path) -> DatabaseProbe {
         name: path.display().to_string(),
         user: String::new(),
         password: SecretString::from(""),
+        container: None,
     })
 }
 

@@ -35,11 +35,13 @@ impl Mysql {
             database: String::new(),
             user: server.user.clone(),
             password: password.unwrap_or_default(),
+            container: None,
         }
     }
 
     async fn link(self) -> Result<Link, String> {
-        match tokio::time::timeout(CONNECT, self.options().connect()).await {
+        let options = self.found().await.map_err(|trouble| trouble.sentence)?;
+        match tokio::time::timeout(CONNECT, options.connect()).await {
             Ok(Ok(connection)) => Ok(Link { connection, server: self }),
             Ok(Err(error)) => Err(self.trouble(&error).sentence),
             Err(_) => Err(format!("{} has not answered within {} s", super::NAME, CONNECT.as_secs())),
