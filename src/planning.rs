@@ -7,6 +7,7 @@ mod privileges;
 mod restore;
 mod services;
 mod space;
+mod unseen;
 mod upgrade;
 mod values;
 
@@ -113,6 +114,7 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
     for step in &runbook.steps {
         draft.step(step).await?;
     }
+    draft.tell_unseen();
     // Who only looks may run nothing anyway.
     if !ground.config.read_only {
         privileges::proven(&draft.steps).await?;
@@ -273,6 +275,8 @@ impl Draft<'_> {
             "swap-back-point" => self.swap_back_point(value("held"), step).await,
             "swap-back-file" => self.swap_back_file(value("held"), step).await,
             "release-held-file" => self.release_file(value("held"), step).await,
+            "service-log" => self.service_log(value("service"), value("file"), step).await,
+            "service-stays-up" => self.stays_up(value("service"), step),
             "empty-log" => self.empty_log(value("log"), step).await,
             _ => Err(NoPlan::Impossible(format!("midwatch has nothing called `{name}`"))),
         }

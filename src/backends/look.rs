@@ -21,6 +21,7 @@ use crate::domain::reading::Seen;
 use crate::domain::redis::{Labour, RedisReading};
 use crate::domain::service::{Service, State};
 use crate::domain::text::plain;
+use crate::domain::time::Timestamp;
 use crate::ports::{Observe, Web};
 use crate::runbook::plan::{Probe, Subject};
 
@@ -155,6 +156,7 @@ impl<'c> Looker<'c> {
     pub async fn holds(self, probe: &Probe) -> Result<String, String> {
         match probe {
             Probe::Runs(name) => running(&self.service(name).await?),
+            Probe::Steady { service, seconds } => steady(&self.service(service).await?, *seconds),
             Probe::Restarted { service, was } => {
                 let now = self.service(service).await?;
                 let seen = running(&now)?;
@@ -220,12 +222,7 @@ impl<'c> Looker<'c> {
     }
 
     async fn worker(self) -> Result<String, String> {
-        let reading = match self.queues().await {
-            Ok(reading) => reading,
-            // An application without a broker has no worker that could be asked for.
-            Err(why) if self.site()?.broker.is_err() => return Ok(why),
-            Err(why) => return Err(why),
-        };
+        let reading = self.queues().await?;
         let Some(broker) = reading.broker else { return Ok("the application has no queues".to_owned()) };
         match broker.labour() {
             Labour::Asking => Ok("a worker asks for tasks".to_owned()),
@@ -273,6 +270,17 @@ fn running(service: &Service) -> Result<String, String> {
         | State::GaveUp
         | State::Missing
         | State::Unknown => Err(format!("{} is {} ({})", service.name, service.state.word(), service.said)),
+    }
+}
+
+/// Whether it runs, and has for so long.
+fn steady(service: &Service, seconds: u64) -> Result<String, String> {
+    let seen = running(service)?;
+    let Some(began) = service.started else { return Err(format!("since when {} runs can't be seen", service.name)) };
+    let now = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+    match now.secs_since(began) {
+        run if run >= seconds => Ok(format!("it has run for {run} s: {seen}")),
+        run => Err(format!("{} has run for {run} s: {seen}", service.name)),
     }
 }
 

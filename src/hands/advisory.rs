@@ -76,7 +76,9 @@ pub(super) async fn take(site: Option<&SiteConfig>, plan: &Plan, run: &str) -> R
 
 /// Whether a plan does anything to the site but look; a drill has a server of its own.
 fn changes(plan: &Plan) -> bool {
-    let looks = |act: &Act| matches!(act, Act::Probe(_) | Act::Wait(_) | Act::Ask(_) | Act::Note(_) | Act::Drill(_));
+    let looks = |act: &Act| {
+        matches!(act, Act::Probe(_) | Act::Wait(_) | Act::Ask(_) | Act::Note(_) | Act::Unseen(_) | Act::Drill(_))
+    };
     plan.steps.iter().any(|step| !looks(&step.act))
 }
 

@@ -69,6 +69,7 @@ pub(super) fn destroys(plan: &Plan, step: &PlannedStep) -> bool {
         | Act::Wait(_)
         | Act::Ask(_)
         | Act::Note(_)
+        | Act::Unseen(_)
         | Act::End { .. }
         | Act::Session { .. }
         | Act::Halt(_)
@@ -210,6 +211,7 @@ impl<'c> Run<'c> {
     ) -> Result<Result<String, String>, String> {
         match &step.act {
             Act::Note(text) => Ok(Ok(text.clone())),
+            Act::Unseen(why) => Ok(Ok(format!("not verified, for it can't be seen from here: {why}"))),
             Act::Probe(probe) => Ok(self.holds(probe).await),
             Act::Wait(probe) => self.until(probe, deadline).await,
             Act::Ask(question) => {
@@ -443,6 +445,16 @@ impl<'c> Run<'c> {
         }
     }
 
+    /// What should have been seen and could not be, as the end of a sentence.
+    fn unseen(&self) -> String {
+        let unseen = |step: &&PlannedStep| matches!(step.act, Act::Unseen(_));
+        let names: Vec<String> = self.plan.steps.iter().filter(unseen).map(|step| format!("`{}`", step.name)).collect();
+        if names.is_empty() {
+            return String::new();
+        }
+        format!("; not verified, for it can't be seen from here: {}", names.join(", "))
+    }
+
     /// The state it leaves, in a sentence.
     fn left(&self, outcome: Outcome) -> String {
         let of = self.plan.steps.len();
@@ -457,7 +469,7 @@ impl<'c> Run<'c> {
         });
         let failed = failed.map(|why| format!("; {why}")).unwrap_or_default();
         match outcome {
-            Outcome::Done => format!("all {of} steps are done"),
+            Outcome::Done => format!("all {of} steps are done{}", self.unseen()),
             Outcome::Unverified => format!("{done} of {of} steps are done{failed}"),
             Outcome::Failed | Outcome::Refused => format!("{done} of {of} steps are done{failed}; nothing was undone"),
             Outcome::Cancelled => format!("stopped by the operator: {done} of {of} steps are done{failed}"),

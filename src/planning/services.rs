@@ -1,10 +1,12 @@
 //! How a service is restarted, started, stopped, or forgiven, by who runs it.
 
+mod crash;
+
 use super::{Act, Choice, Command, Draft, NoPlan, PlannedStep, Probe, Step, Subject};
 use crate::backends::look::{is_down, told};
 use crate::backends::store::who;
 use crate::config::{Listener, ServiceConfig, ServicePlace, Start, SupervisorPlace};
-use crate::domain::service::{Role, Service};
+use crate::domain::service::{Role, Service, State};
 use crate::runbook::plan::UpgradeAct;
 
 /// Every service a runbook is for.
@@ -218,6 +220,14 @@ pub(super) fn planned(name: String, act: Act, verify: Option<Probe>, repeatable:
     }
 }
 
+/// Where a supervisord listens, as supervisorctl is told it.
+fn listens(at: &SupervisorPlace) -> String {
+    match &at.listens {
+        Listener::Unix(path) => format!("unix://{}", path.display()),
+        Listener::Tcp(at) => format!("http://{at}"),
+    }
+}
+
 /// The command of the service's manager; `None`: there is nothing to do.
 fn command(place: &ServicePlace, service: &Service, verb: Verb) -> Result<Option<Command>, NoPlan> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
@@ -243,9 +253,13 @@ fn command(place: &ServicePlace, service: &Service, verb: Verb) -> Result<Option
             let host = format!("unix://{}", socket.display());
             match verb {
                 Verb::Reset => return Ok(None),
-                Verb::Restart => (words(&["docker", "--host", &host, "restart", "--time", "30", &service.place]), None),
+                Verb::Restart => (words(&["docker", "--host", &host, "restart", "-t", "30", &service.place]), None),
+                // One that is about to be started again counts as started: only a restart ends its waiting.
+                Verb::Start if service.state == State::Restarting => {
+                    (words(&["docker", "--host", &host, "restart", "-t", "30", &service.place]), None)
+                }
                 Verb::Start => (words(&["docker", "--host", &host, "start", &service.place]), None),
-                Verb::Stop => (words(&["docker", "--host", &host, "stop", "--time", "30", &service.place]), None),
+                Verb::Stop => (words(&["docker", "--host", &host, "stop", "-t", "30", &service.place]), None),
             }
         }
         ServicePlace::Supervisor { at, program } => {
@@ -255,11 +269,7 @@ fn command(place: &ServicePlace, service: &Service, verb: Verb) -> Result<Option
                 Verb::Start => "start",
                 Verb::Stop => "stop",
             };
-            let SupervisorPlace { listens, .. } = at;
-            let server = match listens {
-                Listener::Unix(path) => format!("unix://{}", path.display()),
-                Listener::Tcp(at) => format!("http://{at}"),
-            };
+            let server = listens(at);
             // Who needs a password has it in supervisord's own file, which supervisorctl reads: it is on no command line.
             (words(&["supervisorctl", "-s", &server, verb, program]), None)
         }

@@ -133,6 +133,7 @@ pub fn act(act: &Act) -> String {
         Act::Wait(probe) => format!("waits until {}", holds(probe)),
         Act::Ask(question) => format!("asks: {question}"),
         Act::Note(text) => text.clone(),
+        Act::Unseen(why) => format!("is not verified, for it can't be seen from here: {why}"),
         Act::End { pid, patience_ms, kill } => {
             let then = if *kill { format!(", KILL after {}", span(*patience_ms)) } else { String::new() };
             format!("sends TERM to process {pid}{then}")
@@ -183,6 +184,7 @@ fn words(command: &Command) -> String {
 pub fn holds(probe: &Probe) -> String {
     match probe {
         Probe::Runs(service) => format!("{service} runs"),
+        Probe::Steady { service, seconds } => format!("{service} has run for {seconds} s without a break"),
         Probe::Restarted { service, .. } => format!("{service} runs anew"),
         Probe::Stopped(service) => format!("{service} does not run"),
         Probe::Forgiven(service) => format!("the manager of {service} has not given it up"),

@@ -153,6 +153,8 @@ pub enum Act {
     Ask(String),
     /// Says something.
     Note(String),
+    /// Something should be seen here and can't be, for this reason: that is said, and nothing is verified.
+    Unseen(String),
     /// Ends a process: TERM, and after so many milliseconds KILL, if that is allowed.
     End {
         /// Its number.
@@ -218,6 +220,13 @@ pub struct Command {
 pub enum Probe {
     /// The service runs.
     Runs(String),
+    /// The service has run for so long without a break.
+    Steady {
+        /// The service.
+        service: String,
+        /// How long.
+        seconds: u64,
+    },
     /// The service runs, and not as it did when the plan was made: it was started since.
     Restarted {
         /// The service.

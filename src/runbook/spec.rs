@@ -208,7 +208,7 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 14] = [
+pub const OWN: [(&str, &[&str]); 16] = [
     ("restore-database", &["backup"]),
     ("prove-backup", &["backup"]),
     ("swap-back", &["held"]),
@@ -223,6 +223,8 @@ pub const OWN: [(&str, &[&str]); 14] = [
     ("swap-back-file", &["held"]),
     ("release-held-file", &["held"]),
     ("empty-log", &["log"]),
+    ("service-log", &["service", "file"]),
+    ("service-stays-up", &["service"]),
 ];
 
 /// Something that holds or does not, as a template.

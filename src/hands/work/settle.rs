@@ -48,6 +48,7 @@ impl Run<'_> {
                 }
             },
             Probe::Runs(_)
+            | Probe::Steady { .. }
             | Probe::Restarted { .. }
             | Probe::Stopped(_)
             | Probe::Forgiven(_)

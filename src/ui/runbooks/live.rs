@@ -9,6 +9,7 @@ use crate::domain::level::Level;
 use crate::domain::text::span;
 use crate::runbook::card;
 use crate::runbook::kept::Stream;
+use crate::runbook::plan::{Act, PlannedStep};
 use crate::runbook::run::StepState;
 use crate::ui::canvas::{Canvas, columns, piece, split_top};
 use crate::ui::clock::Clock;
@@ -111,7 +112,7 @@ fn steps(canvas: &mut Canvas<'_>, area: Rect, run: &Run, clock: &Clock, visible:
         let (level, word) = if run.question().is_some_and(|(of, _)| of == index) {
             (Some(Level::Warning), "asks")
         } else {
-            of_step(state, run.lives || run.ended.is_some())
+            of_step(step, state, run.lives || run.ended.is_some())
         };
         let role = level.map_or(Role::Muted, glyphs::role);
         let glyph = level.map_or(" ", glyphs::level);
@@ -151,8 +152,9 @@ fn time(run: &Run, index: usize, clock: &Clock) -> String {
 }
 
 /// How bad a step's state is, and a word for it. Begun without a runner: nobody knows.
-const fn of_step(state: &StepState, runner: bool) -> (Option<Level>, &'static str) {
+const fn of_step(step: &PlannedStep, state: &StepState, runner: bool) -> (Option<Level>, &'static str) {
     match state {
+        StepState::Done(_) if matches!(step.act, Act::Unseen(_)) => (Some(Level::Unknown), "not verified"),
         StepState::Waiting => (None, state.word()),
         StepState::Begun(_) if !runner => (Some(Level::Unknown), "not known whether done"),
         StepState::Begun(_) => (Some(Level::Note), state.word()),

@@ -15,20 +15,20 @@ fn config(web: &Answering, rest: &str) -> String {
 }
 
 /// What the plan for this says of the service.
-fn plan(ground: &Ground, wish: &[&str]) -> serde_json::Value {
+pub(super) fn plan(ground: &Ground, wish: &[&str]) -> serde_json::Value {
     let (code, said) = ground.call(&[&["runbook", "plan", "-o", "json"], wish].concat());
     assert_eq!(code, 0, "{said}");
     serde_json::from_str(&said).unwrap()
 }
 
 /// Runs it as its plan says, to its end.
-fn run(ground: &Ground, wish: &[&str]) -> (i32, String) {
+pub(super) fn run(ground: &Ground, wish: &[&str]) -> (i32, String) {
     let token = ground.token(wish);
     ground.call(&[&["runbook", "run"], wish, &["--confirm", &token]].concat())
 }
 
 /// The same, its runner killed with -9 as soon as it begins this step, then taken up. Says what its log says.
-fn cut(ground: &Ground, wish: &[&str], step: usize) -> (i32, String) {
+pub(super) fn cut(ground: &Ground, wish: &[&str], step: usize) -> (i32, String) {
     let token = ground.token(wish);
     let run = ground.begin(&[wish, &["--confirm", &token]].concat());
     ground.kill_at(&run, step);
@@ -41,7 +41,7 @@ fn cut(ground: &Ground, wish: &[&str], step: usize) -> (i32, String) {
     (ended.map_or(-1, |(outcome, _)| i32::from(outcome.code())), said)
 }
 
-fn was(plan: &serde_json::Value) -> String {
+pub(super) fn was(plan: &serde_json::Value) -> String {
     plan["plan"]["facts"][0]["was"].as_str().unwrap().to_owned()
 }
 
@@ -81,6 +81,7 @@ fn units_are_restarted_and_started_after_a_crash_loop_as_root() {
     let before = was(&plan(&ground, &wish));
     let (code, said) = run(&ground, &wish);
     assert_eq!(code, 0, "{said}");
+    assert!(said.contains("not verified, for it can't be seen from here: `a worker listens`"), "{said}");
     assert_ne!(was(&plan(&ground, &wish)), before);
 
     for cut_at in [None, Some(0), Some(1), Some(2), Some(3), Some(4)] {
