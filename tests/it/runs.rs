@@ -8,6 +8,7 @@
 )]
 
 mod approvals;
+mod compose;
 mod drill;
 mod exclusion;
 mod files;

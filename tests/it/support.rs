@@ -6,6 +6,7 @@ use std::sync::Mutex;
 pub(crate) static LOCKS: Mutex<()> = Mutex::new(());
 
 pub(crate) mod docker;
+pub(crate) mod engine;
 pub(crate) mod eyes;
 pub(crate) mod fixtures;
 pub(crate) mod nginx;
