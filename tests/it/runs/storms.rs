@@ -230,7 +230,7 @@ fn a_backup_is_taken_and_proven_through_it_all_as_root() {
     let to = format!("directory={}", site.shop.ground.path().join("backups").display());
     for (moment, wish) in [(Moment::Begun, vec!["take-backup", &to]), (Moment::Working, vec!["take-backup", &to])] {
         let run = site.shop.ground.begin(&[&wish[..], &["--yes"]].concat());
-        reached(&site.ground, &run, (0, moment), 1);
+        reached(&site.shop.ground, &run, (0, moment), 1);
         site.strike(&run);
         site.calm();
         site.whole();
@@ -245,7 +245,7 @@ fn a_backup_is_taken_and_proven_through_it_all_as_root() {
     let backup = site.shop.backup("shop.dump");
     for moment in [Moment::Begun, Moment::Working] {
         let run = site.shop.ground.begin(&["prove-backup", &from(&backup), "--yes"]);
-        reached(&site.ground, &run, (0, moment), 1);
+        reached(&site.shop.ground, &run, (0, moment), 1);
         site.strike(&run);
         site.calm();
         site.whole();

@@ -6,13 +6,14 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::servers::eventually;
-
 const IMAGE: &str = "midwatch/test:1";
+/// How long it may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 const NETWORK: &str = "shop_default";
 
 /// The engine; ended with its guard, with all that it runs.
@@ -58,14 +59,15 @@ impl Engine {
 
     /// Whether it can run a container with an address.
     fn tried(&mut self) -> Result<(), String> {
-        let up = eventually("the engine answers or ends", || {
+        let begun = Instant::now();
+        while !self.output(&["info"]).status.success() {
             if self.daemon.try_wait().unwrap().is_some() {
-                return Some(false);
+                return Err("dockerd ends".to_owned());
             }
-            self.output(&["info"]).status.success().then_some(true)
-        });
-        if !up {
-            return Err("dockerd ends".to_owned());
+            if begun.elapsed() > PATIENCE {
+                return Err("dockerd does not answer".to_owned());
+            }
+            std::thread::park_timeout(Duration::from_millis(50));
         }
         let told = |output: Output| {
             let error = String::from_utf8_lossy(&output.stderr).trim().to_owned();
