@@ -98,7 +98,8 @@ fn a_step_that_nothing_tells_about_is_never_repeated_in_silence_as_root() {
 #[ignore = "needs root: takes the locks of the machine"]
 fn the_evidence_is_whole_wherever_its_runner_was_killed_as_root() {
     let mut at = 0;
-    for step in 0..8 {
+    // One of each kind: the place, programs that are over at once or not, midwatch itself.
+    for step in [0, 1, 6, 7, 8] {
         let ground = Ground::new(ALONE, "");
         let run = ground.begin(&["evidence", "--yes"]);
         at += usize::from(ground.kill_at(&run, step));
