@@ -15,7 +15,7 @@ use crate::backends::database::{psql, reach};
 use crate::backends::look::files::{inode, stamp};
 use crate::config::DatabaseConfig;
 use crate::domain::app_state::by_app;
-use crate::domain::database::Migrated;
+use crate::domain::database::{Engine, Migrated};
 use crate::domain::text::{bytes, plain};
 use crate::runbook::plan::files::FilesProbe;
 use crate::runbook::plan::postgres::{Over, PostgresAct, Server};
@@ -31,6 +31,9 @@ impl Draft<'_> {
     ) -> Result<(), NoPlan> {
         let site = self.ground.site.ok_or_else(|| no("there is no site"))?;
         let config = site.database.as_ref().map_err(|why| no(why.clone()))?;
+        if config.engine != Engine::Postgresql {
+            return Err(no("only PostgreSQL is restored in place: restore-database does the others"));
+        }
         self.count_on(Subject::Database(config.name.clone())).await?;
         let server = reach::over(config).await.map_err(NoPlan::Impossible)?;
         let facts = Facts::of(&server, config).await.map_err(NoPlan::Impossible)?;
