@@ -17,8 +17,8 @@ use crate::domain::backup::{Backup, BackupsReading};
 use crate::domain::database::Engine;
 use crate::domain::text::{bytes, count, plain};
 use crate::planning::values::backups::listed;
-use crate::runbook::plan::{Act, Subject};
 use crate::runbook::plan::files::{FilesAct, FilesProbe, Leaving};
+use crate::runbook::plan::{Act, Subject};
 
 /// Most that go in one run: a plan must be readable.
 const MOST: usize = 60;
