@@ -100,7 +100,8 @@ impl Throwaway<'_, '_, '_, '_> {
         let options = ["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--force"];
         let mut words = vec![install.to_owned()];
         words.extend(options.map(str::to_owned));
-        words.push(format!("--datadir={}/data", self.place));
+        // A server that starts removes what looks like temporary tables where they are: another server's, in use, too.
+        words.extend([format!("--datadir={}/data", self.place), format!("--tmpdir={}", self.place)]);
         self.run(words, None).await.map(|_| ())
     }
 

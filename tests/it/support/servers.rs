@@ -284,6 +284,7 @@ impl MariadbServer {
             .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
             .arg(format!("--basedir={}", install.parent().unwrap().parent().unwrap().display()))
             .arg(format!("--datadir={}", data.display()))
+            .arg(format!("--tmpdir={}", dir.path().display()))
             .args(user)
             .output()
             .unwrap();
@@ -308,6 +309,8 @@ impl MariadbServer {
         command.arg("--no-defaults").args(["--bind-address=127.0.0.1", "--skip-log-bin"]);
         command.args(rustix::process::geteuid().is_root().then_some("--user=root"));
         command.args([format!("--port={}", self.port), format!("--datadir={}", at("data"))]);
+        // A server that starts removes the temporary tables of any other with the same directory for them, which dies of it.
+        command.arg(format!("--tmpdir={}", self.path().display()));
         command.args([format!("--socket={}", at("my.sock")), format!("--pid-file={}", at("pid"))]);
         let init = self.path().join("init.sql").exists().then(|| format!("--init-file={}", at("init.sql")));
         command.args(init).args(&self.arguments);
