@@ -148,7 +148,7 @@ fn what_stays_is_read_again_before_anything_goes_as_root() {
     let run: fn(&Ground, &[&str], &str) -> (i32, String) =
         |ground, wish, token| ground.call(&[&["runbook", "run"][..], wish, &["--confirm", token]].concat());
     let (code, said) = run(&shop.ground, &wish, &token);
-    assert!(code == 1 && said.contains("is not what it was when it was proven"), "{code}: {said}");
+    assert!(code == 1 && said.contains("is not what it was when the plan was made"), "{code}: {said}");
     assert_eq!(there(&shop), before);
     // What another site counts as its own stays, too.
     verify(&shop);
