@@ -70,8 +70,11 @@ pub(super) async fn back(hand: &Hand<'_, '_>, server: &Server, at: &Exchange) ->
     link.close().await;
     let how = forth(hand, server, &way_back).await?;
     let mut link = hand.link(server).await?;
-    if link.exists(&way_back.other).await? && link.tables(&way_back.other).await?.is_empty() {
-        put(&mut link, format!("drop database {}", name(&way_back.other))).await?;
+    // The ones that were changed with are empty now, also the one whose tables had come: only the step after would drop it.
+    for emptied in [&way_back.other, &at.other] {
+        if link.exists(emptied).await? && link.tables(emptied).await?.is_empty() {
+            put(&mut link, format!("drop database {}", name(emptied))).await?;
+        }
     }
     link.close().await;
     Ok(how)

@@ -111,7 +111,7 @@ pub(super) static MARIA: Sql = Sql {
 };
 
 /// Commands of Redis, with the word after them where that decides.
-const REDIS: [&str; 13] = [
+const REDIS: [&str; 14] = [
     "PING",
     "HELLO",
     "INFO",
@@ -122,6 +122,7 @@ const REDIS: [&str; 13] = [
     "LLEN",
     "HLEN",
     "SCARD",
+    "SMEMBERS",
     "ZRANGE",
     "TTL",
     "PUBSUB NUMPAT",
