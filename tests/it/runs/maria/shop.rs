@@ -138,6 +138,9 @@ impl Shop {
     /// Starts a runbook about what is held; the run.
     pub(super) fn begin_held(&self, runbook: &str) -> String {
         let held = format!("held={}", self.held());
+        // What was put away in this very second is refused.
+        let planned = || (self.ground.call(&["runbook", "plan", runbook, &held]).0 == 0).then_some(());
+        eventually("it can be planned", planned);
         let token = self.ground.token(&[runbook, &held]);
         self.ground.begin(&[runbook, &held, "--confirm", &token])
     }
