@@ -65,19 +65,27 @@ pub(super) async fn back(hand: &Hand<'_, '_>, server: &Server, at: &Exchange) ->
     let mut link = alone(hand, server, at).await?;
     let way_back = at.back();
     if link.mark(&way_back.held).await?.is_none() && link.mark(&at.held).await?.is_none() {
+        // It may have been made, and nothing has come into it.
+        drop_empty(&mut link, &[&at.held]).await?;
         return Ok(format!("the tables of {} are those it had", at.name));
     }
     link.close().await;
     let how = forth(hand, server, &way_back).await?;
     let mut link = hand.link(server).await?;
     // The ones that were changed with are empty now, also the one whose tables had come: only the step after would drop it.
-    for emptied in [&way_back.other, &at.other] {
-        if link.exists(emptied).await? && link.tables(emptied).await?.is_empty() {
-            put(&mut link, format!("drop database {}", name(emptied))).await?;
-        }
-    }
+    drop_empty(&mut link, &[&way_back.other, &at.other]).await?;
     link.close().await;
     Ok(how)
+}
+
+/// Drops those of these schemas that are there and have no table.
+async fn drop_empty(link: &mut Link, schemas: &[&str]) -> Result<(), String> {
+    for schema in schemas {
+        if link.exists(schema).await? && link.tables(schema).await?.is_empty() {
+            put(link, format!("drop database {}", name(schema))).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A session of whoever exchanges these, when nobody else is at it: a statement whose client was killed may still wait.
