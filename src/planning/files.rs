@@ -9,7 +9,7 @@ mod take;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-pub(super) use take::{save_postgres, trusted_place};
+pub(super) use take::{in_names, save_postgres, trusted_place};
 
 use super::services::{Verb, planned};
 use super::values::backups::listed;

@@ -35,9 +35,9 @@ pub(super) async fn forth(hand: &Hand<'_, '_>, server: &Server, at: &Exchange) -
         put(&mut link, at.create()).await?;
     }
     let done = renamed(hand, &mut link, at).await;
-    if done.is_err() && link.tables(&at.held).await?.is_empty() {
-        // Nothing has come into it.
-        put(&mut link, format!("drop database {}", name(&at.held))).await?;
+    if done.is_err() {
+        // Unless something has come into it.
+        drop_empty(&mut link, &[&at.held]).await?;
     }
     if done.is_ok() {
         for sentence in broken(&mut link, &at.name).await {

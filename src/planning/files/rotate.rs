@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::take::trusted_place;
-use super::{Draft, NoPlan, Step, impossible, planned, written};
+use super::{Draft, NoPlan, Step, impossible, written};
 use crate::backends::look::files::plain_file;
 use crate::config::backups::Rotation;
 use crate::domain::backup::kind::{Kind, Subject as Saves};
@@ -18,7 +18,6 @@ use crate::domain::database::Engine;
 use crate::domain::text::{bytes, count, plain};
 use crate::planning::values::backups::listed;
 use crate::runbook::plan::files::{FilesAct, FilesProbe, Leaving};
-use crate::runbook::plan::{Act, Subject};
 
 /// Most that go in one run: a plan must be readable.
 const MOST: usize = 60;
@@ -62,7 +61,7 @@ impl Draft<'_> {
             for one in found.iter().rev() {
                 match self.gone_for(one, &found, policy) {
                     Some(newer) if going.len() < MOST => {
-                        staying.extend(newer.iter().map(|one| (one.path.clone(), one.backup.digest.clone())));
+                        staying.extend(newer.iter().map(|one| (one.path.clone(), one.backup)));
                         going.push((one.backup.bytes.unwrap_or(0), self.leaving(one, &newer)));
                     }
                     Some(_) => later += 1,
@@ -97,11 +96,10 @@ impl Draft<'_> {
             alone.truncate(NAMED);
             self.costs.push(format!("Left alone: {}{more}.", alone.join("; ")));
         }
-        for (path, digest) in staying {
+        for (path, backup) in staying {
             let name = format!("read {} again", last(&path));
-            let was = self.count_on(Subject::Source(path.clone())).await?;
-            let act = Act::Files(FilesAct::Reread { backup: path, was, digest });
-            self.steps.push(planned(name, act, None, true, step));
+            let proof = self.backed(&Backup { path, ..backup.clone() }).await?;
+            self.steps.extend(proof.alone(&name, step));
         }
         for (_, leaving) in going {
             let (name, gone) = (format!("delete {}", last(&leaving.path)), FilesProbe::Gone(leaving.path.clone()));

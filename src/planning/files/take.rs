@@ -12,6 +12,7 @@ use crate::backends::look::files::{HELD, SIDECARS, stamp};
 use crate::backends::store::who;
 use crate::config::DatabaseConfig;
 use crate::domain::database::Engine;
+use crate::domain::id::SiteId;
 use crate::domain::time::Timestamp;
 use crate::runbook::plan::Subject;
 use crate::runbook::plan::files::{FilesAct, FilesProbe, partial};
@@ -29,8 +30,7 @@ impl Draft<'_> {
             std::fs::canonicalize(directory).map_err(|error| impossible(format!("{directory}: {error}")))?;
         trusted_place(&directory)?;
         let site = self.site()?;
-        let name = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
-        let id: String = site.id.0.chars().map(name).collect();
+        let id = in_names(&site.id);
         let at = free_moment(&directory, &id, self.ground.made)?;
         let to = |kind: &str| written(&directory.join(format!("{id}{kind}")));
         let mut steps = Vec::new();
@@ -108,6 +108,12 @@ impl Draft<'_> {
         argv.extend(["--".to_owned(), ".".to_owned()]);
         Ok((FilesAct::Save { argv, to, password: false }, size))
     }
+}
+
+/// A site's id as it stands in the names of its backups.
+pub(in super::super) fn in_names(site: &SiteId) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    site.0.chars().map(|c| if allowed(c) { c } else { '-' }).collect()
 }
 
 /// The moment in the names: the plan's, or as soon after it as no backup of this site has one of that name, finished or not.

@@ -10,6 +10,11 @@ use crate::runbook::plan::files::FilesAct;
 pub(in crate::planning) struct Backed(Option<FilesAct>);
 
 impl Backed {
+    /// The step that only reads it; none where it can't be read.
+    pub(in crate::planning) fn alone(self, name: &str, step: &Step) -> Option<PlannedStep> {
+        self.0.map(|reread| planned(name.to_owned(), Act::Files(reread), None, true, step))
+    }
+
     /// The step that gives something up: in the same breath as the backup is read, also where the run is taken up later.
     pub(in crate::planning) fn before(self, name: &str, act: Act, step: &Step) -> PlannedStep {
         let act = match self.0 {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::super::super::files::{save_postgres, trusted_place, written};
+use super::super::super::files::{in_names, save_postgres, trusted_place, written};
 use super::super::super::values::backups::trusted;
 use super::super::super::{Act, Draft, NoPlan, Step, Subject};
 use super::{Facts, backup, no, planned};
@@ -68,8 +68,7 @@ impl Draft<'_> {
 
         let directory = std::fs::canonicalize(directory).map_err(|error| no(format!("{directory}: {error}")))?;
         trusted_place(&directory)?;
-        let id: String =
-            site.id.0.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
+        let id = in_names(&site.id);
         let to = written(&directory.join(format!("{id}-last-{}.dump", stamp(self.ground.made))))?;
         if inode(&to).is_some() {
             return Err(no(format!("{to} is there already")));
