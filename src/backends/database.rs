@@ -16,12 +16,14 @@ mod sqlite;
 use std::time::{Duration, Instant};
 
 use crate::config::DatabaseConfig;
-use crate::domain::database::{DatabaseReading, Engine};
+use crate::domain::database::{DatabaseReading, Engine, Migrated};
 use crate::domain::reading::Seen;
 use crate::ports::Observe;
 
 use super::session::KeptSession;
 
+/// How long the one question of [`migrations`] may take.
+const PATIENT: Duration = Duration::from_secs(20);
 /// How long one look may take.
 const LIMIT: Duration = Duration::from_secs(3);
 /// What midwatch calls itself in the server's list of sessions.
@@ -70,6 +72,26 @@ impl Observe for DatabaseProbe {
             Ok(reading) => Seen::Value(reading),
             Err(sentence) => Seen::Failed(sentence),
         }
+    }
+}
+
+/// The migrations the database has seen, asked for now and in a session of its own: a look puts such questions off where
+/// the server or the machine is slow. `None`: it holds none, or can't be asked without harm.
+///
+/// # Errors
+///
+/// A sentence, where the database does not answer within 20 s, or refuses.
+pub async fn migrations(config: &DatabaseConfig) -> Result<Option<Vec<Migrated>>, String> {
+    let asked = async {
+        match config.engine {
+            Engine::Postgresql => postgres::Postgres::new(config).migrations().await,
+            Engine::Mysql => mysql::Mysql::new(config).migrations().await,
+            Engine::Sqlite => sqlite::Sqlite::new(&config.name).migrations().await,
+        }
+    };
+    match tokio::time::timeout(PATIENT, asked).await {
+        Ok(answer) => answer.map_err(|trouble| trouble.sentence),
+        Err(_) => Err(format!("the database has not said within {} s which migrations it has seen", PATIENT.as_secs())),
     }
 }
 

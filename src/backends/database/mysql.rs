@@ -17,7 +17,7 @@ use crate::backends::contained;
 use crate::backends::place::{self, Place, unreachable};
 use crate::backends::session::{Server, Then, Trouble};
 use crate::config::{Contained, DatabaseConfig};
-use crate::domain::database::{DatabaseReading, Engine, says};
+use crate::domain::database::{DatabaseReading, Engine, Migrated, says};
 use crate::domain::text::plain;
 use look::MySession;
 
@@ -145,6 +145,14 @@ impl Mysql {
             ),
             number => Trouble::new(format!("{NAME} at {place} answers with an error: {said} ({number})."), Then::Stay),
         }
+    }
+}
+
+impl Mysql {
+    /// Only the migrations, whatever else a look would ask.
+    pub(super) async fn migrations(&self) -> Result<Option<Vec<Migrated>>, Trouble> {
+        let mut session = self.connect().await?;
+        session.migrations().await.map_err(|error| self.trouble(&error))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::backends::contained;
 use crate::backends::place::{self, Place};
 use crate::backends::session::{Server, Then, Trouble};
 use crate::config::{Contained, DatabaseConfig};
-use crate::domain::database::{DatabaseReading, Engine};
+use crate::domain::database::{DatabaseReading, Engine, Migrated};
 use ground::Ground;
 use look::PgSession;
 
@@ -138,6 +138,12 @@ impl Server for Postgres {
 }
 
 impl Postgres {
+    /// Only the migrations, whatever else a look would ask.
+    pub(super) async fn migrations(&self) -> Result<Option<Vec<Migrated>>, Trouble> {
+        let mut session = self.connect().await?;
+        session.migrations().await.map_err(|error| self.trouble(&error))
+    }
+
     async fn admitted(&self) -> Result<PgSession, Trouble> {
         let options = self.found().await?;
         let mut connection = match options.connect().await {

@@ -22,7 +22,7 @@ use super::cells::Asked;
 use super::life::{self, Tables};
 use super::millis_since;
 use crate::backends::session::{Server, Then, Trouble};
-use crate::domain::database::{DatabaseReading, Engine, Session, SqliteFile, says};
+use crate::domain::database::{DatabaseReading, Engine, Migrated, Session, SqliteFile, says};
 use crate::domain::text::plain;
 use crate::domain::time::Timestamp;
 
@@ -237,6 +237,30 @@ enum Asking {
 }
 
 impl Sqlite {
+    /// Only the migrations, whatever else a look would ask; `None` also where it can't be asked without harm.
+    pub(super) async fn migrations(&self) -> Result<Option<Vec<Migrated>>, Trouble> {
+        let asked = async {
+            let Some((mut connection, _)) = self.opened().await? else { return Ok(None) };
+            let tables = Tables::look(&mut connection).await.map_err(Asking::Refused)?;
+            let found = life::migrations(&mut connection, &tables).await.map_err(Asking::Refused)?;
+            connection.close().await.map_err(Asking::Refused)?;
+            Ok(found)
+        };
+        asked.await.map_err(|failed| match failed {
+            Asking::Unreadable(trouble) => trouble,
+            Asking::Refused(error) => self.trouble(&error),
+        })
+    }
+
+    /// A session with the file, where that is harmless, and whether it is in WAL mode.
+    async fn opened(&self) -> Result<Option<(SqliteConnection, bool)>, Asking> {
+        let wal = self.header().await.map_err(Asking::Unreadable)?;
+        if wal && !(exists(&self.beside("-wal")).await && exists(&self.beside("-shm")).await) {
+            return Ok(None);
+        }
+        Ok(Some((open(&self.path).await.map_err(Asking::Refused)?, wal)))
+    }
+
     /// Opens the file where that is harmless, and asks it.
     async fn asked(
         &self,
@@ -249,11 +273,10 @@ impl Sqlite {
             Some((connection, known)) if known == identity => (connection, true),
             stale => {
                 drop(stale);
-                let wal = self.header().await.map_err(Asking::Unreadable)?;
-                if wal && !(exists(&self.beside("-wal")).await && exists(&self.beside("-shm")).await) {
-                    return Ok(());
+                match self.opened().await? {
+                    Some(opened) => opened,
+                    None => return Ok(()),
                 }
-                (open(&self.path).await.map_err(Asking::Refused)?, wal)
             }
         };
         let start = Instant::now();

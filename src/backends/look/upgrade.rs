@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::seen;
 use crate::backends::app_state::AppProbe;
 use crate::backends::app_state::installation::migrations;
-use crate::backends::database::DatabaseProbe;
+use crate::backends::database;
 use crate::config::SiteConfig;
 use crate::domain::app_state::{self, AppMigrations};
 use crate::domain::database::Migrated;
@@ -14,9 +14,13 @@ use crate::runbook::plan::UpgradeProbe;
 
 /// The migrations the site's database has seen: how many, and the newest of each part.
 pub(super) async fn schema(site: &SiteConfig) -> Result<String, String> {
+    Ok(told(&applied(site).await?))
+}
+
+async fn applied(site: &SiteConfig) -> Result<Vec<Migrated>, String> {
     let database = site.database.as_ref().map_err(Clone::clone)?;
-    let migrations = seen(DatabaseProbe::new(database).observe().await)?.migrations;
-    migrations.map_or_else(|| Err("the database doesn't say which migrations it has seen".to_owned()), |m| Ok(told(&m)))
+    let found = database::migrations(database).await?;
+    found.ok_or_else(|| "the database doesn't say which migrations it has seen".to_owned())
 }
 
 fn told(migrations: &[Migrated]) -> String {
@@ -46,9 +50,10 @@ pub(super) async fn holds(site: &SiteConfig, probe: &UpgradeProbe) -> Result<Str
 
 /// The migrations the site's database lacks of those that come with this code.
 pub(super) async fn pending(site: &SiteConfig, code: &[AppMigrations]) -> Result<Vec<String>, String> {
-    let database = site.database.as_ref().map_err(Clone::clone)?;
-    let applied = seen(DatabaseProbe::new(database).observe().await)?.migrations.unwrap_or_default();
-    Ok(app_state::pending(code, &applied))
+    if code.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(app_state::pending(code, &applied(site).await?))
 }
 
 /// What of an upgrade to the installed version is still to be done, in a sentence; `None`: nothing.
@@ -76,9 +81,7 @@ pub(super) async fn kept(packages: &str, name: &str) -> Result<Vec<AppMigrations
 /// Migrations the database has seen that the code in these packages does not know.
 pub(super) async fn foreign(site: &SiteConfig, packages: &Path, name: &str) -> Result<Vec<String>, String> {
     let known = kept(&packages.display().to_string(), name).await?;
-    let database = site.database.as_ref().map_err(Clone::clone)?;
-    let applied = seen(DatabaseProbe::new(database).observe().await)?.migrations;
-    let applied = applied.ok_or_else(|| "the database doesn't say which migrations it has seen".to_owned())?;
+    let applied = applied(site).await?;
     let unknown = app_state::unknown(&known, &applied);
     Ok(unknown.iter().map(|part| format!("{}.{}", part.app, part.head())).collect())
 }

@@ -9,7 +9,7 @@ use super::super::cells::{Asked, Cells};
 use super::super::life::{self, Tables};
 use super::super::{LONG_S, millis_since};
 use super::chain::{self, Process};
-use crate::domain::database::{Crowd, DatabaseReading, Engine, KeyKind, KeySpace, Upkeep};
+use crate::domain::database::{Crowd, DatabaseReading, Engine, KeyKind, KeySpace, Migrated, Upkeep};
 use crate::domain::text::plain;
 use crate::domain::time::Timestamp;
 
@@ -203,8 +203,7 @@ impl MySession {
                 Ok(false)
             }
             Slower::Migrations => {
-                let tables = Tables::look(connection).await?;
-                self.kept.migrations = life::migrations(connection, &tables).await?;
+                self.kept.migrations = self.migrations().await?;
                 Ok(false)
             }
             Slower::Keys => {
@@ -219,6 +218,12 @@ impl MySession {
                 Ok(false)
             }
         }
+    }
+
+    /// The migrations the database has seen.
+    pub(super) async fn migrations(&mut self) -> Result<Option<Vec<Migrated>>, sqlx::Error> {
+        let tables = Tables::look(&mut self.connection).await?;
+        life::migrations(&mut self.connection, &tables).await
     }
 
     fn upkeep(&mut self) -> &mut Upkeep {

@@ -11,7 +11,7 @@ use super::super::life::{self, Tables};
 use super::super::{LONG_S, millis_since};
 use super::ground::Ground;
 use super::{chain, upkeep, wal};
-use crate::domain::database::{Crowd, DatabaseReading, Engine, Session, Upkeep};
+use crate::domain::database::{Crowd, DatabaseReading, Engine, Migrated, Session, Upkeep};
 use crate::domain::text::plain;
 use crate::domain::time::Timestamp;
 
@@ -253,8 +253,7 @@ impl PgSession {
                 Ok(bad)
             }
             Slower::Migrations => {
-                let tables = Tables::look(connection).await?;
-                self.kept.migrations = life::migrations(connection, &tables).await?;
+                self.kept.migrations = self.migrations().await?;
                 Ok(false)
             }
             Slower::Mail => {
@@ -285,6 +284,12 @@ impl PgSession {
                 Ok(false)
             }
         }
+    }
+
+    /// The migrations the database has seen.
+    pub(super) async fn migrations(&mut self) -> Result<Option<Vec<Migrated>>, sqlx::Error> {
+        let tables = Tables::look(&mut self.connection).await?;
+        life::migrations(&mut self.connection, &tables).await
     }
 
     fn upkeep(&mut self) -> &mut Upkeep {
