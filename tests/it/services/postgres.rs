@@ -1,7 +1,12 @@
 //! PostgreSQL.
 #![cfg(test)]
 
-use midwatch::backends::database::DatabaseProbe;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use midwatch::backends::database::{self, DatabaseProbe};
 use midwatch::config::DatabaseConfig;
 use midwatch::domain::database::Engine;
 use midwatch::domain::reading::Seen;
@@ -239,4 +244,48 @@ async fn a_frozen_server_gets_one_question_and_is_green_at_once_when_it_thaws() 
     assert_eq!(count(&mut admin, OURS).await, 2, "one for each probe");
     let opened = server.log().matches("application_name=midwatch").count();
     assert_eq!(opened, 2, "one session each was ever opened");
+}
+
+/// Hands on what comes, each time only after this long: a server far away, or a machine with too much to do.
+fn slowed(port: u16, by: Duration) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let own = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for near in listener.incoming().map_while(Result::ok) {
+            let far = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
+                thread::spawn(move || {
+                    let mut buffer = [0_u8; 65536];
+                    while let Ok(length @ 1..) = from.read(&mut buffer) {
+                        thread::sleep(by);
+                        if to.write_all(&buffer[..length]).is_err() {
+                            break;
+                        }
+                    }
+                    to.shutdown(Shutdown::Both).ok();
+                });
+            }
+        }
+    });
+    own
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: tests/run installs it"]
+async fn where_a_look_puts_the_migrations_off_they_can_be_asked_for_alone() {
+    let (server, mut admin) = server(&[]).await;
+    let table = "create table django_migrations (id serial, app text, name text, applied timestamptz default now())";
+    admin.execute(table).await.unwrap();
+    admin.execute("insert into django_migrations (app, name) values ('base', '0001_initial')").await.unwrap();
+    admin.execute("grant select on django_migrations to app").await.unwrap();
+    let mut config = config(&server);
+    config.port = Some(slowed(server.port, Duration::from_millis(100)));
+    assert_eq!(value(DatabaseProbe::new(&config).observe().await).migrations, None);
+    let found = database::migrations(&config).await.unwrap().unwrap();
+    assert_eq!(found.first().map(|part| part.head()), Some("0001_initial"));
+
+    admin.execute("drop table django_migrations").await.unwrap();
+    assert_eq!(database::migrations(&config).await, Ok(None));
+    config.port = Some(free_port());
+    assert!(database::migrations(&config).await.unwrap_err().contains("PostgreSQL at 127.0.0.1"));
 }
