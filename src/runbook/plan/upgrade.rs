@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Command;
+use super::image::{ImageProbe, Retag};
 
 /// What it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ pub enum UpgradeAct {
         /// What is known to be missing, as `app.name`.
         missing: Vec<String>,
     },
+    /// Exchanges the tag of an image in a file of a Compose project.
+    Retag(Retag),
 }
 
 /// What it looks at.
@@ -53,4 +56,6 @@ pub enum UpgradeProbe {
         /// The version.
         version: String,
     },
+    /// Something of images and containers.
+    Image(ImageProbe),
 }

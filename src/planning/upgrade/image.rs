@@ -1,0 +1,409 @@
+//! An application whose code is in an image of a Compose project: its upgrade exchanges the image's tag in the project's
+//! own file, and has Compose make the containers anew.
+
+mod back;
+mod places;
+mod steps;
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use self::places::{Places, Reference, Text, changed, places};
+use super::versions::{Version, jump};
+use super::{Draft, NoPlan, Step, no};
+use crate::backends::compose::{Project, Read};
+use crate::backends::images::{self, Placed};
+use crate::backends::store::who;
+use crate::config::{AppKind, ServicePlace, SiteConfig};
+use crate::domain::service::Role;
+use crate::domain::time::Timestamp;
+use crate::runbook::plan::Subject;
+use crate::runbook::plan::image::{Containers, Retag};
+
+/// Tags that mean another image tomorrow.
+const MOVING: [&str; 12] = [
+    "latest",
+    "stable",
+    "main",
+    "master",
+    "edge",
+    "nightly",
+    "dev",
+    "develop",
+    "unstable",
+    "beta",
+    "production",
+    "release",
+];
+/// No file of a project is longer.
+const MOST: u64 = 4 * 1024 * 1024;
+
+/// What is known of the project.
+struct App {
+    project: Project,
+    /// What runs now.
+    reference: Reference,
+    /// Its id.
+    image: String,
+    /// All containers of the project.
+    all: Vec<Placed>,
+    /// The services with role web.
+    web: Vec<String>,
+    places: Places,
+    /// The application, where midwatch knows it.
+    name: Option<&'static str>,
+    /// What migrates the database when it is run in a container of web, where that is configured.
+    migrate: Option<Vec<String>>,
+}
+
+/// One exchange of tags, forwards or back.
+struct Exchange {
+    app: App,
+    to: Reference,
+    retag: Retag,
+    /// The services with the image that run: web, and what works behind it.
+    web: Vec<String>,
+    behind: Vec<String>,
+    /// When the plan was made.
+    since: Timestamp,
+}
+
+impl Exchange {
+    fn of(&self, services: &[String]) -> Containers {
+        let (socket, project) = (self.app.project.socket.clone(), self.app.project.name.clone());
+        Containers { socket, project, services: services.to_vec() }
+    }
+
+    fn everything(&self) -> Vec<String> {
+        [self.web.clone(), self.behind.clone()].concat()
+    }
+}
+
+/// Whether the site's web service is a container of a Compose project.
+pub(super) fn contained(site: &SiteConfig) -> bool {
+    let compose = |place: &ServicePlace| matches!(place, ServicePlace::Compose { .. });
+    site.services.iter().any(|service| service.role == Role::Web && compose(&service.place))
+}
+
+impl Draft<'_> {
+    /// Looks at everything that must be so, and makes the steps.
+    pub(super) async fn upgrade_image(&mut self, (tag, wheels): (&str, &str), step: &Step) -> Result<(), NoPlan> {
+        let site = self.upgraded()?;
+        if wheels.starts_with('/') {
+            return Err(no("wheels are for pip: this application is in an image, which comes from a registry"));
+        }
+        good(tag)?;
+        let app = self.app(site).await?;
+        let to = app.reference.with(tag);
+        self.may_change_tag(&app, tag)?;
+        let backup = self.fresh_backup(site).await?;
+        let schema = self.schema_seen(&app).await?;
+        let made = self.ground.made.as_millis();
+        let sum = schema.as_deref().map_or("unseen", sum);
+        let keep = format!("{}.midwatch-{}-to-{tag}-{made}-{sum}", app.places.file.path, app.reference.tag);
+        let exchange = self.exchange_of(app, to, Some(keep)).await?;
+        self.image_steps(&exchange, (&backup, schema.as_deref()), step);
+        Ok(())
+    }
+
+    /// The project, its image, and where the tag of that is written.
+    async fn app(&self, site: &SiteConfig) -> Result<App, NoPlan> {
+        let place = |role: Role| {
+            site.services.iter().filter(move |service| service.role == role).filter_map(|service| {
+                match &service.place {
+                    ServicePlace::Compose { socket, project, service } => Some((socket, project, service)),
+                    ServicePlace::Unit { .. } | ServicePlace::Supervisor { .. } | ServicePlace::Process { .. } => None,
+                }
+            })
+        };
+        let (socket, project, _) = place(Role::Web).next().ok_or_else(|| no("its web service is no container"))?;
+        let elsewhere = site.services.iter().filter(|s| matches!(s.role, Role::Web | Role::Worker | Role::Beat)).find(|s| {
+            !matches!(&s.place, ServicePlace::Compose { socket: at, project: of, .. } if at == socket && of == project)
+        });
+        if let Some(other) = elsewhere {
+            return Err(no(format!(
+                "{} is not in the same Compose project as web: which code it has can't be told",
+                other.name
+            )));
+        }
+        let mut all = images::containers(socket, project).await.map_err(no)?;
+        let web: Vec<String> = place(Role::Web).map(|(_, _, service)| service.clone()).collect();
+        let first = all.iter().find(|one| web.contains(&one.service)).cloned();
+        let first = first.ok_or_else(|| no(format!("{} has no container: start it first", web.join(", "))))?;
+        if all.iter().any(|one| web.contains(&one.service) && one.project != first.project) {
+            return Err(no(format!(
+                "several projects have a service {}: write compose = \"project/service\"",
+                web.join(", ")
+            )));
+        }
+        all.retain(|one| one.project == first.project);
+        let reference = Reference::of(&first.reference).ok_or_else(|| {
+            no(format!("{} runs {}, which has no tag: midwatch changes tags alone", first.name, first.reference))
+        })?;
+        let image = images::image(socket, &first.reference).await.map_err(no)?.unwrap_or_default();
+        if image != first.image {
+            return Err(no(format!(
+                "{} runs {}, and {reference} is another image by now, or none: there would be no way back. Run `docker compose \
+                 up -d` first, or tag what runs",
+                first.name, first.image
+            )));
+        }
+        let project = Project::of(socket, &first).await.map_err(no)?;
+        let others: Vec<String> = [Role::Database, Role::Redis, Role::Proxy]
+            .into_iter()
+            .flat_map(|role| place(role).map(|(_, _, service)| service.clone()))
+            .collect();
+        let places = written(&project, &reference, &others)?;
+        let name = known(site.app, &first, &reference);
+        Ok(App { project, reference, image, all, web, places, name, migrate: site.migrate.clone() })
+    }
+
+    /// Whether this user may, and whether this is a way forward.
+    fn may_change_tag(&mut self, app: &App, tag: &str) -> Result<(), NoPlan> {
+        let (from, to) = (Tag::of(&app.reference.tag), Tag::of(tag));
+        if app.reference.tag == tag {
+            return Err(no(format!("{} runs already: nothing is to be done", app.reference)));
+        }
+        let (Some(from), Some(to)) = (from, to) else { return self.can_not_compare(app, tag) };
+        if from.variant != to.variant {
+            return self.can_not_compare(app, tag);
+        }
+        if to.version < from.version {
+            return Err(no(format!(
+                "{} runs: {tag} is older. That is no upgrade but a way back: undo-upgrade puts back the tag that an upgrade by \
+                 midwatch has kept, where the database allows it",
+                app.reference
+            )));
+        }
+        jump(app.name.unwrap_or_default(), &from.version, &to.version, None).map_err(no)
+    }
+
+    fn can_not_compare(&mut self, app: &App, tag: &str) -> Result<(), NoPlan> {
+        let from = &app.reference.tag;
+        if app.name.is_some() && Tag::of(from).is_some() {
+            return Err(no(format!("{tag} is no version midwatch can compare with {from}")));
+        }
+        self.costs.push(format!(
+            "Whether {tag} is newer than {from}, and whether one may go from the one to the other at once, midwatch can't tell: \
+             that is for whoever approves this."
+        ));
+        Ok(())
+    }
+
+    /// The migrations the database has seen; `None`: that can't be seen of an application that midwatch does not know.
+    async fn schema_seen(&mut self, app: &App) -> Result<Option<String>, NoPlan> {
+        match self.count_on(Subject::Schema).await {
+            Ok(schema) => Ok(Some(schema)),
+            Err(why) if app.name.is_some() => Err(why),
+            Err(why) => {
+                self.costs.push(format!(
+                    "Which migrations the database has seen can't be seen ({why}). So nothing checks whether the older image \
+                     still knows the schema when it is put back: that is for whoever does it."
+                ));
+                Ok(None)
+            }
+        }
+    }
+
+    /// What exactly would change, as Compose itself reads the project; nothing else may.
+    async fn exchange_of(&mut self, app: App, to: Reference, keep: Option<String>) -> Result<Exchange, NoPlan> {
+        let (from, Places { file, at, variable }) = (&app.reference, &app.places);
+        ours(&file.path)?;
+        let retag = Retag::of(&file.path, &file.text, at.clone(), (&from.tag, &to.tag), keep);
+        let retag = retag.ok_or_else(|| no(format!("{} is not where it was found in {}", from.tag, file.path)))?;
+        let (before, after) = if let Some((name, rest)) = variable {
+            let (old, new) = ([rest.as_str(), &from.tag].concat(), [rest.as_str(), &to.tag].concat());
+            let before = app.project.settings(Read::With(name, &old)).await.map_err(no)?;
+            (before, app.project.settings(Read::With(name, &new)).await.map_err(no)?)
+        } else {
+            let path = Path::new(&file.path);
+            let new = retag.applied(&file.text).unwrap_or_default();
+            let before = app.project.settings(Read::Instead(path, &file.text)).await.map_err(no)?;
+            (before, app.project.settings(Read::Instead(path, &new)).await.map_err(no)?)
+        };
+        let services = changed(&before, &after, from, &to)
+            .map_err(|why| no(format!("{}: {why}; change it by hand", app.places.told())))?;
+        let running = |service: &&String| app.all.iter().any(|one| one.service == **service && one.runs());
+        let (web, behind): (Vec<String>, Vec<String>) =
+            services.iter().filter(running).cloned().partition(|service| app.web.contains(service));
+        self.only_its_own(&app, &services)?;
+        if web.is_empty() {
+            return Err(no(format!(
+                "no container of {} runs: an upgrade is no repair; start it first",
+                app.web.join(", ")
+            )));
+        }
+        let hashes = app.project.hashes().await.map_err(no)?;
+        for one in app.all.iter().filter(|one| web.contains(&one.service) || behind.contains(&one.service)) {
+            as_written(&app, one, hashes.get(&one.service))?;
+        }
+        // The files it is made anew from, and what runs now.
+        let files = app.project.files.iter().chain(&app.project.env_file).map(|file| file.display().to_string());
+        let files: BTreeSet<String> = files.chain([file.path.clone()]).collect();
+        for file in files {
+            self.begin_from(&file, Subject::Source(file.clone())).await?;
+        }
+        let site = self.upgraded()?;
+        for configured in &site.services {
+            if let ServicePlace::Compose { service, .. } = &configured.place
+                && services.contains(service)
+            {
+                self.count_on(Subject::Service(configured.name.clone())).await?;
+            }
+        }
+        Ok(Exchange { to, retag, web, behind, app, since: self.ground.made })
+    }
+
+    /// Everything of the application changes, and nothing else.
+    fn only_its_own(&self, app: &App, services: &BTreeSet<String>) -> Result<(), NoPlan> {
+        let site = self.upgraded()?;
+        for configured in &site.services {
+            let ServicePlace::Compose { service, .. } = &configured.place else { continue };
+            let has = app.all.iter().any(|one| one.service == *service && one.reference == app.reference.to_string());
+            match configured.role {
+                Role::Web | Role::Worker | Role::Beat if has && !services.contains(service) => {
+                    return Err(no(format!(
+                        "{service} runs {}, and its tag is written elsewhere than in {}: change it by hand",
+                        app.reference,
+                        app.places.told()
+                    )));
+                }
+                Role::Database | Role::Redis | Role::Proxy if services.contains(service) => {
+                    return Err(no(format!(
+                        "{service} would get another image, too, from {}: change it by hand",
+                        app.places.told()
+                    )));
+                }
+                Role::Web
+                | Role::Worker
+                | Role::Beat
+                | Role::Periodic
+                | Role::Database
+                | Role::Redis
+                | Role::Proxy
+                | Role::Other => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Nothing but the tag may be another when Compose makes a container anew.
+fn as_written(app: &App, one: &Placed, hash: Option<&String>) -> Result<(), NoPlan> {
+    if one.image != app.image {
+        return Err(no(format!(
+            "{} runs {}, the others {}: run `docker compose up -d` first",
+            one.name, one.image, app.image
+        )));
+    }
+    if hash.is_some_and(|hash| *hash == one.hash) {
+        return Ok(());
+    }
+    Err(no(format!(
+        "{} was made from other settings than its files have now, or by another version of Compose ({}), or with variables \
+         that were set by hand: it would change in more than its image. Run `docker compose up -d` in {} first, and see that all \
+         is well",
+        one.name,
+        one.version,
+        one.dir.display()
+    )))
+}
+
+/// A tag that means the same image tomorrow.
+fn good(tag: &str) -> Result<(), NoPlan> {
+    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let begins = tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    if !begins || tag.len() > 128 || !tag.chars().all(safe) {
+        return Err(no(format!("{tag} is no tag of an image")));
+    }
+    if MOVING.contains(&tag.to_ascii_lowercase().as_str()) {
+        return Err(no(format!(
+            "{tag} is another image tomorrow, so nobody could say which version this was: name a version"
+        )));
+    }
+    Ok(())
+}
+
+/// A tag as far as it is a version: `2026.8.0-alpine`.
+struct Tag {
+    version: Version,
+    variant: String,
+}
+
+impl Tag {
+    fn of(tag: &str) -> Option<Self> {
+        let (version, variant) = tag.split_once('-').unwrap_or((tag, ""));
+        Some(Self { version: Version::of(version)?, variant: variant.to_owned() })
+    }
+}
+
+/// The application, where midwatch knows what its image does.
+fn known(app: AppKind, container: &Placed, reference: &Reference) -> Option<&'static str> {
+    let begins = |name: &str| {
+        container.program.rsplit('/').next() == Some(name) || reference.name.ends_with(&[name, "/standalone"].concat())
+    };
+    match app {
+        AppKind::Pretix => Some("pretix"),
+        AppKind::Pretalx => Some("pretalx"),
+        AppKind::Web => ["pretix", "pretalx"].into_iter().find(|name| begins(name)),
+    }
+}
+
+/// The sum by which the migrations a database has seen are known.
+fn sum(schema: &str) -> &str {
+    schema.rsplit(' ').next().unwrap_or_default()
+}
+
+/// Where the tag is written.
+fn written(project: &Project, reference: &Reference, others: &[String]) -> Result<Places, NoPlan> {
+    let read = |path: &PathBuf| -> Result<Text, NoPlan> {
+        let fail = |error: std::io::Error| no(format!("{}: {error}", path.display()));
+        // What is exchanged is the file itself, not a link to it.
+        let real = std::fs::canonicalize(path).map_err(fail)?;
+        let shown =
+            real.to_str().ok_or_else(|| no(format!("{} is no name midwatch can write down", real.display())))?;
+        if std::fs::metadata(&real).map_err(fail)?.len() > MOST {
+            return Err(no(format!("{shown} is too long for a file of a project")));
+        }
+        Ok(Text { path: shown.to_owned(), text: std::fs::read_to_string(&real).map_err(fail)? })
+    };
+    let files: Vec<Text> = project.files.iter().map(read).collect::<Result<_, _>>()?;
+    let variables = project.env_file.as_ref().map(read).transpose()?;
+    places(&files, variables.as_ref(), reference, others).map_err(|why| no(format!("{why}; change it by hand")))
+}
+
+/// Whether this user can put another file in its place, with the same owner.
+fn ours(path: &str) -> Result<(), NoPlan> {
+    let meta = std::fs::metadata(path).map_err(|error| no(format!("{path}: {error}")))?;
+    let me = rustix::process::geteuid();
+    if !me.is_root() && me.as_raw() != meta.uid() {
+        let owner = who::name(meta.uid());
+        return Err(no(format!("{path} belongs to {owner}: run midwatch as root or as {owner}")));
+    }
+    let dir = Path::new(path).parent().unwrap_or(Path::new("/"));
+    rustix::fs::access(dir, rustix::fs::Access::WRITE_OK)
+        .map_err(|error| no(format!("{} can't be written: {error}", dir.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tag, good, sum};
+
+    #[test]
+    fn a_tag_is_a_version_that_stays() {
+        assert!(good("2026.8.0").is_ok() && good("v1_2-alpine").is_ok());
+        for (tag, why) in
+            [("latest", "tomorrow"), ("Stable", "tomorrow"), ("-a", "no tag"), ("a b", "no tag"), ("", "no tag")]
+        {
+            assert!(good(tag).unwrap_err().to_string().contains(why), "{tag}");
+        }
+        assert!(Tag::of("stable").is_none());
+        assert_eq!(Tag::of("2026.8.0-alpine").map(|tag| tag.variant).as_deref(), Some("alpine"));
+    }
+
+    #[test]
+    fn a_schema_is_known_by_its_sum() {
+        assert_eq!(sum("3 applied in 1 parts, sum 00ff"), "00ff");
+    }
+}
