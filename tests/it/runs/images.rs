@@ -55,8 +55,8 @@ impl<'e> Till<'e> {
         till.sql(&[
             "create table orders (id integer primary key, what text)",
             "insert into orders (what) values ('one')",
-            "create table django_migrations (id integer primary key, app text, name text)",
-            "insert into django_migrations (app, name) values ('base', '0001_initial')",
+            "create table django_migrations (id integer primary key, app text, name text, applied text)",
+            "insert into django_migrations (app, name, applied) values ('base', '0001_initial', '2026-01-01')",
         ]);
         let backup = till.path("backups/till.sqlite3");
         fs::copy(till.path("shop.sqlite3"), &backup).unwrap();
@@ -222,7 +222,7 @@ fn an_image_is_upgraded_by_its_tag_and_back_as_root() {
     assert!(!migrated.is_empty() && migrated.lines().all(|line| line == "2026.8.0"), "{migrated}");
 
     // Back, but not onto a schema that the older one does not know.
-    till.sql(&["insert into django_migrations (app, name) values ('base', '0002_more')"]);
+    till.sql(&["insert into django_migrations (app, name, applied) values ('base', '0002_more', '2026-01-02')"]);
     let (code, said) = till.ground.call(&["runbook", "plan", "undo-upgrade", "--site", "till"]);
     assert!(code == 13 && said.contains("has been migrated since"), "{code}: {said}");
     till.sql(&["delete from django_migrations where name = '0002_more'"]);
@@ -244,7 +244,7 @@ fn does_not_start(till: &Till<'_>) {
     assert_eq!(till.text("docker-compose.yml"), file.replace(":2026.7.0", ":2026.9.0"));
 
     // Its way back works as long as nothing was migrated.
-    till.sql(&["insert into django_migrations (app, name) values ('base', '0002_more')"]);
+    till.sql(&["insert into django_migrations (app, name, applied) values ('base', '0002_more', '2026-01-02')"]);
     let (_, said) = till.ground.resume(&run, &["--revert"]);
     assert!(said.contains("has been migrated") && said.contains("till.sqlite3 with restore-database first"), "{said}");
     till.sql(&["delete from django_migrations where name = '0002_more'"]);

@@ -41,7 +41,7 @@ impl Draft<'_> {
     pub(super) fn image_steps(&mut self, exchange: &Exchange, (backup, schema): (&str, Option<&str>), written: &Step) {
         let app = &exchange.app;
         let migrating = migrating(app);
-        self.told_image(exchange, (backup, &migrating));
+        self.told_image(exchange, (backup, &migrating), schema.is_some());
         self.fetched(exchange);
         let argv = ["test", "-e", backup].map(str::to_owned).to_vec();
         let there = Act::Probe(Probe::Succeeds(Command { argv, ..Command::default() }));
@@ -75,10 +75,11 @@ impl Draft<'_> {
         self.made_anew(exchange, written);
     }
 
-    fn told_image(&mut self, exchange: &Exchange, (backup, migrating): (&str, &Migrating)) {
+    fn told_image(&mut self, exchange: &Exchange, (backup, migrating): (&str, &Migrating), guarded: bool) {
         let Exchange { app, to, retag, web, behind, .. } = exchange;
         let (from, web, services) = (&app.reference, web.join(", "), exchange.everything().join(", "));
-        self.costs.push(format!("{services}: {from} ({}) is exchanged for {to}.", app.image));
+        let id = app.image.get(..19).unwrap_or(&app.image);
+        self.costs.push(format!("{services}: {from} ({id}) is exchanged for {to}."));
         self.costs.push(format!(
             "{web}: requests are refused from when its containers are stopped until the new ones answer, their migrations \
              included."
@@ -107,11 +108,15 @@ impl Draft<'_> {
              too, or the next deployment puts {} back.",
             retag.file, from.tag
         ));
+        let once = if guarded {
+            "Once something was migrated both refuse, for the old version does not know the new schema: the database"
+        } else {
+            "Nothing checks whether the database was migrated meanwhile: where it was, the one"
+        };
         self.way_back = Some(format!(
             "As long as nothing was migrated, revert (and when the run is done, undo-upgrade) puts {} back into {} and has \
-             Compose make the containers anew from {from}, whose image stays on this engine unless somebody removes it. Once \
-             something was migrated both refuse, for the old version does not know the new schema: the database from {backup} \
-             has to be brought back first.",
+             Compose make the containers anew from {from}, whose image stays on this engine unless somebody removes it. {once} \
+             from {backup} has to be brought back first.",
             from.tag, retag.file
         ));
     }
