@@ -5,7 +5,7 @@ mod back;
 mod places;
 mod steps;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +65,8 @@ struct Exchange {
     /// The services with the image that run: web, and what works behind it.
     web: Vec<String>,
     behind: Vec<String>,
+    /// Whether Compose is told to leave alone what these stand on.
+    alone: bool,
     /// When the plan was made.
     since: Timestamp,
 }
@@ -252,7 +254,36 @@ impl Draft<'_> {
                 self.count_on(Subject::Service(configured.name.clone())).await?;
             }
         }
-        Ok(Exchange { to, retag, web, behind, app, since: self.ground.made })
+        let alone = self.others_differ(&app, &services, &hashes).await;
+        Ok(Exchange { to, retag, web, behind, app, alone, since: self.ground.made })
+    }
+
+    /// Whether Compose would make more of the project anew than what is exchanged: the database, because a file or its image
+    /// has changed since it was made.
+    async fn others_differ(
+        &mut self,
+        app: &App,
+        services: &BTreeSet<String>,
+        hashes: &BTreeMap<String, String>,
+    ) -> bool {
+        let mut differ = BTreeSet::new();
+        for one in app.all.iter().filter(|one| !services.contains(&one.service)) {
+            let image = images::image(&app.project.socket, &one.reference).await.ok().flatten();
+            if hashes.get(&one.service) != Some(&one.hash) || image.as_ref() != Some(&one.image) {
+                differ.insert(one.service.clone());
+            }
+        }
+        if differ.is_empty() {
+            return false;
+        }
+        let differ: Vec<String> = differ.into_iter().collect();
+        self.costs.push(format!(
+            "{} would be made anew by the next `docker compose up -d`, for its files or its image have changed since: this run \
+             leaves them alone (--no-deps). Compose 2 then takes what it makes here for changed, too: it makes them anew once \
+             more at that next time, which undo-upgrade asks for.",
+            differ.join(", ")
+        ));
+        true
     }
 
     /// Everything of the application changes, and nothing else.
