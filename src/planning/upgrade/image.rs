@@ -1,61 +1,29 @@
 //! An application whose code is in an image of a Compose project: its upgrade exchanges the image's tag in the project's
 //! own file, and has Compose make the containers anew.
 
+mod app;
 mod back;
 mod places;
 mod steps;
+mod tag;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use self::places::{Places, Reference, Text, changed, places};
+use self::app::App;
+use self::places::{Places, Reference, changed};
+use self::tag::{Tag, good};
 use super::versions::{Version, jump};
 use super::{Draft, NoPlan, Step, no};
-use crate::backends::compose::{Project, Read};
+use crate::backends::compose::Read;
 use crate::backends::images::{self, Placed};
 use crate::backends::store::who;
-use crate::config::{AppKind, ServicePlace, SiteConfig};
+use crate::config::{ServicePlace, SiteConfig};
 use crate::domain::service::Role;
 use crate::domain::time::Timestamp;
 use crate::runbook::plan::Subject;
 use crate::runbook::plan::image::{Containers, Retag};
-
-/// Tags that mean another image tomorrow.
-const MOVING: [&str; 12] = [
-    "latest",
-    "stable",
-    "main",
-    "master",
-    "edge",
-    "nightly",
-    "dev",
-    "develop",
-    "unstable",
-    "beta",
-    "production",
-    "release",
-];
-/// No file of a project is longer.
-const MOST: u64 = 4 * 1024 * 1024;
-
-/// What is known of the project.
-struct App {
-    project: Project,
-    /// What runs now.
-    reference: Reference,
-    /// Its id.
-    image: String,
-    /// All containers of the project.
-    all: Vec<Placed>,
-    /// The services with role web.
-    web: Vec<String>,
-    places: Places,
-    /// The application, where midwatch knows it.
-    name: Option<&'static str>,
-    /// What migrates the database when it is run in a container of web, where that is configured.
-    migrate: Option<Vec<String>>,
-}
 
 /// One exchange of tags, forwards or back.
 struct Exchange {
@@ -107,58 +75,6 @@ impl Draft<'_> {
         let exchange = self.exchange_of(app, to, Some(keep)).await?;
         self.image_steps(&exchange, (&backup, schema.as_deref()), step);
         Ok(())
-    }
-
-    /// The project, its image, and where the tag of that is written.
-    async fn app(&self, site: &SiteConfig) -> Result<App, NoPlan> {
-        let place = |role: Role| {
-            site.services.iter().filter(move |service| service.role == role).filter_map(|service| {
-                match &service.place {
-                    ServicePlace::Compose { socket, project, service } => Some((socket, project, service)),
-                    ServicePlace::Unit { .. } | ServicePlace::Supervisor { .. } | ServicePlace::Process { .. } => None,
-                }
-            })
-        };
-        let (socket, project, _) = place(Role::Web).next().ok_or_else(|| no("its web service is no container"))?;
-        let elsewhere = site.services.iter().filter(|s| matches!(s.role, Role::Web | Role::Worker | Role::Beat)).find(|s| {
-            !matches!(&s.place, ServicePlace::Compose { socket: at, project: of, .. } if at == socket && of == project)
-        });
-        if let Some(other) = elsewhere {
-            return Err(no(format!(
-                "{} is not in the same Compose project as web: which code it has can't be told",
-                other.name
-            )));
-        }
-        let mut all = images::containers(socket, project).await.map_err(no)?;
-        let web: Vec<String> = place(Role::Web).map(|(_, _, service)| service.clone()).collect();
-        let first = all.iter().find(|one| web.contains(&one.service)).cloned();
-        let first = first.ok_or_else(|| no(format!("{} has no container: start it first", web.join(", "))))?;
-        if all.iter().any(|one| web.contains(&one.service) && one.project != first.project) {
-            return Err(no(format!(
-                "several projects have a service {}: write compose = \"project/service\"",
-                web.join(", ")
-            )));
-        }
-        all.retain(|one| one.project == first.project);
-        let reference = Reference::of(&first.reference).ok_or_else(|| {
-            no(format!("{} runs {}, which has no tag: midwatch changes tags alone", first.name, first.reference))
-        })?;
-        let image = images::image(socket, &first.reference).await.map_err(no)?.unwrap_or_default();
-        if image != first.image {
-            return Err(no(format!(
-                "{} runs {}, and {reference} is another image by now, or none: there would be no way back. Run `docker compose \
-                 up -d` first, or tag what runs",
-                first.name, first.image
-            )));
-        }
-        let project = Project::of(socket, &first).await.map_err(no)?;
-        let others: Vec<String> = [Role::Database, Role::Redis, Role::Proxy]
-            .into_iter()
-            .flat_map(|role| place(role).map(|(_, _, service)| service.clone()))
-            .collect();
-        let places = written(&project, &reference, &others)?;
-        let name = known(site.app, &first, &reference);
-        Ok(App { project, reference, image, all, web, places, name, migrate: site.migrate.clone() })
     }
 
     /// Whether this user may, and whether this is a way forward.
@@ -341,67 +257,9 @@ fn as_written(app: &App, one: &Placed, hash: Option<&String>) -> Result<(), NoPl
     )))
 }
 
-/// A tag that means the same image tomorrow.
-fn good(tag: &str) -> Result<(), NoPlan> {
-    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    let begins = tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-    if !begins || tag.len() > 128 || !tag.chars().all(safe) {
-        return Err(no(format!("{tag} is no tag of an image")));
-    }
-    if MOVING.contains(&tag.to_ascii_lowercase().as_str()) {
-        return Err(no(format!(
-            "{tag} is another image tomorrow, so nobody could say which version this was: name a version"
-        )));
-    }
-    Ok(())
-}
-
-/// A tag as far as it is a version: `2026.8.0-alpine`.
-struct Tag {
-    version: Version,
-    variant: String,
-}
-
-impl Tag {
-    fn of(tag: &str) -> Option<Self> {
-        let (version, variant) = tag.split_once('-').unwrap_or((tag, ""));
-        Some(Self { version: Version::of(version)?, variant: variant.to_owned() })
-    }
-}
-
-/// The application, where midwatch knows what its image does.
-fn known(app: AppKind, container: &Placed, reference: &Reference) -> Option<&'static str> {
-    let begins = |name: &str| {
-        container.program.rsplit('/').next() == Some(name) || reference.name.ends_with(&[name, "/standalone"].concat())
-    };
-    match app {
-        AppKind::Pretix => Some("pretix"),
-        AppKind::Pretalx => Some("pretalx"),
-        AppKind::Web => ["pretix", "pretalx"].into_iter().find(|name| begins(name)),
-    }
-}
-
 /// The sum by which the migrations a database has seen are known.
 fn sum(schema: &str) -> &str {
     schema.rsplit(' ').next().unwrap_or_default()
-}
-
-/// Where the tag is written.
-fn written(project: &Project, reference: &Reference, others: &[String]) -> Result<Places, NoPlan> {
-    let read = |path: &PathBuf| -> Result<Text, NoPlan> {
-        let fail = |error: std::io::Error| no(format!("{}: {error}", path.display()));
-        // What is exchanged is the file itself, not a link to it.
-        let real = std::fs::canonicalize(path).map_err(fail)?;
-        let shown =
-            real.to_str().ok_or_else(|| no(format!("{} is no name midwatch can write down", real.display())))?;
-        if std::fs::metadata(&real).map_err(fail)?.len() > MOST {
-            return Err(no(format!("{shown} is too long for a file of a project")));
-        }
-        Ok(Text { path: shown.to_owned(), text: std::fs::read_to_string(&real).map_err(fail)? })
-    };
-    let files: Vec<Text> = project.files.iter().map(read).collect::<Result<_, _>>()?;
-    let variables = project.env_file.as_ref().map(read).transpose()?;
-    places(&files, variables.as_ref(), reference, others).map_err(|why| no(format!("{why}; change it by hand")))
 }
 
 /// Whether this user can put another file in its place, with the same owner.
@@ -419,19 +277,7 @@ fn ours(path: &str) -> Result<(), NoPlan> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Tag, good, sum};
-
-    #[test]
-    fn a_tag_is_a_version_that_stays() {
-        assert!(good("2026.8.0").is_ok() && good("v1_2-alpine").is_ok());
-        for (tag, why) in
-            [("latest", "tomorrow"), ("Stable", "tomorrow"), ("-a", "no tag"), ("a b", "no tag"), ("", "no tag")]
-        {
-            assert!(good(tag).unwrap_err().to_string().contains(why), "{tag}");
-        }
-        assert!(Tag::of("stable").is_none());
-        assert_eq!(Tag::of("2026.8.0-alpine").map(|tag| tag.variant).as_deref(), Some("alpine"));
-    }
+    use super::sum;
 
     #[test]
     fn a_schema_is_known_by_its_sum() {
