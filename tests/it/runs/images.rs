@@ -139,10 +139,12 @@ impl<'e> Till<'e> {
         assert!(code == 13 && said.contains(why), "{version}: {code}: {said}");
     }
 
-    /// Approves it and lets go of it.
-    fn begin(&self, wish: &[&str]) -> String {
-        let token = self.ground.token(wish);
-        self.ground.begin(&[wish, &["--confirm", &token]].concat())
+    /// Approves it and lets go of it; the run, and its plan as it was shown.
+    fn begin(&self, wish: &[&str]) -> (String, String) {
+        let (code, shown) = self.ground.call(&[&["runbook", "plan"], wish].concat());
+        assert_eq!(code, 0, "{shown}");
+        let token = shown.rsplit("--confirm=").next().unwrap().trim().to_owned();
+        (self.ground.begin(&[wish, &["--confirm", &token]].concat()), shown)
     }
 
     fn ended(&self, run: &str) -> (Outcome, String) {
@@ -157,12 +159,12 @@ impl<'e> Till<'e> {
         }
     }
 
-    /// The run, its runner killed with -9 at each of its steps, and taken up each time.
-    fn cut_at_every_step(&self, wish: &[&str]) {
-        let run = self.begin(wish);
+    /// The run, its runner killed with -9 at each of these steps, and taken up each time; its plan as it was shown.
+    fn cut(&self, wish: &[&str], at: impl Iterator<Item = usize>) -> String {
+        let (run, shown) = self.begin(wish);
         let steps = self.ground.view(&run).record.plan.steps.len();
         let mut followers = Vec::new();
-        for step in 0..steps {
+        for step in at.take_while(|step| *step < steps) {
             self.ground.kill_at(&run, step);
             if self.ground.view(&run).progress().ended.is_some() {
                 break;
@@ -176,6 +178,7 @@ impl<'e> Till<'e> {
         }
         let (_, said) = self.ground.call(&["runbook", "log", &run]);
         assert_eq!(outcome, Outcome::Done, "{left}\n{said}");
+        shown
     }
 }
 
@@ -197,25 +200,23 @@ fn an_image_is_upgraded_by_its_tag_and_back_as_root() {
     ] {
         till.refused(version, why);
     }
-    let (code, said) = till.ground.call(&["runbook", "plan", "upgrade", "--site", "till", "version=2026.8.0"]);
-    assert_eq!(code, 0, "{said}");
+
+    // An image that can't be had stops nothing.
+    let before = SERVICES.map(|service| till.containers(service));
+    let (outcome, left) = till.ended(&till.begin(&["upgrade", "--site", "till", "version=2026.10.0"]).0);
+    assert!(outcome == Outcome::Failed && left.contains("`fetch` failed"), "{left}");
+    assert_eq!(SERVICES.map(|service| till.containers(service)), before);
+    assert!(till.text(".env").contains("TAG=2026.7.0 #"), "{}", till.text(".env"));
+
+    let shown = till.cut(&["upgrade", "--site", "till", "version=2026.8.0"], 0..);
     for words in [
         "2026.7.0 becomes 2026.8.0, and nothing else",
         "project/.env",
         "echo $VERSION",
         "the migrations of the database",
     ] {
-        assert!(said.contains(words), "{words}: {said}");
+        assert!(shown.contains(words), "{words}: {shown}");
     }
-
-    // An image that can't be had stops nothing.
-    let before = SERVICES.map(|service| till.containers(service));
-    let (outcome, left) = till.ended(&till.begin(&["upgrade", "--site", "till", "version=2026.10.0"]));
-    assert!(outcome == Outcome::Failed && left.contains("`fetch` failed"), "{left}");
-    assert_eq!(SERVICES.map(|service| till.containers(service)), before);
-    assert!(till.text(".env").contains("TAG=2026.7.0 #"), "{}", till.text(".env"));
-
-    till.cut_at_every_step(&["upgrade", "--site", "till", "version=2026.8.0"]);
     till.runs("2026.8.0");
     assert_eq!(till.text(".env"), "OTHER=2026.7.0\nTAG=2026.8.0 # the version\n");
     let migrated = fs::read_to_string(till.path("data/migrated")).unwrap();
@@ -226,7 +227,7 @@ fn an_image_is_upgraded_by_its_tag_and_back_as_root() {
     let (code, said) = till.ground.call(&["runbook", "plan", "undo-upgrade", "--site", "till"]);
     assert!(code == 13 && said.contains("has been migrated since"), "{code}: {said}");
     till.sql(&["delete from django_migrations where name = '0002_more'"]);
-    till.cut_at_every_step(&["undo-upgrade", "--site", "till"]);
+    till.cut(&["undo-upgrade", "--site", "till"], (1..).step_by(2));
     till.runs("2026.7.0");
     assert_eq!(till.text(".env"), "OTHER=2026.7.0\nTAG=2026.7.0 # the version\n");
 
@@ -238,7 +239,7 @@ fn does_not_start(till: &Till<'_>) {
     till.up(&format!("{IMAGE}:2026.7.0"));
     till.runs("2026.7.0");
     let file = till.text("docker-compose.yml");
-    let run = till.begin(&["upgrade", "--site", "till", "version=2026.9.0"]);
+    let (run, _) = till.begin(&["upgrade", "--site", "till", "version=2026.9.0"]);
     let (outcome, left) = till.ended(&run);
     assert!(outcome == Outcome::Failed && left.contains("has not run for"), "{left}");
     assert_eq!(till.text("docker-compose.yml"), file.replace(":2026.7.0", ":2026.9.0"));
