@@ -45,6 +45,15 @@ pub(super) async fn act(
                 Some(first) => Err(format!("{first} is not applied to {database}, though `migrate` ended well")),
             }
         }
+        UpgradeAct::Again(command) => {
+            let first = acts::command(tools, (run, command), at, (deadline, stop.clone()), signs.clone()).await;
+            let Err(why) = first else { return first };
+            if *stop.borrow() || Instant::now() >= deadline {
+                return Err(why);
+            }
+            signs.send(Sign::Note(format!("step {}: {why}; it is run once more", at.0 + 1))).await.ok();
+            acts::command(tools, (run, command), at, (deadline, stop), signs).await
+        }
         UpgradeAct::Retag(retag) => retag::exchange(&tools.permit, retag),
         UpgradeAct::Renew { service, start } => {
             let now = tools.looker.service(service).await?;

@@ -154,6 +154,7 @@ pub fn act(act: &Act) -> String {
             words(migrate),
             missing.join(", ")
         ),
+        Act::Upgrade(UpgradeAct::Again(command)) => format!("{}   once more where it fails", words(command)),
         Act::Upgrade(UpgradeAct::Retag(retag)) => retag.told(),
         Act::Files(act) => act.told(),
         Act::Drill(act) => act.told(),

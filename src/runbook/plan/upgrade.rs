@@ -29,6 +29,9 @@ pub enum UpgradeAct {
         /// What is known to be missing, as `app.name`.
         missing: Vec<String>,
     },
+    /// Runs a program, and once more where it fails: what a Compose that was cut off has left, the next one removes, and
+    /// fails over it.
+    Again(Command),
     /// Exchanges the tag of an image in a file of a Compose project.
     Retag(Retag),
 }

@@ -142,7 +142,7 @@ impl Draft<'_> {
             back.push(Act::Probe(Probe::Upgrade(UpgradeProbe::SchemaIs { was, otherwise })));
         }
         back.push(Act::Upgrade(UpgradeAct::Retag(retag.back())));
-        back.push(Act::Command(up(exchange, &all)));
+        back.push(up(exchange, &all));
         back.push(Act::Wait(runs(exchange, &all, &app.reference, false)));
         let mut planned = step(
             format!("{} instead of {}", retag.to, retag.from),
@@ -174,7 +174,7 @@ impl Draft<'_> {
                 continue;
             }
             let name = format!("{} from {}", services.join(", "), exchange.to);
-            let mut planned = step(name, Act::Command(up(exchange, services)), 10, 20);
+            let mut planned = step(name, up(exchange, services), 10, 20);
             planned.timeout_ms = written.timeout_ms;
             planned.verify = Some(runs(exchange, services, &exchange.to, true));
             self.steps.push(planned);
@@ -191,7 +191,7 @@ impl Draft<'_> {
 }
 
 /// Has Compose make these services' containers as its files say; those that are so already stay.
-fn up(exchange: &Exchange, services: &[String]) -> Command {
+fn up(exchange: &Exchange, services: &[String]) -> Act {
     let app = &exchange.app;
     // So many as there are, also where somebody has said that by hand.
     let many = |service: &&String| app.all.iter().filter(|one| one.service == **service && one.runs()).count();
@@ -201,7 +201,7 @@ fn up(exchange: &Exchange, services: &[String]) -> Command {
     words.extend(exchange.alone.then_some("--no-deps"));
     words.extend(scales.iter().flat_map(|scale| ["--scale", scale.as_str()]));
     words.extend(services.iter().map(String::as_str));
-    app.project.compose_command(&words)
+    Act::Upgrade(UpgradeAct::Again(app.project.compose_command(&words)))
 }
 
 fn runs(exchange: &Exchange, services: &[String], reference: &Reference, anew: bool) -> Probe {
