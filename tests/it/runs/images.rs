@@ -19,6 +19,18 @@ use crate::support::servers::{eventually, free_port};
 
 /// Nobody listens there: what the engine does not have can't be had.
 const IMAGE: &str = "127.0.0.1:1/shop";
+/// One that begins with pretix' own program, as far as an upgrade knows it.
+const PRETIX: &str = "127.0.0.1:1/pretix";
+const APP: &str = r#"#!/bin/sh
+migrates() { echo "$VERSION" >>/data/migrated; }
+if [ "${0##*/}" = pretix ] && [ "$AUTOMIGRATE" != skip ]; then migrates; fi
+case "$1 $2" in
+"web "*) test -z "$BROKEN" || exit 3; echo "$VERSION" >/www/index.html; exec gunicorn ;;
+"worker "*) trap exit TERM; while :; do sleep 600 & wait; done ;;
+"migrate --plan") echo would migrate base.0002_more ;;
+"migrate "*) migrates ;;
+esac
+"#;
 const SERVICES: [&str; 2] = ["web", "worker"];
 
 /// A project of a web service and a worker, with its database beside it.
@@ -43,9 +55,16 @@ impl<'e> Till<'e> {
             passed_over("Compose is not installed");
             return None;
         };
-        for (version, broken) in [("2026.7.0", ""), ("2026.8.0", ""), ("2026.9.0", "yes")] {
-            let changes = [format!("ENV VERSION={version}"), format!("ENV BROKEN={broken}")];
-            engine.image(&format!("{IMAGE}:{version}"), &changes.each_ref().map(String::as_str));
+        for (image, version, changes) in [
+            (IMAGE, "2026.7.0", ["ENV BROKEN="]),
+            (IMAGE, "2026.8.0", ["ENV BROKEN="]),
+            (PRETIX, "2026.7.0", ["ENV BROKEN="]),
+            (PRETIX, "2026.9.0", ["ENV BROKEN=yes"]),
+        ] {
+            let named = [format!("ENV VERSION={version}"), "ENTRYPOINT [\"pretix\"]".to_owned()];
+            let named = if image == PRETIX { named.as_slice() } else { &named[..1] };
+            let changes: Vec<&str> = named.iter().map(String::as_str).chain(changes).collect();
+            engine.image(&format!("{image}:{version}"), &changes);
         }
         let ground = Ground::new("", "").with("DOCKER_HOST", Path::new(&engine.host()));
         let till = Self { engine, ground, dir: tempfile::tempdir().unwrap(), port: free_port(), compose };
@@ -62,14 +81,20 @@ impl<'e> Till<'e> {
         fs::copy(till.path("shop.sqlite3"), &backup).unwrap();
         let then = SystemTime::now() - Duration::from_mins(5);
         fs::File::options().append(true).open(&backup).unwrap().set_modified(then).unwrap();
-        let config = format!(
-            "[sites.till]\ndatabase = \"sqlite://{}\"\nmigrate = [\"sh\", \"-c\", \"echo $VERSION >>/data/migrated\"]\n\
-             [[sites.till.backups]]\npath = \"{}\"\n",
-            till.path("shop.sqlite3").display(),
-            till.path("backups").display()
-        );
-        fs::write(till.ground.path().join("c.toml"), config).unwrap();
+        fs::write(till.path("app"), APP).unwrap();
+        fs::set_permissions(till.path("app"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        till.configure("migrate = [\"app\", \"migrate\"]\n");
         Some(till)
+    }
+
+    fn configure(&self, more: &str) {
+        let (database, backups) = (self.path("shop.sqlite3"), self.path("backups"));
+        let config = format!(
+            "[sites.till]\nhealth_path = \"/\"\ndatabase = \"sqlite://{}\"\n{more}[[sites.till.backups]]\npath = \"{}\"\n",
+            database.display(),
+            backups.display()
+        );
+        fs::write(self.ground.path().join("c.toml"), config).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -90,13 +115,13 @@ impl<'e> Till<'e> {
 
     /// The project's file, with this as the image of both services, brought up.
     fn up(&self, image: &str) {
-        let (data, port) = (self.path("data"), self.port);
+        let (data, app, port) = (self.path("data"), self.path("app"), self.port);
+        let (name, word) = if image.starts_with(PRETIX) { ("pretix", "") } else { ("app", "\"app\", ") };
+        let volumes = format!("volumes: [\"{}:/data\", \"{}:/usr/bin/{name}\"]", data.display(), app.display());
         let file = format!(
-            "version: \"3\"\nservices:\n  web:\n    image: {image}\n    stop_signal: SIGKILL\n    ports: [\"127.0.0.1:{port}:8000\"]\n    \
-             volumes: [\"{}:/data\"]\n    command: [\"sh\", \"-c\", \"test -z \\\"$$BROKEN\\\" || exit 3; echo $$VERSION \
-             >/www/index.html; exec gunicorn\"]\n  worker:\n    image: {image} # as web\n    command: [\"sh\", \"-c\", \"trap \
-             exit TERM; while :; do sleep 600 & wait; done\"]\n",
-            data.display()
+            "version: \"3\"\nservices:\n  web:\n    image: {image}\n    {volumes}\n    command: [{word}\"web\"]\n    \
+             stop_signal: SIGKILL\n    ports: [\"127.0.0.1:{port}:8000\"]\n  worker:\n    image: {image} # as web\n    \
+             {volumes}\n    command: [{word}\"worker\"]\n"
         );
         fs::write(self.path("project/docker-compose.yml"), file).unwrap();
         let mut command = Command::new(self.compose[0]);
@@ -124,12 +149,12 @@ impl<'e> Till<'e> {
         self.engine.docker(&["ps", "--filter", &filter, "--format", "{{.ID}} {{.Image}}"])
     }
 
-    /// Both services run this version, in one container each.
-    fn runs(&self, version: &str) {
+    /// Both services run this image and version, in one container each.
+    fn runs(&self, image: &str, version: &str) {
         eventually("web serves the version", || (self.answer().as_deref() == Some(version)).then_some(()));
         for service in SERVICES {
             let found = self.containers(service);
-            assert!(found.lines().count() == 1 && found.ends_with(&format!("{IMAGE}:{version}")), "{service}: {found}");
+            assert!(found.lines().count() == 1 && found.ends_with(&format!("{image}:{version}")), "{service}: {found}");
         }
     }
 
@@ -191,7 +216,7 @@ fn an_image_is_upgraded_by_its_tag_and_back_as_root() {
     // The tag is a variable's, in a file of its own.
     fs::write(till.path("project/.env"), "OTHER=2026.7.0\nTAG=2026.7.0 # the version\n").unwrap();
     till.up(&format!("{IMAGE}:${{TAG}}"));
-    till.runs("2026.7.0");
+    till.runs(IMAGE, "2026.7.0");
     for (version, why) in [
         ("latest", "is another image tomorrow"),
         ("2026.7.0", "runs already"),
@@ -210,15 +235,12 @@ fn an_image_is_upgraded_by_its_tag_and_back_as_root() {
 
     // The first finds nothing to do: the engine has the image.
     let shown = till.cut(&["upgrade", "--site", "till", "version=2026.8.0"], 1..);
-    for words in [
-        "2026.7.0 becomes 2026.8.0, and nothing else",
-        "project/.env",
-        "echo $VERSION",
-        "the migrations of the database",
-    ] {
+    for words in
+        ["2026.7.0 becomes 2026.8.0, and nothing else", "project/.env", "app migrate", "the migrations of the database"]
+    {
         assert!(shown.contains(words), "{words}: {shown}");
     }
-    till.runs("2026.8.0");
+    till.runs(IMAGE, "2026.8.0");
     assert_eq!(till.text(".env"), "OTHER=2026.7.0\nTAG=2026.8.0 # the version\n");
     let migrated = fs::read_to_string(till.path("data/migrated")).unwrap();
     assert!(!migrated.is_empty() && migrated.lines().all(|line| line == "2026.8.0"), "{migrated}");
@@ -229,21 +251,29 @@ fn an_image_is_upgraded_by_its_tag_and_back_as_root() {
     assert!(code == 13 && said.contains("has been migrated since"), "{code}: {said}");
     till.sql(&["delete from django_migrations where name = '0002_more'"]);
     till.cut(&["undo-upgrade", "--site", "till"], (1..).step_by(2));
-    till.runs("2026.7.0");
+    till.runs(IMAGE, "2026.7.0");
     assert_eq!(till.text(".env"), "OTHER=2026.7.0\nTAG=2026.7.0 # the version\n");
 
     does_not_start(&till);
 }
 
-/// The tag is in the project's file itself, for each service; the new image does not start.
+/// The tag is in the project's file itself, for each service; the new image, which migrates by itself, does not start.
 fn does_not_start(till: &Till<'_>) {
-    till.up(&format!("{IMAGE}:2026.7.0"));
-    till.runs("2026.7.0");
+    till.configure("");
+    till.up(&format!("{PRETIX}:2026.7.0"));
+    till.runs(PRETIX, "2026.7.0");
     let file = till.text("docker-compose.yml");
-    let (run, _) = till.begin(&["upgrade", "--site", "till", "version=2026.9.0"]);
+    fs::remove_file(till.path("data/migrated")).unwrap();
+    till.refused("2028.1.0", "last release of 2027 first");
+    let (run, shown) = till.begin(&["upgrade", "--site", "till", "version=2026.9.0"]);
+    assert!(shown.contains("migrates the database by itself when it starts"), "{shown}");
     let (outcome, left) = till.ended(&run);
     assert!(outcome == Outcome::Failed && left.contains("has not run for"), "{left}");
     assert_eq!(till.text("docker-compose.yml"), file.replace(":2026.7.0", ":2026.9.0"));
+    // What it would migrate was told before, and migrated nothing.
+    let (_, said) = till.ground.call(&["runbook", "log", &run]);
+    assert!(said.contains("would migrate base.0002_more"), "{said}");
+    assert_eq!(fs::read_to_string(till.path("data/migrated")).unwrap(), "2026.9.0\n");
 
     // Its way back works as long as nothing was migrated.
     till.sql(&["insert into django_migrations (app, name, applied) values ('base', '0002_more', '2026-01-02')"]);
@@ -252,10 +282,11 @@ fn does_not_start(till: &Till<'_>) {
     till.sql(&["delete from django_migrations where name = '0002_more'"]);
     let (_, said) = till.ground.resume(&run, &["--revert"]);
     assert_eq!(till.ended(&run).0, Outcome::Reverted, "{said}");
-    till.runs("2026.7.0");
+    till.runs(PRETIX, "2026.7.0");
     assert_eq!(till.text("docker-compose.yml"), file);
 
     // What runs is not what the file says now: more than the image would change.
-    fs::write(till.path("project/docker-compose.yml"), file.replace("sleep 600", "sleep 601")).unwrap();
+    let other = file.replace("\"worker\"]", "\"worker\", \"more\"]");
+    fs::write(till.path("project/docker-compose.yml"), other).unwrap();
     till.refused("2026.8.0", "was made from other settings");
 }
