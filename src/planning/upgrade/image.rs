@@ -81,7 +81,16 @@ impl Draft<'_> {
     fn may_change_tag(&mut self, app: &App, tag: &str) -> Result<(), NoPlan> {
         let (from, to) = (Tag::of(&app.reference.tag), Tag::of(tag));
         if app.reference.tag == tag {
-            return Err(no(format!("{} runs already: nothing is to be done", app.reference)));
+            let same = |one: &&Placed| one.reference.starts_with(&[&app.reference.name, ":"].concat());
+            let behind = app.all.iter().filter(same).find(|one| one.image != app.image || !one.runs());
+            return Err(no(match behind {
+                None => format!("{} runs already: nothing is to be done", app.reference),
+                Some(one) => format!(
+                    "{} runs already, but {} ({}) is {}: resume the run that has changed the tag, or see to it with `docker \
+                     compose up -d`",
+                    app.reference, one.name, one.reference, one.status
+                ),
+            }));
         }
         let (Some(from), Some(to)) = (from, to) else { return self.can_not_compare(app, tag) };
         if from.variant != to.variant {

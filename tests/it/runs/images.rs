@@ -226,6 +226,10 @@ fn an_image_is_upgraded_by_its_tag_and_back_as_root() {
         till.refused(version, why);
     }
 
+    till.engine.docker(&["stop", "--time", "0", till.containers("worker").split(' ').next().unwrap()]);
+    till.refused("2026.7.0", "is exited: resume the run");
+    till.up(&format!("{IMAGE}:${{TAG}}"));
+
     // An image that can't be had stops nothing.
     let before = SERVICES.map(|service| till.containers(service));
     let (outcome, left) = till.ended(&till.begin(&["upgrade", "--site", "till", "version=2026.10.0"]).0);
