@@ -109,6 +109,8 @@ pub struct SiteConfig {
     pub source: Option<PathBuf>,
     /// Its services, and those it stands on.
     pub services: Vec<ServiceConfig>,
+    /// What migrates its database when it is run in a container of its web service; where its image does not by itself.
+    pub migrate: Option<Vec<String>>,
     /// A practice site: labelled so on every screen.
     pub practice: bool,
 }
@@ -138,6 +140,7 @@ impl SiteConfig {
             backups: backups::BackupsConfig::default(),
             source: None,
             services: Vec::new(),
+            migrate: None,
             practice: false,
         }
     }
@@ -167,6 +170,7 @@ impl fmt::Debug for SiteConfig {
             .field("mail_host", &self.mail_host)
             .field("backups", &self.backups)
             .field("source", &self.source)
+            .field("migrate", &self.migrate)
             .field("practice", &self.practice)
             .finish()
     }

@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::acts::{self, Sign};
+use super::retag;
 use super::work::Tools;
 use crate::backends::look::process;
 use crate::runbook::plan::{Command, Probe, UpgradeAct, UpgradeProbe};
@@ -44,6 +45,16 @@ pub(super) async fn act(
                 Some(first) => Err(format!("{first} is not applied to {database}, though `migrate` ended well")),
             }
         }
+        UpgradeAct::Again(command) => {
+            let first = acts::command(tools, (run, command), at, (deadline, stop.clone()), signs.clone()).await;
+            let Err(why) = first else { return first };
+            if *stop.borrow() || Instant::now() >= deadline {
+                return Err(why);
+            }
+            signs.send(Sign::Note(format!("step {}: {why}; it is run once more", at.0 + 1))).await.ok();
+            acts::command(tools, (run, command), at, (deadline, stop), signs).await
+        }
+        UpgradeAct::Retag(retag) => retag::exchange(&tools.permit, retag),
         UpgradeAct::Renew { service, start } => {
             let now = tools.looker.service(service).await?;
             if let Some(pid) = now.pid {
@@ -103,7 +114,7 @@ pub(super) async fn holds(tools: &Tools<'_>, run: &str, probe: &UpgradeProbe) ->
             Ok(said) if said.lines().any(|line| line.trim() == word) => Err(format!("it has `{word}`")),
             Ok(_) => Ok(format!("this version has no `{word}`")),
         }),
-        UpgradeProbe::SchemaIs { .. } | UpgradeProbe::Running { .. } => None,
+        UpgradeProbe::SchemaIs { .. } | UpgradeProbe::Running { .. } | UpgradeProbe::Image(_) => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! How an application is upgraded: what must be so before, what is installed, and the steps.
 
 mod back;
+mod image;
 mod steps;
 mod versions;
 
@@ -85,6 +86,9 @@ impl<'c> Draft<'c> {
     /// Looks at everything that must be so, and makes the steps.
     pub(super) async fn upgrade(&mut self, (version, wheels): (&str, &str), step: &Step) -> Result<(), NoPlan> {
         let site = self.upgraded()?;
+        if image::contained(site) {
+            return self.upgrade_image((version, wheels), step).await;
+        }
         let of = installation(site).map_err(no)?;
         Self::may_change(&of)?;
         let wheels = Some(wheels.to_owned()).filter(|wheels| wheels.starts_with('/'));
@@ -154,7 +158,7 @@ impl<'c> Draft<'c> {
         all.retain(|service| matches!(service.role, Role::Web | Role::Worker | Role::Beat));
         if let Some(contained) = all.iter().find(|service| service.manager == Manager::Compose) {
             return Err(no(format!(
-                "{} is a container: its code is in an image, which is replaced by changing the image's tag, not by pip",
+                "{} is a container, and its web service is none: its code is in an image, which pip does not replace",
                 contained.name
             )));
         }

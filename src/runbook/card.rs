@@ -154,6 +154,8 @@ pub fn act(act: &Act) -> String {
             words(migrate),
             missing.join(", ")
         ),
+        Act::Upgrade(UpgradeAct::Again(command)) => format!("{}   once more where it fails", words(command)),
+        Act::Upgrade(UpgradeAct::Retag(retag)) => retag.told(),
         Act::Files(act) => act.told(),
         Act::Drill(act) => act.told(),
         Act::Empty(file) => file.told(),
@@ -209,6 +211,7 @@ pub fn holds(probe: &Probe) -> String {
         Probe::Mysql(probe) => probe.told(),
         Probe::Upgrade(UpgradeProbe::Lacks { word, .. }) => format!("the application has no command `{word}`"),
         Probe::Upgrade(UpgradeProbe::SchemaIs { was, .. }) => format!("the database has not been migrated: {was}"),
+        Probe::Upgrade(UpgradeProbe::Image(probe)) => probe.told(),
         Probe::Upgrade(UpgradeProbe::Running { version }) => {
             format!("{version} is installed, and every process of the application was started after it was")
         }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{LOOK, Run, SETTLE};
 use crate::backends::look::NOT_YET;
-use crate::runbook::plan::Probe;
+use crate::runbook::plan::{Probe, UpgradeProbe};
 use crate::runbook::run::What;
 
 impl Run<'_> {
@@ -41,7 +41,8 @@ impl Run<'_> {
     async fn settled(&mut self, probe: &Probe) -> Result<Result<String, String>, String> {
         let deadline = Instant::now() + SETTLE;
         match probe {
-            Probe::Files(_) | Probe::Drill(_) => Ok(self.holds(probe).await),
+            // What Compose was doing to containers it finds, and does to its end, when it is asked again.
+            Probe::Files(_) | Probe::Drill(_) | Probe::Upgrade(UpgradeProbe::Image(_)) => Ok(self.holds(probe).await),
             Probe::Postgres(_) => loop {
                 match self.holds(probe).await {
                     Err(why) if !why.starts_with(NOT_YET) && Instant::now() < deadline => sleep(LOOK).await,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::steps::Places;
-use super::{Draft, Installation, NoPlan, Step, Subject, Upgrade, environment, installation, no};
+use super::{Draft, Installation, NoPlan, Step, Subject, Upgrade, environment, image, installation, no};
 use crate::domain::database::Engine;
 
 /// What an upgrade has kept.
@@ -16,6 +16,14 @@ impl Draft<'_> {
     /// Exchanges the installation for the one that the last upgrade to this version kept; with a backup from before, the
     /// database too.
     pub(in crate::planning) async fn undo_upgrade(&mut self, backup: Option<&str>, step: &Step) -> Result<(), NoPlan> {
+        if image::contained(self.upgraded()?) {
+            return match backup {
+                None => self.undo_image(step).await,
+                Some(_) => Err(no(
+                    "both at once are for what pip installed: of an image, run restore-database first, then undo-upgrade",
+                )),
+            };
+        }
         let of = installation(self.upgraded()?).map_err(no)?;
         Self::may_change(&of)?;
         environment(&of)?;
