@@ -9,6 +9,7 @@ pub mod logs;
 pub mod paths;
 pub mod report;
 
+mod releases;
 mod service;
 mod site;
 
@@ -27,6 +28,7 @@ use crate::domain::pace::DIRECT_EVERY;
 
 pub use self::logs::{LogConfig, LogPlace};
 
+pub use self::releases::ReleasesConfig;
 pub use self::service::{Listener, ServiceConfig, ServicePlace, Start, SupervisorPlace, UserManager};
 pub use self::site::decoded;
 
@@ -109,6 +111,8 @@ pub struct SiteConfig {
     pub source: Option<PathBuf>,
     /// Its services, and those it stands on.
     pub services: Vec<ServiceConfig>,
+    /// Its releases, where they lie side by side.
+    pub releases: Option<ReleasesConfig>,
     /// A practice site: labelled so on every screen.
     pub practice: bool,
 }
@@ -138,6 +142,7 @@ impl SiteConfig {
             backups: backups::BackupsConfig::default(),
             source: None,
             services: Vec::new(),
+            releases: None,
             practice: false,
         }
     }
@@ -167,6 +172,7 @@ impl fmt::Debug for SiteConfig {
             .field("mail_host", &self.mail_host)
             .field("backups", &self.backups)
             .field("source", &self.source)
+            .field("releases", &self.releases)
             .field("practice", &self.practice)
             .finish()
     }

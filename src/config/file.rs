@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::backups::BackupFile;
 use super::logs::{LogFile, TriggerFile};
+use super::releases::ReleasesFile;
 use super::service::ServiceFile;
 use super::{AppKind, ColorChoice};
 use crate::triage::Thresholds;
@@ -109,6 +110,9 @@ pub struct SiteFile {
     /// Places where its backups lie: `[[sites.NAME.backups]]`.
     #[serde(default)]
     pub backups: Vec<BackupFile>,
+    /// Its releases, where they lie side by side, and a link says which is in use.
+    #[schemars(with = "Option<ReleasesFile>")]
+    pub releases: Option<Spanned<ReleasesFile>>,
     /// A practice site: labelled so on every screen.
     pub practice: Option<bool>,
 }
