@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::acts::{self, Sign};
+use super::releases;
 use super::work::Tools;
 use crate::backends::look::process;
 use crate::runbook::plan::{Command, Probe, UpgradeAct, UpgradeProbe};
@@ -44,6 +45,7 @@ pub(super) async fn act(
                 Some(first) => Err(format!("{first} is not applied to {database}, though `migrate` ended well")),
             }
         }
+        UpgradeAct::Releases(act) => releases::act(tools, (run, act), at, (deadline, stop), signs).await,
         UpgradeAct::Renew { service, start } => {
             let now = tools.looker.service(service).await?;
             if let Some(pid) = now.pid {
@@ -103,7 +105,7 @@ pub(super) async fn holds(tools: &Tools<'_>, run: &str, probe: &UpgradeProbe) ->
             Ok(said) if said.lines().any(|line| line.trim() == word) => Err(format!("it has `{word}`")),
             Ok(_) => Ok(format!("this version has no `{word}`")),
         }),
-        UpgradeProbe::SchemaIs { .. } | UpgradeProbe::Running { .. } => None,
+        UpgradeProbe::SchemaIs { .. } | UpgradeProbe::Running { .. } | UpgradeProbe::Releases(_) => None,
     }
 }
 

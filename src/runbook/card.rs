@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::plan::releases::ReleasesAct;
 use super::plan::together::Turn;
 use super::plan::{Act, Command, Confirm, Plan, PlannedStep, Probe, UpgradeAct, UpgradeProbe, subject};
 use crate::domain::text::{misleads, span};
@@ -154,6 +155,10 @@ pub fn act(act: &Act) -> String {
             words(migrate),
             missing.join(", ")
         ),
+        Act::Upgrade(UpgradeAct::Releases(ReleasesAct::Point(pointing))) => words(&pointing.command()),
+        Act::Upgrade(UpgradeAct::Releases(ReleasesAct::Alike { service, command, .. })) => {
+            format!("{}   with what {service} finds in its environment", words(command))
+        }
         Act::Files(act) => act.told(),
         Act::Drill(act) => act.told(),
         Act::Empty(file) => file.told(),
@@ -209,6 +214,7 @@ pub fn holds(probe: &Probe) -> String {
         Probe::Mysql(probe) => probe.told(),
         Probe::Upgrade(UpgradeProbe::Lacks { word, .. }) => format!("the application has no command `{word}`"),
         Probe::Upgrade(UpgradeProbe::SchemaIs { was, .. }) => format!("the database has not been migrated: {was}"),
+        Probe::Upgrade(UpgradeProbe::Releases(probe)) => probe.told(),
         Probe::Upgrade(UpgradeProbe::Running { version }) => {
             format!("{version} is installed, and every process of the application was started after it was")
         }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{LOOK, Run, SETTLE};
 use crate::backends::look::NOT_YET;
-use crate::runbook::plan::Probe;
+use crate::runbook::plan::{Probe, UpgradeProbe};
 use crate::runbook::run::What;
 
 impl Run<'_> {
@@ -41,7 +41,9 @@ impl Run<'_> {
     async fn settled(&mut self, probe: &Probe) -> Result<Result<String, String>, String> {
         let deadline = Instant::now() + SETTLE;
         match probe {
-            Probe::Files(_) | Probe::Drill(_) => Ok(self.holds(probe).await),
+            Probe::Files(_) | Probe::Drill(_) | Probe::Upgrade(UpgradeProbe::Releases(_)) => {
+                Ok(self.holds(probe).await)
+            }
             Probe::Postgres(_) => loop {
                 match self.holds(probe).await {
                     Err(why) if !why.starts_with(NOT_YET) && Instant::now() < deadline => sleep(LOOK).await,
@@ -58,7 +60,9 @@ impl Run<'_> {
             | Probe::Gone { .. }
             | Probe::SessionGone { .. }
             | Probe::Freed { .. }
-            | Probe::Upgrade(_)
+            | Probe::Upgrade(
+                UpgradeProbe::Lacks { .. } | UpgradeProbe::SchemaIs { .. } | UpgradeProbe::Running { .. },
+            )
             | Probe::Mysql(_)
             | Probe::All(_)
             | Probe::Succeeds(_) => self.until(probe, deadline).await,

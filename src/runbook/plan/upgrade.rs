@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Command;
+use super::releases::{ReleasesAct, ReleasesProbe};
 
 /// What it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ pub enum UpgradeAct {
         /// What is known to be missing, as `app.name`.
         missing: Vec<String>,
     },
+    /// Something with releases that lie side by side.
+    Releases(ReleasesAct),
 }
 
 /// What it looks at.
@@ -53,4 +56,6 @@ pub enum UpgradeProbe {
         /// The version.
         version: String,
     },
+    /// Something about releases that lie side by side.
+    Releases(ReleasesProbe),
 }
