@@ -19,6 +19,7 @@ mod kills;
 mod managers;
 mod maria;
 mod points;
+mod releases;
 mod restore;
 mod shop;
 mod storms;
