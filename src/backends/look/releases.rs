@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Looker, NOT_THERE, running};
 use crate::backends::process_id;
+use crate::backends::store::who;
 use crate::config::SiteConfig;
 use crate::domain::service::Service;
 use crate::domain::text::plain;
@@ -76,6 +77,29 @@ pub fn runs_from(service: &Service, release: &Path, current: &Path) -> Result<St
              lies in {}; have it started in {}",
             release.display(),
             current.display()
+        )),
+    }
+}
+
+/// As whom every process of a service runs. The owner of what `/proc` shows of a process would be root's for one that has
+/// changed its user by itself.
+///
+/// # Errors
+/// A sentence, where they run as several, or that can't be seen.
+pub fn runs_as(service: &Service) -> Result<u32, String> {
+    let name = &service.name;
+    let Some(main) = service.pid else { return Err(format!("which process {name} is can't be seen")) };
+    let uid = |pid: u32| -> Option<u32> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().nth(1)?.parse().ok()
+    };
+    let own = uid(main).ok_or_else(|| format!("as whom {name} runs can't be seen"))?;
+    match family(main).into_iter().find_map(|pid| uid(pid).filter(|other| *other != own)) {
+        None => Ok(own),
+        Some(other) => Err(format!(
+            "{name} runs as {}, and a process below it as {}: whose application it is can't be told",
+            who::name(own),
+            who::name(other)
         )),
     }
 }
@@ -152,7 +176,7 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
 
-    use super::{beside, link, runs_from};
+    use super::{beside, link, runs_as, runs_from};
     use crate::domain::service::{Manager, Role, Service};
     use crate::domain::time::Timestamp;
 
@@ -196,6 +220,7 @@ mod tests {
         let mut inside = start(&current, &[]);
         let of = seen(inside.id(), now);
         assert!(runs_from(&of, &old, &current).unwrap().contains("working directory"));
+        assert_eq!(runs_as(&of), Ok(rustix::process::geteuid().as_raw()));
         point("releases/1.1");
         assert!(runs_from(&of, &old, &current).is_ok());
         assert!(runs_from(&of, &new, &current).unwrap_err().contains("still runs from"));

@@ -11,7 +11,7 @@ use super::super::files::written;
 use super::steps::midwatch;
 use super::{Draft, NoPlan, SHOWN, Step, Subject, Version, jump, no};
 use crate::backends::database::migrations;
-use crate::backends::look::releases::runs_from;
+use crate::backends::look::releases::{runs_as, runs_from};
 use crate::backends::store::who;
 use crate::config::{AppKind, ReleasesConfig, SiteConfig};
 use crate::domain::service::Service;
@@ -200,7 +200,7 @@ impl<'c> Draft<'c> {
         let mut uid = None;
         for service in web.iter().chain(&behind) {
             runs_from(service, &of.path(&of.name), Path::new(&of.current)).map_err(no)?;
-            let own = uid_of(service)?;
+            let own = runs_as(service).map_err(no)?;
             if *uid.get_or_insert(own) != own {
                 return Err(no(format!(
                     "{} runs as {}, and others of the site as somebody else: whose application it is can't be told",
@@ -272,19 +272,22 @@ fn may_start(midwatch: &Path, uid: u32) -> Result<(), NoPlan> {
     }
 }
 
-/// As whom a service runs.
-fn uid_of(service: &Service) -> Result<u32, NoPlan> {
-    let seen = service.pid.and_then(|pid| std::fs::metadata(format!("/proc/{pid}")).ok());
-    seen.map(|meta| meta.uid()).ok_or_else(|| no(format!("as whom {} runs can't be seen", service.name)))
-}
-
 /// What web finds in its environment can be had, and leads nowhere into the release that is left.
 fn environment(change: &Change<'_>) -> Result<(), NoPlan> {
     let Some((web, pid)) = change.web.iter().find_map(|service| Some((&service.name, service.pid?))) else {
         return Err(no("which process web is can't be seen"));
     };
-    let bytes = std::fs::read(format!("/proc/{pid}/environ"))
-        .map_err(|error| no(format!("what {web} finds in its environment can't be read: {error}")))?;
+    let path = format!("/proc/{pid}/environ");
+    let fail = |error: std::io::Error| no(format!("what {web} finds in its environment can't be read: {error}"));
+    let owner = std::fs::metadata(&path).map_err(fail)?.uid();
+    if who::name(owner) != change.user {
+        return Err(no(format!(
+            "what {web} finds in its environment is not for {} to read, for it has changed its user by itself: have what starts \
+             it start it as {}",
+            change.user, change.user
+        )));
+    }
+    let bytes = std::fs::read(&path).map_err(fail)?;
     let left = change.of.path(&change.of.name).display().to_string();
     let names = bytes.split(|byte| *byte == 0).find_map(|entry| {
         let entry = String::from_utf8_lossy(entry);
