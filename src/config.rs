@@ -9,6 +9,7 @@ pub mod logs;
 pub mod paths;
 pub mod report;
 
+mod releases;
 mod service;
 mod site;
 
@@ -27,6 +28,7 @@ use crate::domain::pace::DIRECT_EVERY;
 
 pub use self::logs::{LogConfig, LogPlace};
 
+pub use self::releases::ReleasesConfig;
 pub use self::service::{Listener, ServiceConfig, ServicePlace, Start, SupervisorPlace, UserManager};
 pub use self::site::decoded;
 
@@ -111,6 +113,8 @@ pub struct SiteConfig {
     pub services: Vec<ServiceConfig>,
     /// What migrates its database when it is run in a container of its web service; where its image does not by itself.
     pub migrate: Option<Vec<String>>,
+    /// Its releases, where they lie side by side.
+    pub releases: Option<ReleasesConfig>,
     /// A practice site: labelled so on every screen.
     pub practice: bool,
 }
@@ -141,6 +145,7 @@ impl SiteConfig {
             source: None,
             services: Vec::new(),
             migrate: None,
+            releases: None,
             practice: false,
         }
     }
@@ -171,6 +176,7 @@ impl fmt::Debug for SiteConfig {
             .field("backups", &self.backups)
             .field("source", &self.source)
             .field("migrate", &self.migrate)
+            .field("releases", &self.releases)
             .field("practice", &self.practice)
             .finish()
     }

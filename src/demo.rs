@@ -1,5 +1,5 @@
 //! The practice site: a small real application in a temporary directory, from the same binary. A web process with
-//! `/healthcheck/` and `/metrics` over SQLite, a worker, files, visitors, backups, and faults to practise on.
+//! `/healthcheck/` and `/metrics` over SQLite, a worker, files, visitors, backups, two releases, and faults to practise on.
 //!
 //! It stands apart from the rest: nothing of midwatch's eyes uses it but the command that starts it.
 
@@ -7,6 +7,7 @@ pub mod backups;
 pub mod database;
 pub mod metrics;
 pub mod pages;
+pub mod releases;
 pub mod services;
 pub mod site;
 pub mod visitors;
@@ -134,6 +135,16 @@ impl Ground {
     /// What the first page says in large letters: an uploaded file.
     pub fn banner(&self) -> PathBuf {
         self.media().join("banner.txt")
+    }
+
+    /// A release's directory.
+    pub fn release(&self, name: &str) -> PathBuf {
+        self.dir.join("releases").join(name)
+    }
+
+    /// The link to the release in use.
+    pub fn current(&self) -> PathBuf {
+        self.dir.join("current")
     }
 
     /// Where the backups lie.

@@ -19,6 +19,7 @@ pub mod lock;
 mod mysql;
 pub mod order;
 mod postgres;
+pub mod releases;
 mod retag;
 pub mod runner;
 mod session;

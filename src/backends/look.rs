@@ -6,7 +6,10 @@ mod drill;
 pub mod files;
 mod image;
 mod mysql;
+pub mod releases;
 mod upgrade;
+
+pub use upgrade::told as schema_told;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -129,6 +132,7 @@ impl<'c> Looker<'c> {
             Subject::Process(pid) => Ok(process(*pid)),
             Subject::File(path) | Subject::Source(path) => Ok(file(path)),
             Subject::Place(path) => Ok(files::place(path)),
+            Subject::Link(path) => Ok(releases::link(path)),
             Subject::Descriptor(pid, fd) => Ok(descriptor(*pid, *fd)),
             Subject::Session(pid) => {
                 let database = self.site()?.database.as_ref().map_err(Clone::clone)?;

@@ -1,10 +1,12 @@
 //! The command line as clap sees it.
 
-use std::ffi::OsString;
+mod parts;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::parts::{AlikeArgs, ExchangeArgs, PointArgs, ShimArgs};
 use crate::config::ColorChoice;
 
 /// What is broken, since when, what changed: a terminal for the engineer on call.
@@ -104,40 +106,12 @@ pub enum Command {
     /// Exchange two directories in one step of the kernel, as a step of a run.
     #[command(hide = true)]
     Exchange(ExchangeArgs),
-}
-
-/// What `exchange` takes.
-#[derive(Debug, Clone, Args)]
-pub struct ExchangeArgs {
-    /// The directory that is in place.
-    #[arg(value_name = "LIVE")]
-    pub live: PathBuf,
-    /// The one beside it.
-    #[arg(value_name = "BESIDE")]
-    pub beside: PathBuf,
-    /// What the one beside holds, and the other does not.
-    #[arg(value_name = "MARK")]
-    pub mark: String,
-    /// What the one in place holds now.
-    #[arg(value_name = "BEFORE")]
-    pub before: String,
-}
-
-/// Flags of `shim`.
-#[derive(Debug, Clone, Args)]
-pub struct ShimArgs {
-    /// Where to note it.
-    #[arg(long, value_name = "FILE")]
-    pub record: PathBuf,
-    /// Don't let the program hold the target's lock, for it leaves others running.
-    #[arg(long)]
-    pub leaves: bool,
-    /// What the program gets on its standard input; nothing, if it is not given.
-    #[arg(long, value_name = "FILE")]
-    pub input: Option<PathBuf>,
-    /// The program and its arguments.
-    #[arg(last = true, required = true, value_name = "PROGRAM")]
-    pub argv: Vec<OsString>,
+    /// Have a link say another release, as a step of a run.
+    #[command(hide = true)]
+    Point(PointArgs),
+    /// Become a program that finds in its environment what a process finds in its own.
+    #[command(hide = true)]
+    Alike(AlikeArgs),
 }
 
 /// What can be asked of the configuration.
@@ -448,6 +422,12 @@ pub enum DemoPart {
         dir: PathBuf,
         /// Which service.
         service: crate::demo::Service,
+    },
+    /// Applies the migrations of the release it is run in.
+    #[command(hide = true)]
+    Migrate {
+        /// The site's directory.
+        dir: PathBuf,
     },
     /// The visitors.
     #[command(hide = true)]

@@ -185,6 +185,12 @@ fn effective(config: &Config) -> String {
             lines.push(format!("[sites.{}.services.{}]", quoted(&site.id.0), quoted(&service.name)));
             lines.extend(service.keys().into_iter().map(|(key, value)| format!("{key} = {}", quoted(&value))));
         }
+        if let Some(releases) = &site.releases {
+            let current = quoted(&releases.current.display().to_string());
+            lines.push(format!("[sites.{}.releases]\ncurrent = {current}", quoted(&site.id.0)));
+            let words = |words: &Vec<String>| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ");
+            lines.extend(releases.migrate.as_ref().map(|argv| format!("migrate = [{}]", words(argv))));
+        }
     }
     lines.push(String::new());
     lines.join("\n")

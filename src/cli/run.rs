@@ -49,7 +49,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn exchange(args: &super::args::ExchangeArgs) -> color_eyre::Result<u8> {
-    match crate::hands::exchange::exchange(&args.live, &args.beside, &args.mark, &args.before) {
+    told(crate::hands::exchange::exchange(&args.live, &args.beside, &args.mark, &args.before))
+}
+
+/// What a part of a step says of itself.
+fn told(done: Result<&str, String>) -> color_eyre::Result<u8> {
+    match done {
         Ok(how) => say(format!("{how}\n").as_bytes()),
         Err(why) => {
             say_error(&format!("midwatch: {why}"));
@@ -65,6 +70,9 @@ fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
             crate::hands::shim::become_program(&args.record, args.leaves, args.input.as_deref(), &args.argv);
         say_error(&format!("midwatch: {why}"));
         return Ok(code);
+    }
+    if let Some(Command::Alike(args)) = &cli.command {
+        return told(Err(crate::hands::releases::become_alike(args.pid, &args.argv)));
     }
     crate::runtime::panic::install()?;
     // Both TLS users (HTTP and Redis) take the process-wide provider; a second installation changes nothing.
@@ -118,8 +126,9 @@ fn dispatch(cli: Cli) -> color_eyre::Result<u8> {
             code
         }),
         Some(Command::Record) => with_config(&cli.global, BAD_CONFIG, |config, _| record(config)),
-        Some(Command::Shim(_)) => Ok(FAILED),
+        Some(Command::Shim(_) | Command::Alike(_)) => Ok(FAILED),
         Some(Command::Exchange(args)) => exchange(&args),
+        Some(Command::Point(args)) => told(crate::hands::releases::point(&args.link, &args.to, &args.from)),
         Some(Command::Runner) => super::runbook::runner(&cli.global),
         Some(Command::Tui) => tui(&cli.global),
         None if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() => tui(&cli.global),
@@ -221,10 +230,10 @@ fn status(global: &Global, args: &StatusArgs) -> color_eyre::Result<u8> {
 }
 
 fn demo_part(part: DemoPart) -> color_eyre::Result<u8> {
-    use crate::demo::{Ground, services, site, visitors, web, worker};
+    use crate::demo::{Ground, releases, services, site, visitors, web, worker};
     let runtime = runtime()?;
     // What only speaks to the site is no part of it, and no process of its own looks after it.
-    let asks = matches!(part, DemoPart::Start { .. });
+    let asks = matches!(part, DemoPart::Start { .. } | DemoPart::Migrate { .. });
     let ended = runtime.block_on(async {
         tokio::select! {
             () = site::until_orphaned(), if !asks => Ok(0),
@@ -233,6 +242,10 @@ fn demo_part(part: DemoPart) -> color_eyre::Result<u8> {
                     DemoPart::RunWeb { dir } => web::serve(Ground::new(dir)).await,
                     DemoPart::RunWorker { dir } => worker::work(Ground::new(dir)).await,
                     DemoPart::Visitors { dir } => visitors::visit(Ground::new(dir)).await,
+                    DemoPart::Migrate { dir } => {
+                        let applied = releases::migrate(&Ground::new(dir), std::path::Path::new(".")).await?;
+                        say(format!("applied: {}\n", applied.join(", ")).as_bytes()).map(|_| ())
+                    }
                     DemoPart::Start { dir, service } => services::start(&Ground::new(dir), service).await,
                 }
             } => done.map(|()| 0),

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::backups::BackupFile;
 use super::logs::{LogFile, TriggerFile};
+use super::releases::ReleasesFile;
 use super::service::ServiceFile;
 use super::{AppKind, ColorChoice};
 use crate::triage::Thresholds;
@@ -113,6 +114,9 @@ pub struct SiteFile {
     /// a container of its web service when the image's tag is changed: `["python", "manage.py", "migrate", "--noinput"]`.
     #[schemars(with = "Option<Vec<String>>")]
     pub migrate: Option<Spanned<Vec<String>>>,
+    /// Its releases, where they lie side by side, and a link says which is in use.
+    #[schemars(with = "Option<ReleasesFile>")]
+    pub releases: Option<Spanned<ReleasesFile>>,
     /// A practice site: labelled so on every screen.
     pub practice: Option<bool>,
 }

@@ -77,6 +77,10 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     site.practice = file.practice.unwrap_or(site.practice);
     site.data_dir = file.data_dir.map(|dir| around.cwd.join(dir)).or_else(|| site.data_dir.take());
     site.backups.lay(file.backups, source, around);
+    site.releases = file
+        .releases
+        .and_then(|releases| super::releases::read(releases, source, around))
+        .or_else(|| site.releases.take());
     site.url = file.url.as_ref().and_then(|u| url(u, source)).unwrap_or_else(|| site.url.clone());
     site.direct = file.direct.as_ref().and_then(|u| url(u, source)).or_else(|| site.direct.take());
     if let Some(path) = file.health_path {

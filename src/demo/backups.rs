@@ -1,4 +1,4 @@
-//! What the practice site has from the beginning: orders, files, and backups of both: a good one, an old one, and one that
+//! What the practice site has from the beginning: releases, orders, files, and backups of both: a good one, an old one, and one that
 //! was cut off.
 
 use std::fs::{File, OpenOptions};
@@ -9,11 +9,13 @@ use std::time::{Duration, SystemTime};
 
 use sqlx::Connection as _;
 
-use super::{Ground, database};
+use super::{Ground, database, releases};
 
 /// Orders in the backup of three days ago, and in what is in use at the beginning.
 const ORDERS: (u32, u32) = (160, 240);
 const DAY: Duration = Duration::from_hours(24);
+/// How old the good one is: what was written just now is not yet taken for whole.
+const RECENT: Duration = Duration::from_mins(10);
 /// Uploaded files, as people sell tickets with.
 const FILES: [(&str, &str); 3] = [
     ("media/banner.txt", "Practice Tickets\n"),
@@ -28,6 +30,7 @@ const SECRET: &str = ".secret";
 /// # Errors
 /// When a file can't be written or the database can't be made.
 pub async fn furnish(ground: &Ground) -> color_eyre::Result<()> {
+    releases::lay(ground)?;
     let private = |path: &Path| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     private(&ground.backups())?;
     for (name, text) in FILES {
@@ -37,8 +40,10 @@ pub async fn furnish(ground: &Ground) -> color_eyre::Result<()> {
     }
     let secret = std::fs::read("/proc/sys/kernel/random/uuid").unwrap_or_else(|_| b"practice".to_vec());
     write_new(&ground.data().join(SECRET))?.write_all(&secret)?;
+    write_new(&ground.database())?;
+    releases::migrate(ground, &ground.current()).await?;
     let mut db = database::open(&ground.database()).await?;
-    let now = SystemTime::now();
+    let now = SystemTime::now() - RECENT;
     database::seed(&mut db, ORDERS.0).await?;
     save(&mut db, &place(ground, "", now - 3 * DAY, "sqlite3"), now - 3 * DAY).await?;
     database::seed(&mut db, ORDERS.1 - ORDERS.0).await?;

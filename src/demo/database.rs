@@ -4,41 +4,58 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Row};
 
 /// As long as gunicorn lets a request take: a locked database makes pages hang this long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Opens the database, creating it where it isn't there.
+/// Opens the database.
 ///
 /// # Errors
-/// When it can't be opened or its tables can't be made.
+/// When it can't be opened.
 pub async fn open(path: &Path) -> sqlx::Result<SqliteConnection> {
-    let mut db = SqliteConnectOptions::new()
+    SqliteConnectOptions::new()
         .filename(path)
-        .create_if_missing(true)
         // Not WAL: a writer's exclusive lock shall stop readers, as a lock in a grown-up database does.
         .journal_mode(SqliteJournalMode::Delete)
         .busy_timeout(PATIENCE)
         .connect()
-        .await?;
-    for statement in [
-        "create table if not exists orders (id integer primary key, event integer not null, at text not null default current_timestamp)",
-        "create table if not exists tasks (id integer primary key, queue text not null, name text not null, at real not null)",
-        "create table if not exists counters (name text primary key, value real not null)",
-    ] {
-        sqlx::query(statement).execute(&mut db).await?;
-    }
-    Ok(db)
+        .await
 }
 
-/// Stores an order and the tasks that follow from it, in one transaction.
+/// Applies those of these migrations (names and statements) that the database has not seen, each whole or not at all; their
+/// names. They are remembered as Django does.
+///
+/// # Errors
+/// When one fails, or the database stays locked.
+pub async fn migrate(db: &mut SqliteConnection, all: &[(String, String)]) -> sqlx::Result<Vec<String>> {
+    let remembered = "create table if not exists django_migrations (id integer primary key, app text not null, name text not \
+                      null, applied text not null default current_timestamp)";
+    sqlx::query(remembered).execute(&mut *db).await?;
+    let mut applied = Vec::new();
+    for (name, statements) in all {
+        let mut tx = db.begin_with("begin immediate").await?;
+        let seen = "select count(*) from django_migrations where app = 'practice' and name = ?";
+        let seen: i64 = sqlx::query_scalar(seen).bind(name).fetch_one(&mut *tx).await?;
+        if seen > 0 {
+            continue;
+        }
+        sqlx::raw_sql(AssertSqlSafe(statements.as_str())).execute(&mut *tx).await?;
+        let remember = "insert into django_migrations (app, name) values ('practice', ?)";
+        sqlx::query(remember).bind(name).execute(&mut *tx).await?;
+        tx.commit().await?;
+        applied.push(name.clone());
+    }
+    Ok(applied)
+}
+
+/// Stores an order by a release's own statement, and the tasks that follow from it, in one transaction.
 ///
 /// # Errors
 /// When the database stays locked or the disk is full.
-pub async fn place_order(db: &mut SqliteConnection, event: i64, now_s: f64) -> sqlx::Result<()> {
+pub async fn place_order(db: &mut SqliteConnection, order: &str, event: i64, now_s: f64) -> sqlx::Result<()> {
     let mut tx = db.begin().await?;
-    sqlx::query("insert into orders (event) values (?)").bind(event).execute(&mut *tx).await?;
+    sqlx::query(AssertSqlSafe(order)).bind(event).execute(&mut *tx).await?;
     for (queue, name) in [("checkout", "practice.cart.perform_order"), ("mail", "practice.mail.send")] {
         sqlx::query("insert into tasks (queue, name, at) values (?, ?, ?)")
             .bind(queue)
@@ -58,6 +75,15 @@ pub async fn seed(db: &mut SqliteConnection, orders: u32) -> sqlx::Result<()> {
     let sql = "with recursive n (i) as (select 1 union all select i + 1 from n where i < ?) insert into orders (event, at) \
                select 1 + i % 2, datetime('now', '-' || (i * 17) || ' minutes') from n";
     sqlx::query(sql).bind(orders).execute(db).await.map(|_| ())
+}
+
+/// What a release counts for its page, by name.
+///
+/// # Errors
+/// When the database stays locked, or has not what the release counts.
+pub async fn figures(db: &mut SqliteConnection, sql: &str) -> sqlx::Result<Vec<(String, i64)>> {
+    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(db).await?;
+    row.columns().iter().map(|column| Ok((column.name().to_owned(), row.try_get(column.ordinal())?))).collect()
 }
 
 /// The number of orders.

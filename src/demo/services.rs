@@ -50,7 +50,7 @@ impl Kept {
         if fault {
             end(&mut self.child).await;
         } else if !runs && !self.stopped {
-            self.child = Some(spawn(binary, ground, self.service.word())?);
+            self.child = Some(spawn(binary, ground, self.service.word(), &ground.current())?);
         }
         if wished {
             std::fs::remove_file(wish)?;

@@ -44,7 +44,7 @@ impl PracticeSite {
         backups::furnish(&ground).await?;
         let services = Service::ALL.map(Kept::new);
         let mut site = Self { ground, dir, binary, services, visitors: None, lock: None };
-        site.visitors = Some(spawn(&site.binary, &site.ground, "visitors")?);
+        site.visitors = Some(spawn(&site.binary, &site.ground, "visitors", site.ground.dir())?);
         site.tend().await?;
         Ok(site)
     }
@@ -91,12 +91,13 @@ impl PracticeSite {
     }
 }
 
-/// Starts a part of the site. Its standard input is a pipe from here: when this process ends, however it ends, the part
+/// Starts a part of the site in a directory. Its standard input is a pipe from here: when this process ends, however it ends, the part
 /// reads the end of it and ends too.
-pub(super) fn spawn(binary: &Path, ground: &Ground, part: &str) -> std::io::Result<Child> {
+pub(super) fn spawn(binary: &Path, ground: &Ground, part: &str, place: &Path) -> std::io::Result<Child> {
     Command::new(binary)
         .args(["demo", part])
         .arg(ground.dir())
+        .current_dir(place)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -165,12 +166,17 @@ metrics_password = {{ file = "{}" }}
 data_dir = "{}"
 database = "sqlite://{}"
 
+[sites.practice.releases]
+current = "{}"
+migrate = [{binary}, "demo", "migrate", "{dir}"]
+
 [[sites.practice.backups]]
 path = "{}"
 {}"#,
         password.display(),
         ground.data().display(),
         ground.database().display(),
+        ground.current().display(),
         ground.backups().display(),
         services.concat()
     )

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::metrics::Requests;
 use super::pages::Page;
+use super::releases::Release;
 use super::{Fault, Ground, METRICS_USER, database};
 
 /// Requests served at once, as gunicorn's two workers would; more wait.
@@ -24,6 +25,7 @@ const WORKERS: usize = 2;
 
 struct App {
     ground: Ground,
+    release: Release,
     authorization: String,
     port: u16,
     workers: Semaphore,
@@ -34,9 +36,9 @@ struct App {
 /// Serves until the process ends.
 ///
 /// # Errors
-/// When the port or the database can't be had.
+/// When the port, the database or the release can't be had.
 pub async fn serve(ground: Ground) -> color_eyre::Result<()> {
-    let port = ground.port()?;
+    let (port, release) = (ground.port()?, Release::here()?);
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let password = std::fs::read_to_string(ground.password_file())?;
     let path = ground.database();
@@ -47,6 +49,7 @@ pub async fn serve(ground: Ground) -> color_eyre::Result<()> {
         databases: [Mutex::new(database::open(&path).await?), Mutex::new(database::open(&path).await?)],
         requests: Mutex::default(),
         ground,
+        release,
     });
     loop {
         let (stream, _) = listener.accept().await?;
@@ -144,12 +147,12 @@ async fn respond(
             Ok((200, app.requests.lock().await.page(&worker, &queues, orders)))
         }
         Page::Index | Page::Event | Page::OrderPage => {
-            let orders = database::count_orders(&mut db).await?;
+            let figures = database::figures(&mut db, &app.release.figures).await?;
             let banner = std::fs::read_to_string(app.ground.banner()).unwrap_or_default();
-            Ok((200, format!("<h1>{}</h1><p>{orders} orders so far</p>\n", banner.trim())))
+            Ok((200, app.release.page(banner.trim(), &figures)))
         }
         Page::Order => {
-            database::place_order(&mut db, 1, now_s()).await?;
+            database::place_order(&mut db, &app.release.order, 1, now_s()).await?;
             Ok((302, String::new()))
         }
     }

@@ -83,6 +83,7 @@ pub(super) fn describe(
         source: settings.files().last().cloned(),
         services: Vec::new(),
         migrate: None,
+        releases: None,
         practice: false,
     })
 }

@@ -6,8 +6,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::acts::{self, Sign};
-use super::retag;
 use super::work::Tools;
+use super::{releases, retag};
 use crate::backends::look::process;
 use crate::runbook::plan::{Command, Probe, UpgradeAct, UpgradeProbe};
 
@@ -55,6 +55,7 @@ pub(super) async fn act(
             acts::command(tools, (run, command), at, (deadline, stop), signs).await
         }
         UpgradeAct::Retag(retag) => retag::exchange(&tools.permit, retag),
+        UpgradeAct::Releases(act) => releases::act(tools, (run, act), at, (deadline, stop), signs).await,
         UpgradeAct::Renew { service, start } => {
             let now = tools.looker.service(service).await?;
             if let Some(pid) = now.pid {
@@ -114,7 +115,10 @@ pub(super) async fn holds(tools: &Tools<'_>, run: &str, probe: &UpgradeProbe) ->
             Ok(said) if said.lines().any(|line| line.trim() == word) => Err(format!("it has `{word}`")),
             Ok(_) => Ok(format!("this version has no `{word}`")),
         }),
-        UpgradeProbe::SchemaIs { .. } | UpgradeProbe::Running { .. } | UpgradeProbe::Image(_) => None,
+        UpgradeProbe::SchemaIs { .. }
+        | UpgradeProbe::Running { .. }
+        | UpgradeProbe::Image(_)
+        | UpgradeProbe::Releases(_) => None,
     }
 }
 

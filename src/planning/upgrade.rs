@@ -2,6 +2,7 @@
 
 mod back;
 mod image;
+mod releases;
 mod steps;
 mod versions;
 
@@ -66,6 +67,9 @@ impl<'c> Draft<'c> {
 
     /// The versions that could be chosen, the newest first; none where nothing says which there are.
     pub(super) async fn versions(&self) -> Vec<Choice> {
+        if let Some(releases) = self.ground.site.and_then(|site| site.releases.as_ref()) {
+            return releases::offered(&releases.current);
+        }
         let Ok(of) = self.upgraded().and_then(|site| installation(site).map_err(no)) else { return Vec::new() };
         let offered = pip::offered(&of, self.wheels().as_deref()).await.unwrap_or_default();
         let Some(now) = Version::of(&of.version) else { return Vec::new() };
@@ -88,6 +92,9 @@ impl<'c> Draft<'c> {
         let site = self.upgraded()?;
         if image::contained(site) {
             return self.upgrade_image((version, wheels), step).await;
+        }
+        if let Some(releases) = &site.releases {
+            return self.upgrade_release((site, releases), version, step).await;
         }
         let of = installation(site).map_err(no)?;
         Self::may_change(&of)?;
@@ -152,8 +159,17 @@ impl<'c> Draft<'c> {
         jump(of.name, &from, &to, offered.as_deref()).map_err(no)
     }
 
-    /// Web, and what works behind it: those that run now.
+    /// Web, and what works behind it: those that run now, each as the application's own user.
     async fn running(&self, of: &Installation) -> Result<(Vec<Service>, Vec<Service>), NoPlan> {
+        let (web, behind) = self.parts(of.name).await?;
+        for service in web.iter().chain(&behind) {
+            self.own_user(service, of)?;
+        }
+        Ok((web, behind))
+    }
+
+    /// Web, and what works behind it: those that run now.
+    async fn parts(&self, name: &str) -> Result<(Vec<Service>, Vec<Service>), NoPlan> {
         let mut all = self.looker.services().await.map_err(NoPlan::Impossible)?;
         all.retain(|service| matches!(service.role, Role::Web | Role::Worker | Role::Beat));
         if let Some(contained) = all.iter().find(|service| service.manager == Manager::Compose) {
@@ -163,15 +179,11 @@ impl<'c> Draft<'c> {
             )));
         }
         all.retain(|service| !crate::backends::look::is_down(service));
-        for service in &all {
-            self.own_user(service, of)?;
-        }
         let (web, behind): (Vec<_>, Vec<_>) = all.into_iter().partition(|service| service.role == Role::Web);
         if web.is_empty() {
             return Err(no(format!(
-                "no web service of {} runs that midwatch knows: an upgrade is no repair, and one that can't be restarted goes \
-                 on with the old code; start it first, or name it in midwatch.toml",
-                of.name
+                "no web service of {name} runs that midwatch knows: an upgrade is no repair, and one that can't be restarted goes \
+                 on with the old code; start it first, or name it in midwatch.toml"
             )));
         }
         Ok((web, behind))

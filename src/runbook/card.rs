@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::plan::releases::ReleasesAct;
 use super::plan::together::Turn;
 use super::plan::{Act, Command, Confirm, Plan, PlannedStep, Probe, UpgradeAct, UpgradeProbe, subject};
 use crate::domain::text::{misleads, span};
@@ -156,6 +157,10 @@ pub fn act(act: &Act) -> String {
         ),
         Act::Upgrade(UpgradeAct::Again(command)) => format!("{}   once more where it fails", words(command)),
         Act::Upgrade(UpgradeAct::Retag(retag)) => retag.told(),
+        Act::Upgrade(UpgradeAct::Releases(ReleasesAct::Point(pointing))) => words(&pointing.command()),
+        Act::Upgrade(UpgradeAct::Releases(ReleasesAct::Alike { service, command, .. })) => {
+            format!("{}   with what {service} finds in its environment", words(command))
+        }
         Act::Files(act) => act.told(),
         Act::Drill(act) => act.told(),
         Act::Empty(file) => file.told(),
@@ -212,6 +217,7 @@ pub fn holds(probe: &Probe) -> String {
         Probe::Upgrade(UpgradeProbe::Lacks { word, .. }) => format!("the application has no command `{word}`"),
         Probe::Upgrade(UpgradeProbe::SchemaIs { was, .. }) => format!("the database has not been migrated: {was}"),
         Probe::Upgrade(UpgradeProbe::Image(probe)) => probe.told(),
+        Probe::Upgrade(UpgradeProbe::Releases(probe)) => probe.told(),
         Probe::Upgrade(UpgradeProbe::Running { version }) => {
             format!("{version} is installed, and every process of the application was started after it was")
         }

@@ -5,6 +5,7 @@ pub mod files;
 pub mod image;
 pub mod mysql;
 pub mod postgres;
+pub mod releases;
 mod space;
 pub mod tasks;
 pub mod together;
@@ -107,6 +108,8 @@ pub enum Subject {
     Source(String),
     /// A file or directory, by path: which one, and whose. What is in it may change.
     Place(String),
+    /// What a link says, by its path.
+    Link(String),
     /// What a process holds open, by process and number: where it points, which file.
     Descriptor(u32, u32),
     /// A session of the site's database, by number: when it began and as whom.
@@ -374,6 +377,7 @@ pub fn subject(of: &Subject) -> String {
         Subject::File(path) => format!("file {path}"),
         Subject::Source(path) => path.clone(),
         Subject::Place(path) => format!("what is at {path}"),
+        Subject::Link(path) => format!("the link {path}"),
         Subject::Descriptor(pid, fd) => format!("descriptor {fd} of process {pid}"),
         Subject::Session(pid) => format!("session {pid} of the database"),
         Subject::Database(name) => format!("database {name}"),

@@ -20,6 +20,7 @@ mod kills;
 mod managers;
 mod maria;
 mod points;
+mod releases;
 mod restore;
 mod shop;
 mod storms;

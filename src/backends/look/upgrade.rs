@@ -23,7 +23,8 @@ async fn applied(site: &SiteConfig) -> Result<Vec<Migrated>, String> {
     found.ok_or_else(|| "the database doesn't say which migrations it has seen".to_owned())
 }
 
-fn told(migrations: &[Migrated]) -> String {
+/// What a database has seen, in words that are the same exactly while that is.
+pub fn told(migrations: &[Migrated]) -> String {
     let count: u32 = migrations.iter().map(|part| part.count).sum();
     let mut heads: Vec<String> =
         migrations.iter().map(|part| format!("{}.{}:{}", part.app, part.head(), part.count)).collect();
@@ -41,11 +42,13 @@ pub(super) async fn holds(site: &SiteConfig, probe: &UpgradeProbe) -> Result<Str
     match probe {
         UpgradeProbe::Lacks { list, .. } => Err(format!("{} is not run to look", list.argv.join(" "))),
         UpgradeProbe::SchemaIs { was, otherwise } => {
-            let now = schema(site).await?;
+            let unknown = |why: String| format!("whether it was migrated is not known ({why}): {otherwise}");
+            let now = schema(site).await.map_err(unknown)?;
             if now == *was { Ok(now) } else { Err(format!("the database has been migrated ({now}): {otherwise}")) }
         }
         UpgradeProbe::Running { version } => running(site, version).await,
         UpgradeProbe::Image(probe) => super::image::holds(probe).await,
+        UpgradeProbe::Releases(probe) => super::releases::holds(site, probe).await,
     }
 }
 

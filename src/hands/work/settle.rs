@@ -42,7 +42,9 @@ impl Run<'_> {
         let deadline = Instant::now() + SETTLE;
         match probe {
             // What Compose was doing to containers it finds, and does to its end, when it is asked again.
-            Probe::Files(_) | Probe::Drill(_) | Probe::Upgrade(UpgradeProbe::Image(_)) => Ok(self.holds(probe).await),
+            Probe::Files(_) | Probe::Drill(_) | Probe::Upgrade(UpgradeProbe::Image(_) | UpgradeProbe::Releases(_)) => {
+                Ok(self.holds(probe).await)
+            }
             Probe::Postgres(_) => loop {
                 match self.holds(probe).await {
                     Err(why) if !why.starts_with(NOT_YET) && Instant::now() < deadline => sleep(LOOK).await,
@@ -59,7 +61,9 @@ impl Run<'_> {
             | Probe::Gone { .. }
             | Probe::SessionGone { .. }
             | Probe::Freed { .. }
-            | Probe::Upgrade(_)
+            | Probe::Upgrade(
+                UpgradeProbe::Lacks { .. } | UpgradeProbe::SchemaIs { .. } | UpgradeProbe::Running { .. },
+            )
             | Probe::Mysql(_)
             | Probe::All(_)
             | Probe::Succeeds(_) => self.until(probe, deadline).await,

@@ -27,7 +27,7 @@ impl Draft<'_> {
     }
 
     /// Makes the database ready beside the one in use; how the two change places.
-    pub(super) async fn ready_sqlite(&mut self, backup: &str, step: &Step) -> Result<Exchange, NoPlan> {
+    pub(in super::super) async fn ready_sqlite(&mut self, backup: &str, step: &Step) -> Result<Exchange, NoPlan> {
         let live = self.sqlite()?.ok_or_else(|| impossible("the site has no SQLite database"))?;
         ours(&live)?;
         if inode(&live) == inode(backup) {

@@ -16,7 +16,8 @@ impl Draft<'_> {
     /// Exchanges the installation for the one that the last upgrade to this version kept; with a backup from before, the
     /// database too.
     pub(in crate::planning) async fn undo_upgrade(&mut self, backup: Option<&str>, step: &Step) -> Result<(), NoPlan> {
-        if image::contained(self.upgraded()?) {
+        let site = self.upgraded()?;
+        if image::contained(site) {
             return match backup {
                 None => self.undo_image(step).await,
                 Some(_) => Err(no(
@@ -24,7 +25,10 @@ impl Draft<'_> {
                 )),
             };
         }
-        let of = installation(self.upgraded()?).map_err(no)?;
+        if let Some(releases) = &site.releases {
+            return self.undo_release((site, releases), backup, step).await;
+        }
+        let of = installation(site).map_err(no)?;
         Self::may_change(&of)?;
         environment(&of)?;
         let kept = kept(&of).ok_or_else(|| {
@@ -49,7 +53,7 @@ impl Draft<'_> {
                 )));
             }
             Some(_) if !self.is_postgres() => {
-                return Err(no("both at once are for PostgreSQL: run restore-database first, then undo-upgrade"));
+                return Err(no("both at once are for PostgreSQL here: run restore-database first, then undo-upgrade"));
             }
             Some(_) if foreign.is_empty() => {
                 return Err(no(format!(

@@ -12,7 +12,7 @@ use crate::runbook::plan::{Act, Command, OnFailure, PlannedStep, Probe, UpgradeA
 /// What an application may want to be run after it was upgraded: what it has of these is run, in this order.
 const AFTERWARDS: [&str; 4] = ["rebuild", "updateassets", "updatestyles", "regenerate_css"];
 /// How long a migration waits for a lock before it gives up, so that it doesn't hold up everybody behind it.
-const LOCK_TIMEOUT: &str = "-c lock_timeout=10s";
+pub(super) const LOCK_TIMEOUT: &str = "-c lock_timeout=10s";
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -36,7 +36,7 @@ impl Places {
     }
 }
 
-fn word(path: &Path) -> String {
+pub(super) fn word(path: &Path) -> String {
     path.display().to_string()
 }
 
@@ -59,6 +59,23 @@ impl Upgrade {
 
     fn mark(&self, version: &str) -> String {
         format!("{}-{version}.dist-info", self.of.name)
+    }
+
+    /// What becomes of web's workers meanwhile.
+    fn recycles(&self) -> &'static str {
+        if self.of.recycles {
+            ". Its workers are replaced by themselves after so many requests (--max-requests): one that is replaced from \
+             here on has the other version before everything else has"
+        } else {
+            ""
+        }
+    }
+
+    /// That its version really runs.
+    fn runs(&self) -> PlannedStep {
+        let version = self.version.clone();
+        let runs = Act::Wait(Probe::Upgrade(UpgradeProbe::Running { version }));
+        step(format!("{} runs", self.version), runs, 2, 3)
     }
 
     /// What has to be fetched, as pip is told it.
@@ -88,7 +105,7 @@ pub(in crate::planning) fn app(
     command
 }
 
-fn step(name: impl Into<String>, act: Act, minutes: u64, estimate_s: u64) -> PlannedStep {
+pub(super) fn step(name: impl Into<String>, act: Act, minutes: u64, estimate_s: u64) -> PlannedStep {
     PlannedStep {
         name: name.into(),
         act,
@@ -117,11 +134,11 @@ impl Draft<'_> {
             self.stop(service, written).await?;
         }
         if installs {
-            self.serve_on(upgrade)?;
+            self.serve_on(&upgrade.web, &upgrade.of.version, upgrade.recycles())?;
             self.exchange(upgrade, &places)?;
         }
         self.migrate(upgrade);
-        self.start_anew(upgrade, written).await
+        self.start_anew((&upgrade.web, &upgrade.behind), upgrade.runs(), written).await
     }
 
     /// The way back: the same exchange, and nothing of the database.
@@ -133,10 +150,10 @@ impl Draft<'_> {
         for service in &back.behind {
             self.stop(service, written).await?;
         }
-        self.serve_on(back)?;
+        self.serve_on(&back.web, &back.of.version, back.recycles())?;
         self.exchange(back, places)?;
         self.own_commands(back);
-        self.start_anew(back, written).await
+        self.start_anew((&back.web, &back.behind), back.runs(), written).await
     }
 
     /// The same with the database from before: neither of the two may meet the other's half, so everything is stopped.
@@ -157,22 +174,16 @@ impl Draft<'_> {
             let start = Step { name: "start".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
             self.services(&service.name, Verb::Start, &start).await?;
         }
-        self.afterwards(back);
+        self.afterwards(back.runs());
         Ok(())
     }
 
-    /// Web is not stopped: it is told what that means.
-    fn serve_on(&mut self, upgrade: &Upgrade) -> Result<(), NoPlan> {
-        for service in &upgrade.web {
-            let recycles = if upgrade.of.recycles {
-                ". Its workers are replaced by themselves after so many requests (--max-requests): one that is replaced from \
-                 here on has the other version before everything else has"
-            } else {
-                ""
-            };
+    /// Web is not stopped: it is told what that means. `more`: what else there is to it.
+    pub(super) fn serve_on(&mut self, web: &[Service], version: &str, more: &str) -> Result<(), NoPlan> {
+        for service in web {
             let note = format!(
-                "{} keeps serving {} from memory until it is restarted below: nobody may reload it meanwhile{recycles}",
-                service.name, upgrade.of.version
+                "{} keeps serving {version} from memory until it is restarted below: nobody may reload it meanwhile{more}",
+                service.name
             );
             let mut planned = step(format!("{} serves on", service.name), Act::Note(note), 5, 0);
             // Undone after the exchange is: then it takes in what is on disk again.
@@ -183,16 +194,21 @@ impl Draft<'_> {
     }
 
     /// Everything runs anew, and is seen to.
-    async fn start_anew(&mut self, upgrade: &Upgrade, written: &Step) -> Result<(), NoPlan> {
-        for service in &upgrade.web {
+    pub(super) async fn start_anew(
+        &mut self,
+        (web, behind): (&[Service], &[Service]),
+        runs: PlannedStep,
+        written: &Step,
+    ) -> Result<(), NoPlan> {
+        for service in web {
             let restart = Step { name: "restart".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
             self.services(&service.name, Verb::Restart, &restart).await?;
         }
-        for service in &upgrade.behind {
+        for service in behind {
             let start = Step { name: "start".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
             self.services(&service.name, Verb::Start, &start).await?;
         }
-        self.afterwards(upgrade);
+        self.afterwards(runs);
         Ok(())
     }
 
@@ -280,7 +296,7 @@ impl Draft<'_> {
     }
 
     /// Stops what works behind the web; the way back makes it run anew, with the code that is there by then.
-    async fn stop(&mut self, service: &Service, written: &Step) -> Result<(), NoPlan> {
+    pub(super) async fn stop(&mut self, service: &Service, written: &Step) -> Result<(), NoPlan> {
         let stop = Step { name: "stop".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
         let before = self.steps.len();
         self.services(&service.name, Verb::Stop, &stop).await?;
@@ -293,11 +309,7 @@ impl Draft<'_> {
 
     fn exchange(&mut self, upgrade: &Upgrade, places: &Places) -> Result<(), NoPlan> {
         let of = &upgrade.of;
-        let midwatch =
-            std::env::current_exe().map_err(|error| no(format!("midwatch does not find itself: {error}")))?;
-        if !midwatch.is_file() {
-            return Err(no("midwatch itself was replaced: leave it and start the new one"));
-        }
+        let midwatch = midwatch()?;
         let inside = of.packages.strip_prefix(&of.venv).unwrap_or(&of.packages);
         let beside = word(&places.beside.join(inside));
         let to = |new: &str, old: &str| {
@@ -356,12 +368,20 @@ impl Draft<'_> {
         self.steps.extend(own);
     }
 
-    fn afterwards(&mut self, upgrade: &Upgrade) {
-        let version = upgrade.version.clone();
-        let runs = Act::Wait(Probe::Upgrade(UpgradeProbe::Running { version }));
-        self.steps.push(step(format!("{} runs", upgrade.version), runs, 2, 3));
+    fn afterwards(&mut self, runs: PlannedStep) {
+        self.steps.push(runs);
         self.steps.push(step("the site answers", Act::Wait(Probe::Healthy), 2, 3));
         self.steps.push(step("a worker listens", Act::Wait(Probe::WorkerListens), 2, 5));
+    }
+}
+
+/// midwatch itself, for what it does as somebody else.
+pub(super) fn midwatch() -> Result<PathBuf, NoPlan> {
+    let midwatch = std::env::current_exe().map_err(|error| no(format!("midwatch does not find itself: {error}")))?;
+    if midwatch.is_file() {
+        Ok(midwatch)
+    } else {
+        Err(no("midwatch itself was replaced: leave it and start the new one"))
     }
 }
 

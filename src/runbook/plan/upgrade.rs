@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Command;
 use super::image::{ImageProbe, Retag};
+use super::releases::{ReleasesAct, ReleasesProbe};
 
 /// What it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub enum UpgradeAct {
     Again(Command),
     /// Exchanges the tag of an image in a file of a Compose project.
     Retag(Retag),
+    /// Something with releases that lie side by side.
+    Releases(ReleasesAct),
 }
 
 /// What it looks at.
@@ -61,4 +64,6 @@ pub enum UpgradeProbe {
     },
     /// Something of images and containers.
     Image(ImageProbe),
+    /// Something about releases that lie side by side.
+    Releases(ReleasesProbe),
 }

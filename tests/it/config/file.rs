@@ -113,6 +113,9 @@ data_dir = "data"
 path = "/srv/backups"
 [sites.shop.services.web]
 unit = "shop-web.service"
+[sites.shop.releases]
+current = "shop/current"
+migrate = ["bin/migrate", "all of it"]
 [[sites.shop.logs]]
 path = "/srv/shop.log"
 "#;
@@ -128,6 +131,9 @@ fn shop(machine: &mut Machine) -> SiteConfig {
 #[test]
 fn every_key_of_a_site_is_taken() {
     let site = shop(&mut Machine::new());
+    let releases = site.releases.clone().unwrap();
+    assert!(releases.current.is_absolute() && releases.current.ends_with("shop/current"), "{releases:?}");
+    assert_eq!(releases.migrate.unwrap(), ["bin/migrate", "all of it"]);
     assert_eq!(site.services[0].keys(), [("role", "web".to_owned()), ("unit", "shop-web.service".to_owned())]);
     assert_eq!((site.id.0.as_str(), site.title.as_str(), site.app), ("shop", "The Shop", AppKind::Pretix));
     assert_eq!(site.url.as_str(), "https://shop.example.org/");

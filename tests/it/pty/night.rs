@@ -1,5 +1,5 @@
 //! A night on the practice site, key by key: what was sold and uploaded goes away with a restore, comes back when that is
-//! undone, and a backup is proven.
+//! undone, a backup is proven, and another version takes over and goes again.
 #![cfg(test)]
 
 use std::path::{Path, PathBuf};
@@ -59,14 +59,19 @@ fn from_backups(session: &mut Session, rows: usize) {
 
 /// Undoes it with the runbook of the catalogue that has these words, and what is held by it.
 fn undone(session: &mut Session, words: &str) {
+    from_catalogue(session, words, "Which of what is held", "Put ");
+}
+
+/// Runs the runbook of the catalogue that has these words, with the first of what it asks for.
+fn from_catalogue(session: &mut Session, words: &str, asks: &str, shows: &str) {
     session.keys("9");
     session.wait_for_text("catalogue");
     session.keys(&format!("/{words}\r"));
     session.wait_for_text(&format!("filter: {words}"));
     session.keys("\r");
-    session.wait_for_text("Which of what is held");
+    session.wait_for_text(asks);
     session.keys("\r");
-    confirmed(session, "Put ");
+    confirmed(session, shows);
     // The filter goes. What follows an Esc at once would be taken for a key with Alt.
     session.keys("\x1b");
     session.wait_for("no filter", |session| !session.text().contains("filter: "));
@@ -80,7 +85,7 @@ fn sold(url: &str) {
 
 #[test]
 #[ignore = "needs root: takes the locks of the machine"]
-fn the_practice_site_is_restored_undone_and_proven_by_keys_alone_as_root() {
+fn the_practice_site_is_restored_undone_proven_and_upgraded_by_keys_alone_as_root() {
     let _turn = LOCKS.lock().unwrap_or_else(PoisonError::into_inner);
     let home = Home::new();
     let program = env!("CARGO_BIN_EXE_midwatch");
@@ -121,6 +126,19 @@ fn the_practice_site_is_restored_undone_and_proven_by_keys_alone_as_root() {
     session.wait_for_text("places and jobs");
     session.keys("r");
     session.wait_for_text("✔ restored");
+
+    // Another version, which migrates; and back, with the database that the older one knows.
+    let first = || page(&url, "GET", "/").unwrap_or_default();
+    assert!(first().contains("Practice Tickets 2026.1"), "{}", first());
+    from_catalogue(&mut session, "what belongs", "Which version", "Upgrade practice to 2026.2");
+    assert!(first().contains("seats given out") && first().contains("Practice Tickets 2026.2"), "{}", first());
+    let (_, sold) = shown(&url).unwrap();
+    assert!(sold >= before, "{sold} of {before}");
+    let asks = "A backup from before the upgrade";
+    from_catalogue(&mut session, "undo-upgrade-and-restore", asks, "Put practice back to before");
+    assert!(first().contains("Practice Tickets 2026.1") && !first().contains("seats"), "{}", first());
+    let (_, orders) = shown(&url).unwrap();
+    assert!((BEGUN..sold).contains(&orders), "{orders} of {sold}");
 
     session.keys("Q");
     assert_eq!(code(session.ended()), 0);

@@ -19,6 +19,7 @@ pub(super) struct Ground {
     dir: TempDir,
     runtime: Runtime,
     env: Vec<(String, PathBuf)>,
+    program: PathBuf,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -30,7 +31,8 @@ impl Ground {
         let runbooks = dir.path().join("midwatch/runbooks");
         std::fs::create_dir_all(&runbooks).unwrap();
         std::fs::write(dir.path().join("c.toml"), config).unwrap();
-        let ground = Self { dir, runtime: Runtime::new().unwrap(), env: Vec::new(), _turn: turn };
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_midwatch"));
+        let ground = Self { dir, runtime: Runtime::new().unwrap(), env: Vec::new(), program, _turn: turn };
         ground.write("steps", "reversible", steps);
         ground
     }
@@ -38,6 +40,15 @@ impl Ground {
     /// With this in the environment.
     pub(super) fn with(mut self, name: &str, path: &Path) -> Self {
         self.env.push((name.to_owned(), path.to_owned()));
+        self
+    }
+
+    /// With the program where every user can start it.
+    pub(super) fn reachable(mut self) -> Self {
+        let to = self.path().join("midwatch-itself");
+        std::fs::copy(&self.program, &to).unwrap();
+        self.program = to;
+        self.open_to_all();
         self
     }
 
@@ -74,7 +85,7 @@ impl Ground {
     }
 
     pub(super) fn midwatch(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_midwatch"));
+        let mut command = Command::new(&self.program);
         command.arg("-c").arg(self.path().join("c.toml")).arg("--state-dir").arg(self.state()).args(args);
         command.env("XDG_CONFIG_HOME", self.path()).stdin(Stdio::null());
         command.envs(self.env.iter().map(|(name, path)| (name, path)));

@@ -1,0 +1,1 @@
+select count(*) as orders, count(seat) as seats from orders
