@@ -42,7 +42,7 @@ impl Run<'_> {
         let deadline = Instant::now() + SETTLE;
         match probe {
             Probe::Files(_) | Probe::Drill(_) => Ok(self.holds(probe).await),
-            Probe::Postgres(_) => loop {
+            Probe::Postgres(_) | Probe::Mysql(_) => loop {
                 match self.holds(probe).await {
                     Err(why) if !why.starts_with(NOT_YET) && Instant::now() < deadline => sleep(LOOK).await,
                     told => return Ok(told),
@@ -59,7 +59,6 @@ impl Run<'_> {
             | Probe::SessionGone { .. }
             | Probe::Freed { .. }
             | Probe::Upgrade(_)
-            | Probe::Mysql(_)
             | Probe::All(_)
             | Probe::Succeeds(_) => self.until(probe, deadline).await,
         }
