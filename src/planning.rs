@@ -279,6 +279,8 @@ impl Draft<'_> {
             "swap-back-point" => self.swap_back_point(value("held"), step).await,
             "swap-back-file" => self.swap_back_file(value("held"), step).await,
             "release-held-file" => self.release_file(value("held"), step).await,
+            "give-back-tasks" => self.give_back_tasks(value("parked")).await,
+            "drop-tasks" => self.drop_parked(value("parked")).await,
             "service-log" => self.service_log(value("service"), value("file"), step).await,
             "service-stays-up" => self.stays_up(value("service"), step),
             "empty-log" => self.empty_log(value("log"), step).await,

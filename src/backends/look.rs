@@ -18,13 +18,14 @@ use super::app_state::AppProbe;
 use super::database::{psql, session};
 use super::http::{Limits, WebProbe};
 use super::redis::RedisProbe;
+use super::redis::parked::Tasks;
 use super::services::ServicesProbe;
 use crate::config::{ServiceConfig, SiteConfig};
 use crate::domain::app_state::AppMigrations;
 use crate::domain::reading::Seen;
 use crate::domain::redis::{Labour, RedisReading};
 use crate::domain::service::{Service, State};
-use crate::domain::text::plain;
+use crate::domain::text::{count, plain};
 use crate::domain::time::Timestamp;
 use crate::ports::{Observe, Web};
 use crate::runbook::plan::{Probe, Subject, UpgradeProbe};
@@ -143,6 +144,11 @@ impl<'c> Looker<'c> {
                 Ok(session::database(database, name).await?.unwrap_or_else(|| NOT_THERE.to_owned()))
             }
             Subject::Schema => upgrade::schema(self.site()?).await,
+            Subject::Parked(with) => {
+                let tasks = Tasks::of(self.site()?.broker.as_ref().map_err(Clone::clone)?).await?;
+                let parked = tasks.parked(with).await?;
+                Ok(parked.map_or_else(|| NOT_THERE.to_owned(), |tasks| count(tasks, "task")))
+            }
         }
     }
 

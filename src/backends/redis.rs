@@ -1,7 +1,7 @@
 //! Redis as cache and as Celery broker: alive, writable, what waits in the queues, who takes tasks.
 //!
 //! Invariants: one connection per distinct server and database; only commands that read are sent, none of which grows
-//! with the number of keys (`PING`, `INFO`, `TIME`, `SLOWLOG LEN`, `TTL`, `LLEN`, `LINDEX`, `HLEN`, `ZRANGE` of one,
+//! with the number of keys (`PING`, `INFO`, `TIME`, `SLOWLOG LEN`, `TTL`, `LLEN`, `LINDEX`, `HLEN`, `ZRANGE` of few,
 //! `SCARD`, `SMEMBERS` of small sets, `CLIENT LIST` of few clients, `PUBSUB NUMPAT`), beside what opens a connection; a
 //! command that is denied leaves its field unknown and is named with its grant.
 

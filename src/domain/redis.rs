@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::time::Timestamp;
+
 /// A worker that has not asked for a task for longer than this is quiet: busy, or hung (FIELD R-WORK: idle > 5 s; a
 /// live one asks every second).
 pub const QUIET_S: u64 = 5;
@@ -212,6 +214,19 @@ pub struct Broker {
     pub silence_s: Option<u64>,
     /// Subscriptions to patterns: two per worker.
     pub subscriptions: Option<u32>,
+    /// Tasks that midwatch has put aside with a database, the newest first.
+    pub parked: Vec<Parked>,
+}
+
+/// Tasks that midwatch has put aside with the database they are about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// What that database is held as; of one restored in place, its last dump.
+    pub with: String,
+    /// How many.
+    pub tasks: u64,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// What the workers of a broker are doing, as far as their connections show it.

@@ -6,6 +6,8 @@ mod ready;
 mod rotate;
 mod save;
 
+pub(super) use exchange::settled;
+
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -44,6 +46,10 @@ pub(super) async fn act(tools: &Tools<'_>, act: &FilesAct, at: At<'_>) -> Result
         FilesAct::Exchange(exchange) => return exchange::exchange(&tools.permit, exchange).await,
         FilesAct::PutBack(exchange) => return exchange::put_back(&tools.permit, exchange).await,
         FilesAct::Remove(path) => {
+            // The application may have been ended while it migrated it.
+            for sidecar in SIDECARS {
+                remove(&format!("{path}{sidecar}"))?;
+            }
             remove(path)?;
             remove(&partial(path))?;
             return Ok(format!("{path} is removed"));

@@ -10,7 +10,7 @@ use redis::{RedisError, RedisResult};
 
 use super::work::Tools;
 use crate::backends::redis::parked::{Tasks, count, sentence};
-use crate::runbook::plan::tasks::{TasksAct, UNACKED, aside, marker};
+use crate::runbook::plan::tasks::{PARKED, TasksAct, UNACKED, aside, marker};
 
 /// How long it may take in all.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -28,7 +28,10 @@ pub(super) async fn act(tools: &Tools<'_>, act: &TasksAct) -> Result<String, Str
     let work = async {
         let mut connection = tasks.client.get_multiplexed_async_connection().await?;
         match act {
-            TasksAct::Park { with, lists } => park(&tasks, &mut connection, with, lists).await,
+            TasksAct::Park { with, lists } => {
+                let since = (tools.now)().as_millis();
+                park(&tasks, &mut connection, (with, since), lists).await
+            }
             TasksAct::GiveBack { with } => give_back(&mut connection, with).await,
             TasksAct::Drop { with } => drop_all(&mut connection, with).await,
         }
@@ -44,7 +47,7 @@ pub(super) async fn act(tools: &Tools<'_>, act: &TasksAct) -> Result<String, Str
 async fn park(
     tasks: &Tasks,
     connection: &mut MultiplexedConnection,
-    with: &str,
+    (with, since): (&str, i64),
     lists: &[String],
 ) -> RedisResult<String> {
     let marker = marker(with);
@@ -64,6 +67,9 @@ async fn park(
     there.extend(UNACKED.iter().filter(|_| orphaned));
     let mut pipe = redis::pipe();
     pipe.atomic().cmd("SADD").arg(&marker).arg(ALL).cmd("SREM").arg(&marker).arg(RETURNING);
+    if !there.is_empty() {
+        pipe.cmd("ZADD").arg(PARKED).arg("NX").arg(since).arg(with);
+    }
     for list in there {
         pipe.cmd("SADD").arg(&marker).arg(list).cmd("RENAMENX").arg(list).arg(aside(with, list));
     }
@@ -101,7 +107,7 @@ async fn give_back(connection: &mut MultiplexedConnection, with: &str) -> RedisR
             },
         }
     }
-    let () = redis::cmd("DEL").arg(&marker).query_async(connection).await?;
+    gone(connection, with, &[marker]).await?;
     Ok(format!("{parked} tasks are back in their queues"))
 }
 
@@ -149,8 +155,15 @@ async fn drop_all(connection: &mut MultiplexedConnection, with: &str) -> RedisRe
     let parked = count(connection, with).await?.unwrap_or(0);
     let mut all: Vec<String> = names(connection, &marker).await?.iter().map(|list| aside(with, list)).collect();
     all.push(marker);
-    let () = redis::cmd("UNLINK").arg(all).query_async(connection).await?;
+    gone(connection, with, &all).await?;
     Ok(format!("{parked} tasks that were put aside with {with} are removed"))
+}
+
+/// Removes keys, and what says that something is put aside: whoever finds the one finds the other.
+async fn gone(connection: &mut MultiplexedConnection, with: &str, keys: &[String]) -> RedisResult<()> {
+    let mut pipe = redis::pipe();
+    pipe.atomic().cmd("UNLINK").arg(keys).cmd("ZREM").arg(PARKED).arg(with);
+    pipe.query_async::<redis::Value>(connection).await.map(|_| ())
 }
 
 /// The lists that a marker names.

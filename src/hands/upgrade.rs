@@ -1,14 +1,19 @@
 //! What an upgrade does by code of its own: programs in order as one step, a process that is renewed.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::acts::{self, Sign};
+use super::files::settled;
 use super::work::Tools;
 use super::{releases, retag};
+use crate::backends::backups::likeness::content;
 use crate::backends::look::process;
+use crate::domain::app_state::pending;
+use crate::domain::database::Engine;
 use crate::runbook::plan::{Command, Probe, UpgradeAct, UpgradeProbe};
 
 /// How long a process may take to end after TERM: gunicorn's own grace.
@@ -34,12 +39,26 @@ pub(super) async fn act(
         }
         UpgradeAct::MigrateOther { database, list, migrate, missing } => {
             in_sync(tools).await?;
-            let left = unapplied(&acts::output(tools, (run, list)).await?, missing)?;
+            let said = acts::output(tools, (run, list)).await?;
+            let missing = match lacks(tools, database).await? {
+                Some(lacks) if lacks.is_empty() => return Ok(format!("nothing is missing in {database}")),
+                Some(lacks) => lacks,
+                None => missing.clone(),
+            };
+            let left = unapplied(&said, &missing)?;
+            if left.is_empty() && is_file(tools) {
+                return Err(format!(
+                    "nothing was done: {database} lacks {}, and the application says that nothing is missing: it sees \
+                     another database",
+                    missing.join(", ")
+                ));
+            }
             if left.is_empty() {
                 return Ok(format!("the application says that nothing is missing in {database}"));
             }
             acts::command(tools, (run, migrate), at, (deadline, stop), signs).await?;
-            let still = unapplied(&acts::output(tools, (run, list)).await?, missing)?;
+            let mut still = unapplied(&acts::output(tools, (run, list)).await?, &missing)?;
+            still.extend(lacks(tools, database).await?.unwrap_or_default());
             match still.first() {
                 None => Ok(format!("{} migrations are applied to {database}", left.len())),
                 Some(first) => Err(format!("{first} is not applied to {database}, though `migrate` ended well")),
@@ -87,6 +106,24 @@ async fn in_sync(tools: &Tools<'_>) -> Result<(), String> {
              application would migrate"
         )),
     }
+}
+
+/// Whether the other database is a file, which can be looked into.
+fn is_file(tools: &Tools<'_>) -> bool {
+    let database = tools.site.and_then(|site| site.database.as_ref().ok());
+    database.is_some_and(|database| database.engine == Engine::Sqlite)
+}
+
+/// What the other database lacks, where it is a file, seen in that itself; the application is done with it, and nothing is
+/// left beside it. `None`: it is none.
+async fn lacks(tools: &Tools<'_>, database: &str) -> Result<Option<Vec<String>>, String> {
+    if !is_file(tools) {
+        return Ok(None);
+    }
+    settled(database).await?;
+    let code = tools.looker.code().await?.ok_or_else(|| "the application on disk is not seen any more".to_owned())?;
+    let content = content(Path::new(database), true).await?;
+    Ok(Some(pending(&code, &content.migrations)))
 }
 
 /// What the application says is not applied, of what is missing; an error where it does not list that at all.

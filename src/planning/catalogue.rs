@@ -27,6 +27,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("swap-back-point", include_str!("../../assets/runbooks/swap-back-point.toml")),
     ("swap-back-file", include_str!("../../assets/runbooks/swap-back-file.toml")),
     ("release-held-file", include_str!("../../assets/runbooks/release-held-file.toml")),
+    ("give-back-tasks", include_str!("../../assets/runbooks/give-back-tasks.toml")),
+    ("drop-tasks", include_str!("../../assets/runbooks/drop-tasks.toml")),
 ];
 
 /// Longest file that is read, in bytes.

@@ -130,6 +130,21 @@ impl Draft<'_> {
         let back = FilesAct::PutBack(exchange.clone());
         self.file_step("exchange", (act, FilesProbe::Exchanged(exchange)), Some(back), step);
     }
+
+    /// The same with what must not know the database from before, where it is one.
+    pub(super) async fn exchange_all(&mut self, exchange: Exchange, step: &Step) {
+        self.exchange_files(exchange.clone(), step);
+        self.forget_database(&exchange).await;
+    }
+
+    /// After an exchange of databases: what waits in the broker, and what the application remembers.
+    pub(super) async fn forget_database(&mut self, exchange: &Exchange) {
+        if exchange.database {
+            let tasks = self.tasks_change(&exchange.held, &exchange.ready).await;
+            self.steps.extend(tasks);
+            self.forget_cache();
+        }
+    }
 }
 
 /// The same as one of several that are exchanged together.

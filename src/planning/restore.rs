@@ -4,6 +4,7 @@ mod backed;
 mod drill;
 mod dump;
 mod mysql;
+mod older;
 mod point;
 mod postgres;
 mod sqlite;

@@ -122,6 +122,7 @@ impl Draft<'_> {
                 self.values.insert(name.clone(), value.clone());
             }
             Kind::HeldDatabase => self.held_database(parameter, given).await?,
+            Kind::Parked => self.what_is_parked(parameter, given).await?,
             Kind::Backup | Kind::Directory | Kind::BackupPlace => self.path(parameter, given).await?,
             Kind::Held => self.what_is_held(parameter, given).await?,
             Kind::Database | Kind::Version | Kind::Text => {

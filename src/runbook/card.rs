@@ -150,11 +150,13 @@ pub fn act(act: &Act) -> String {
             let then = start.as_ref().map_or_else(|| "whoever keeps it starts it again".to_owned(), words);
             format!("ends what runs as {service} by then (TERM, after 30 s KILL), then {then}")
         }
-        Act::Upgrade(UpgradeAct::MigrateOther { database, migrate, missing, .. }) => format!(
-            "in {database} alone: {}, if the application finds there that {} are missing",
-            words(migrate),
-            missing.join(", ")
-        ),
+        Act::Upgrade(UpgradeAct::MigrateOther { database, migrate, missing, .. }) => {
+            let what = match missing.as_slice() {
+                [] => "something is".to_owned(),
+                named => format!("{} are", named.join(", ")),
+            };
+            format!("in {database} alone: {}, if the application finds there that {what} missing", words(migrate))
+        }
         Act::Upgrade(UpgradeAct::Again(command)) => format!("{}   once more where it fails", words(command)),
         Act::Upgrade(UpgradeAct::Retag(retag)) => retag.told(),
         Act::Upgrade(UpgradeAct::Releases(ReleasesAct::Point(pointing))) => words(&pointing.command()),

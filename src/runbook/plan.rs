@@ -118,6 +118,8 @@ pub enum Subject {
     Database(String),
     /// The migrations that the site's database has seen.
     Schema,
+    /// Tasks that were put aside, by what with: how many.
+    Parked(String),
 }
 
 /// A step with everything resolved.
@@ -382,5 +384,6 @@ pub fn subject(of: &Subject) -> String {
         Subject::Session(pid) => format!("session {pid} of the database"),
         Subject::Database(name) => format!("database {name}"),
         Subject::Schema => "the migrations of the database".to_owned(),
+        Subject::Parked(with) => format!("what is put aside with {with}"),
     }
 }

@@ -96,6 +96,8 @@ pub enum Kind {
     BackupPlace,
     /// Something displaced that midwatch holds, by its path.
     Held,
+    /// Tasks that midwatch has put aside, by what they were put aside with.
+    Parked,
     /// The name of a database.
     Database,
     /// A version: digits, letters, `.`, `-`, `+`, `_`.
@@ -118,6 +120,7 @@ impl Kind {
             Self::Directory => "directory",
             Self::BackupPlace => "backup_place",
             Self::Held => "held",
+            Self::Parked => "parked",
             Self::Database => "database",
             Self::Version => "version",
             Self::Choice(_) => "choice",
@@ -134,6 +137,7 @@ impl Kind {
             Self::Held => &["live", "since"],
             Self::Backup
             | Self::HeldDatabase
+            | Self::Parked
             | Self::Directory
             | Self::BackupPlace
             | Self::Database
@@ -210,7 +214,7 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 18] = [
+pub const OWN: [(&str, &[&str]); 20] = [
     ("restore-database", &["backup"]),
     ("restore-in-place", &["backup", "directory"]),
     ("prove-backup", &["backup"]),
@@ -226,6 +230,8 @@ pub const OWN: [(&str, &[&str]); 18] = [
     ("swap-back-point", &["held"]),
     ("swap-back-file", &["held"]),
     ("release-held-file", &["held"]),
+    ("give-back-tasks", &["parked"]),
+    ("drop-tasks", &["parked"]),
     ("empty-log", &["log"]),
     ("service-log", &["service", "file"]),
     ("service-stays-up", &["service"]),

@@ -150,6 +150,17 @@ pub const RULES: &[Rule] = &[
         danger: "Purging the wrong queue loses orders.",
         runbook: Some("restart-services"),
     },
+    Rule {
+        id: "tasks-parked",
+        incidents: &["INC-38"],
+        reads: &[SourceKind::Redis],
+        thresholds: &[],
+        meaning: "Tasks that waited when a database was restored are still put aside: nobody does them.",
+        mend: "Put the database they are about back (swap-back), which gives them back; or give them back to the one in use \
+               (give-back-tasks); or drop them (drop-tasks).",
+        danger: "Workers do them on a database that may lack what they are about: mail about orders that are not there.",
+        runbook: Some("give-back-tasks"),
+    },
 ];
 
 /// What Redis, its queues and its workers claim.

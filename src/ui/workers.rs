@@ -180,6 +180,10 @@ pub(super) fn line(broker: &Broker) -> Vec<Piece> {
     }
     let oldest = broker.unacked_oldest_s.filter(|secs| *secs >= HELD_LONG_S);
     pieces.extend(oldest.map(|secs| piece(Role::Muted, [", oldest ", &format::span(secs)].concat())));
+    let parked = broker.parked.iter().map(|parked| parked.tasks).sum::<u64>();
+    if parked > 0 {
+        pieces.push(piece(Role::Muted, [" · ", &format::count(parked as f64), " parked"].concat()));
+    }
     pieces
 }
 

@@ -1,5 +1,7 @@
 //! Which migrations the database had seen that a dump is of.
 
+mod inserts;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read};
@@ -31,6 +33,11 @@ pub fn applied(path: &Path, sql: bool, tools: &Tools, control: &Control) -> Opti
     let words: Vec<&OsStr> = words.into_iter().chain([path.as_os_str()]).collect();
     let (found, ended) = program::read(program, &words, control, rows).ok()?;
     found.ok().flatten().filter(|_| ended.well())
+}
+
+/// The migrations in a dump of a MySQL or MariaDB database; `None`: they can't be read from it.
+pub fn inserted(path: &Path, tools: &Tools, control: &Control) -> Option<Vec<Migrated>> {
+    unpack::inside(path, tools, control, inserts::rows).ok().flatten()
 }
 
 /// The tables in an archive of `pg_dump`, with their schemas; `None`: they can't be read from it.

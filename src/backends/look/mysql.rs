@@ -1,5 +1,6 @@
 //! What can be seen of the schemas of a MySQL or MariaDB server.
 
+use super::NOT_YET;
 use crate::backends::database::mysql::own::reader;
 use crate::config::SiteConfig;
 use crate::domain::text::plain;
@@ -16,8 +17,8 @@ pub(super) async fn holds(site: &SiteConfig, probe: &MysqlProbe) -> Result<Strin
     let held = match probe {
         MysqlProbe::Marked(_, schema, mark) => match link.mark(schema).await? {
             Some(comment) if comment.starts_with(mark) => Ok(probe.told()),
-            Some(comment) => Err(format!("not yet so: {} (its mark says {})", probe.told(), plain(&comment, 120))),
-            None => Err(format!("not yet so: {} (there is no mark in it)", probe.told())),
+            Some(comment) => Err(format!("{NOT_YET}{} (its mark says {})", probe.told(), plain(&comment, 120))),
+            None => Err(format!("{NOT_YET}{} (there is no mark in it)", probe.told())),
         },
         MysqlProbe::Exchanged(_, at) => {
             // A statement whose client is gone may still wait on the server.
@@ -26,7 +27,7 @@ pub(super) async fn holds(site: &SiteConfig, probe: &MysqlProbe) -> Result<Strin
             } else if link.mark(&at.held).await?.is_some() {
                 Ok(probe.told())
             } else {
-                Err(format!("not yet so: {}", probe.told()))
+                Err(format!("{NOT_YET}{}", probe.told()))
             }
         }
         MysqlProbe::Gone(_, schema) => {

@@ -7,7 +7,9 @@ use redis::{RedisResult, Value};
 use super::clients::Clients;
 use super::info::Info;
 use super::line::{Line, bytes, items, number, text};
+use super::parked::parked;
 use super::queues::{Queues, Waiting, WaitingList, mark};
+use crate::domain::redis::Parked;
 
 /// With more clients than this their list is not asked for: it costs the server a few hundred bytes for each.
 const CLIENTS: u64 = 5000;
@@ -20,6 +22,8 @@ const UNACKED_INDEX: &str = "unacked_index";
 /// Bindings change when queues are added: how often they are looked at, and how many names one may hold.
 const LEARN_EVERY: Duration = Duration::from_mins(5);
 const MOST_BINDINGS: i64 = 200;
+/// Of how many databases it is looked what was put aside with them, the newest.
+const MOST_PARKED: isize = 8;
 
 /// What waits, is held, and who is there.
 pub(super) async fn waiting(line: &mut Line, info: Option<&Info>) -> RedisResult<Waiting> {
@@ -28,6 +32,7 @@ pub(super) async fn waiting(line: &mut Line, info: Option<&Info>) -> RedisResult
     let Some(queues) = line.queues.clone() else { return Ok(waiting) };
     lengths(line, &queues, &mut waiting).await?;
     last_messages(line, &mut waiting).await?;
+    waiting.parked = put_aside(line).await?;
     if info.and_then(|info| info.number("connected_clients")).is_none_or(|clients| clients <= CLIENTS) {
         let list = line.one("CLIENT LIST", redis::cmd("CLIENT").arg("LIST")).await?;
         waiting.clients = list.as_ref().and_then(bytes).map(|list| Clients::parse(list, queues.database));
@@ -63,6 +68,14 @@ async fn lengths(line: &mut Line, queues: &Queues, waiting: &mut Waiting) -> Red
     waiting.unacked = count(replies.next().flatten());
     waiting.unacked_oldest_s = replies.next().flatten().as_ref().and_then(taken).and_then(age);
     Ok(())
+}
+
+/// What midwatch has put aside. Who may not ask for that can't have put anything aside either.
+async fn put_aside(line: &mut Line) -> RedisResult<Vec<Parked>> {
+    match parked(&mut line.connection, MOST_PARKED).await {
+        Err(error) if error.code().is_some() => Ok(Vec::new()),
+        seen => seen,
+    }
 }
 
 /// The score of the first member of a reply to `ZRANGE … WITHSCORES`: seconds since 1970. Newer protocols nest pairs.

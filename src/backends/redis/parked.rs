@@ -12,11 +12,15 @@ use super::clients::Clients;
 use super::line::Line;
 use super::queues::Queues;
 use crate::config::BrokerConfig;
+use crate::domain::redis::Parked;
 use crate::domain::text::plain;
-use crate::runbook::plan::tasks::{UNACKED, aside, marker};
+use crate::domain::time::Timestamp;
+use crate::runbook::plan::tasks::{PARKED, UNACKED, aside, marker};
 
 /// How long the broker may take to answer.
 const LIMIT: Duration = Duration::from_secs(10);
+/// Most that may be chosen from, the newest.
+const MOST: isize = 500;
 
 /// What waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +47,7 @@ impl Tasks {
     /// # Errors
     /// A sentence, where its URL can't be used.
     pub(crate) async fn of(config: &BrokerConfig) -> Result<Self, String> {
-        let address = Address::parse(&config.url, "the Celery broker")?;
+        let address = Address::parse(&config.url, "the Celery broker")?.within(config.container.as_ref());
         let database = address.database();
         let client = Client::open(address.connection().await?).map_err(|error| sentence(&error))?;
         Ok(Self { queues: Queues::new(&config.queues, config.priorities, database), database, client })
@@ -80,11 +84,39 @@ impl Tasks {
         .await
     }
 
+    /// Everything that is put aside, the newest first.
+    ///
+    /// # Errors
+    /// A sentence, where that can't be asked.
+    pub(crate) async fn all_parked(&self) -> Result<Vec<Parked>, String> {
+        in_time(async {
+            let mut connection = self.client.get_multiplexed_async_connection().await?;
+            parked(&mut connection, MOST).await
+        })
+        .await
+    }
+
     /// How many clients of the broker's database take tasks; `None`: that may not be asked.
     pub(crate) async fn takers(&self, connection: &mut MultiplexedConnection) -> Option<u32> {
         let list: Vec<u8> = redis::cmd("CLIENT").arg("LIST").query_async(connection).await.ok()?;
         Some(Clients::parse(&list, self.database).takers)
     }
+}
+
+/// What is put aside, the newest first, at most so many.
+pub(super) async fn parked(connection: &mut MultiplexedConnection, most: isize) -> RedisResult<Vec<Parked>> {
+    let mut index = redis::cmd("ZRANGE");
+    index.arg(PARKED).arg(-most).arg(-1).arg("WITHSCORES");
+    let known: Vec<(String, f64)> = index.query_async(connection).await?;
+    let mut all = Vec::new();
+    for (with, since) in known.into_iter().rev() {
+        if let Some(tasks) = count(connection, &with).await? {
+            #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 have 41 bits")]
+            let since = Timestamp::from_millis(since as i64);
+            all.push(Parked { with, tasks, since });
+        }
+    }
+    Ok(all)
 }
 
 /// How many messages were put aside with a database.
@@ -102,11 +134,15 @@ pub(crate) async fn count(connection: &mut MultiplexedConnection, with: &str) ->
 }
 
 async fn lengths(connection: &mut MultiplexedConnection, lists: impl Iterator<Item = &str>) -> RedisResult<u64> {
-    let mut sum = 0_u64;
+    let mut pipe = redis::pipe();
     for list in lists {
-        sum = sum.saturating_add(redis::cmd("LLEN").arg(list).query_async(connection).await?);
+        pipe.cmd("LLEN").arg(list);
     }
-    Ok(sum)
+    if pipe.is_empty() {
+        return Ok(0);
+    }
+    let all: Vec<u64> = pipe.query_async(connection).await?;
+    Ok(all.into_iter().fold(0, u64::saturating_add))
 }
 
 async fn in_time<T>(asked: impl Future<Output = RedisResult<T>>) -> Result<T, String> {

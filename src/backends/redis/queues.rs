@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
 use super::clients::Clients;
-use crate::domain::redis::{Broker, WaitingQueue};
+use crate::domain::redis::{Broker, Parked, WaitingQueue};
 use crate::domain::text::plain;
 
 /// pretix' priority steps beside the plain name (FIELD T-06).
@@ -79,6 +79,8 @@ pub(super) struct Waiting {
     pub(super) clients: Option<Clients>,
     /// Subscriptions to patterns, where only their number may be asked (`PUBSUB NUMPAT`).
     pub(super) patterns: Option<u32>,
+    /// What midwatch has put aside.
+    pub(super) parked: Vec<Parked>,
 }
 
 /// One list of a queue.
@@ -140,6 +142,7 @@ impl Tails {
             silent: clients.silent,
             silence_s: clients.silence_s,
             subscriptions: waiting.clients.map(|clients| clients.subscriptions).or(waiting.patterns),
+            parked: waiting.parked,
         }
     }
 }

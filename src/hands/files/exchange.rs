@@ -120,6 +120,26 @@ async fn lay_aside(database: &str, to: &str) -> Result<(), String> {
     if SIDECARS.iter().any(|sidecar| inode(&format!("{to}{sidecar}")).is_some()) {
         return carry(database, to);
     }
+    if let Err(why) = settle_in(database).await {
+        // A damaged one is set aside as it is, with all that lies beside it.
+        tracing::warn!("{why}");
+    }
+    carry(database, to)
+}
+
+/// Has SQLite put everything into the database's own file that belongs there, where nobody has it open: nothing is left
+/// beside it.
+pub(in crate::hands) async fn settled(database: &str) -> Result<(), String> {
+    alone(database).await?;
+    if beside(database).is_ok() {
+        return Ok(());
+    }
+    settle_in(database).await?;
+    beside(database)
+}
+
+/// Opens a database for no more than that.
+async fn settle_in(database: &str) -> Result<(), String> {
     let options = SqliteConnectOptions::new().filename(database).busy_timeout(Duration::from_secs(5));
     let settled = async {
         let mut db = options.disable_statement_logging().connect().await?;
@@ -127,11 +147,7 @@ async fn lay_aside(database: &str, to: &str) -> Result<(), String> {
         db.close().await?;
         settled
     };
-    if let Err(error) = settled.await {
-        // A damaged one is set aside as it is, with all that lies beside it.
-        tracing::warn!("{database} can't be settled: {}", plain(&error.to_string(), 200));
-    }
-    carry(database, to)
+    settled.await.map_err(|error| format!("{database} can't be settled: {}", plain(&error.to_string(), 200)))
 }
 
 /// Has SQLite put everything into the database's own file that belongs there.

@@ -45,7 +45,7 @@ impl Run<'_> {
             Probe::Files(_) | Probe::Drill(_) | Probe::Upgrade(UpgradeProbe::Image(_) | UpgradeProbe::Releases(_)) => {
                 Ok(self.holds(probe).await)
             }
-            Probe::Postgres(_) => loop {
+            Probe::Postgres(_) | Probe::Mysql(_) => loop {
                 match self.holds(probe).await {
                     Err(why) if !why.starts_with(NOT_YET) && Instant::now() < deadline => sleep(LOOK).await,
                     told => return Ok(told),
@@ -64,7 +64,6 @@ impl Run<'_> {
             | Probe::Upgrade(
                 UpgradeProbe::Lacks { .. } | UpgradeProbe::SchemaIs { .. } | UpgradeProbe::Running { .. },
             )
-            | Probe::Mysql(_)
             | Probe::All(_)
             | Probe::Succeeds(_) => self.until(probe, deadline).await,
         }

@@ -14,7 +14,7 @@ impl Draft<'_> {
     pub(in super::super) async fn swap_back_file(&mut self, path: &str, step: &Step) -> Result<(), NoPlan> {
         let exchange = self.ready_held_file(path).await?;
         let users = self.stop_users(step).await?;
-        self.exchange_files(exchange, step);
+        self.exchange_all(exchange, step).await;
         self.start_users(&users, step).await
     }
 
@@ -47,6 +47,9 @@ impl Draft<'_> {
         let delete = proof.before("delete it", Act::Files(act), step);
         let gone = Probe::Files(FilesProbe::Gone(path.to_owned()));
         self.steps.push(PlannedStep { verify: Some(gone), ..delete });
+        if held.database {
+            self.drop_tasks(path).await;
+        }
         Ok(())
     }
 

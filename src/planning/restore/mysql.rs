@@ -19,7 +19,7 @@ use crate::domain::text::{bytes, count, plain};
 use crate::runbook::plan::mysql::{
     Beside, CHECKED, Exchange, HELD, MADE, MysqlAct, MysqlProbe, RESTORE, Server, WHOLE,
 };
-use backup::Found;
+use backup::{Found, applied};
 
 /// A step of midwatch's own.
 fn planned(name: &str, act: MysqlAct, timeout_ms: u64) -> PlannedStep {
@@ -66,7 +66,8 @@ impl<'c> Draft<'c> {
         };
         let exchange =
             Exchange { mark: format!("{}{CHECKED}", beside.mark), ..exchange(&name, &beside.name, &stamp, &facts) };
-        self.fill_schema(&server, (&name, &beside), (backup, &found), step)?;
+        let missing = self.missing(backup, applied(backup).await).await?;
+        self.fill_schema(&server, (&name, &beside), (backup, &found), missing, step).await?;
         let made = found.made.as_ref().map_or(String::new(), |made| format!(" (it was begun at {made})"));
         self.costs.push(format!(
             "What was written since the backup{made} is not in it. It stays in the tables in use now, which are kept in {}.",
@@ -76,11 +77,12 @@ impl<'c> Draft<'c> {
     }
 
     /// The steps until the restored tables are ready; the site goes on meanwhile.
-    fn fill_schema(
+    async fn fill_schema(
         &mut self,
         server: &Server,
         (name, beside): (&str, &Beside),
         (backup, found): (&str, &Found),
+        missing: Vec<String>,
         step: &Step,
     ) -> Result<(), NoPlan> {
         let mut path = backup.to_owned();
@@ -105,6 +107,7 @@ impl<'c> Draft<'c> {
         if found.packed {
             self.steps.push(planned("remove what was unpacked", MysqlAct::Remove(path), SHORT_MS));
         }
+        self.migrate_beside(&beside.name, missing, step).await;
         let compare = MysqlAct::Compare {
             server: server.clone(),
             name: name.to_owned(),

@@ -169,15 +169,17 @@ impl Draft<'_> {
             {
                 let tasks = self.tasks_change(&at.held, &at.other).await;
                 self.steps.extend(tasks);
+                self.forget_cache();
+            } else if let Act::Files(FilesAct::Exchange(exchange)) = &turn.act {
+                self.forget_database(exchange).await;
             }
         }
-        self.forget_cache();
         self.start_users(&users, &step).await
     }
 }
 
 fn no_mysql() -> NoPlan {
-    impossible("midwatch restores PostgreSQL and SQLite, not MySQL")
+    impossible("a restore point is of PostgreSQL or SQLite: restore a MySQL or MariaDB database by itself")
 }
 
 /// When a file was last changed.

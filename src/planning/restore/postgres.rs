@@ -6,7 +6,6 @@ mod drill;
 mod facts;
 mod held;
 mod in_place;
-mod older;
 
 use std::path::Path;
 
@@ -159,7 +158,10 @@ impl<'c> Draft<'c> {
             mark: format!("{}{CHECKED}", beside.mark),
             held: format!("{name}_held_{stamp}"),
         };
-        let missing = if code.is_none() { self.missing(backup, &found).await? } else { Vec::new() };
+        let missing = match code {
+            None => self.missing(backup, found.applied(backup).await).await?,
+            Some(_) => Vec::new(),
+        };
         self.fill_beside(&server, (&facts, &beside), (backup, &found), step).await?;
         self.migrate_beside(&beside.name, missing, step).await;
         let analyze = vec!["analyze".to_owned()];
@@ -271,7 +273,7 @@ impl<'c> Draft<'c> {
     }
 
     /// Clears what the application remembers of the other database.
-    pub(super) fn forget_cache(&mut self) {
+    pub(in crate::planning) fn forget_cache(&mut self) {
         if !self.ground.site.is_some_and(|site| site.app == AppKind::Pretix && site.redis.is_ok()) {
             return;
         }

@@ -12,17 +12,13 @@ use crate::backends::backups::unpack::unpack;
 use crate::backends::look::files::{HELD, inode};
 use crate::domain::app_state::pending;
 use crate::domain::backup::kind::Kind;
-use crate::domain::text::plain;
 use crate::runbook::plan::files::{Exchange, FilesAct, FilesProbe, Source};
-
-/// Most migrations that are named.
-const NAMED: usize = 3;
 
 impl Draft<'_> {
     pub(super) async fn restore_sqlite(&mut self, backup: &str, step: &Step) -> Result<(), NoPlan> {
         let exchange = self.ready_sqlite(backup, step).await?;
         let users = self.stop_users(step).await?;
-        self.exchange_files(exchange, step);
+        self.exchange_all(exchange, step).await;
         self.start_users(&users, step).await
     }
 
@@ -33,7 +29,7 @@ impl Draft<'_> {
         if inode(&live) == inode(backup) {
             return Err(impossible(format!("{backup} is the database in use itself")));
         }
-        let size = self.fit(backup, &live).await?;
+        let (size, missing) = self.fit(backup, &live).await?;
         let at = moment(&live, self.ground.made);
         let (to, held) = (format!("{live}.mw-{at}"), format!("{live}{HELD}{at}"));
         let room = room(&to, size)?;
@@ -43,11 +39,13 @@ impl Draft<'_> {
         let ready = FilesAct::Prepare(source);
         let back = FilesAct::Remove(to.clone());
         self.file_step("make it ready beside", (ready, FilesProbe::There(to.clone())), Some(back), step);
+        self.migrate_file(&to, missing, step).await;
         Ok(Exchange { live, ready: to, held, was, database: true })
     }
 
-    /// Whether the backup may take the database's place; how many bytes it has, unpacked.
-    async fn fit(&mut self, backup: &str, live: &str) -> Result<u64, NoPlan> {
+    /// Whether the backup may take the database's place; how many bytes it has, unpacked, and which migrations are missing
+    /// in it, where that is known.
+    async fn fit(&mut self, backup: &str, live: &str) -> Result<(u64, Option<Vec<String>>), NoPlan> {
         let verdict = checked(backup).await?;
         self.at_risk.extend(trusted(self.ground, backup, &verdict)?);
         let kind = verdict.kind;
@@ -67,7 +65,7 @@ impl Draft<'_> {
                 "the backup is packed: what it lacks is seen when it is unpacked, before anything is stopped"
                     .to_owned(),
             );
-            return Ok(size);
+            return Ok((size, None));
         }
         let copy = content(Path::new(backup), true).await.map_err(NoPlan::Impossible)?;
         let now = content(Path::new(live), false).await;
@@ -76,17 +74,7 @@ impl Draft<'_> {
         if let Some(why) = copy.unfit(now.as_ref().ok(), &code) {
             return Err(impossible(format!("{backup} is not restored: {why}")));
         }
-        let lacks = pending(&code, &copy.migrations);
-        if let Some(first) = lacks.first() {
-            let more = lacks.iter().take(NAMED).map(|name| plain(name, 60)).collect::<Vec<_>>().join(", ");
-            let first = plain(first, 60);
-            self.costs.push(format!(
-                "The backup is older than the code: {} migrations are missing in it, from {first} on ({more}). Have the \
-                 application migrate afterwards, or install the version it was made with first.",
-                lacks.len()
-            ));
-        }
-        Ok(size)
+        Ok((size, Some(pending(&code, &copy.migrations))))
     }
 
     fn compare(&mut self, backup: &str, copy: &Content, now: Result<&Content, &String>) {

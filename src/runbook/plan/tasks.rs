@@ -28,9 +28,12 @@ pub enum TasksAct {
 /// The hash of messages that workers hold, and the times at which they took them.
 pub const UNACKED: [&str; 2] = ["unacked", "unacked_index"];
 
+/// Names everything that is put aside, by when that was done, in milliseconds since 1970: nobody has to search for it.
+pub const PARKED: &str = "midwatch:parked";
+
 /// The set that names what was put aside with a database; it is there once that was done, if nothing waited, too.
 pub fn marker(with: &str) -> String {
-    format!("midwatch:parked:{with}")
+    format!("{PARKED}:{with}")
 }
 
 /// Where a list is put aside.

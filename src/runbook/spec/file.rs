@@ -212,6 +212,7 @@ impl Check {
             "directory" => Kind::Directory,
             "backup_place" => Kind::BackupPlace,
             "held" => Kind::Held,
+            "parked" => Kind::Parked,
             "database" => Kind::Database,
             "version" => Kind::Version,
             "choice" if choices.is_empty() => {
@@ -221,8 +222,8 @@ impl Check {
             "choice" => Kind::Choice(choices),
             "text" => Kind::Text,
             other => {
-                let known = "service, session, deleted_log, backup, held_database, held, directory, backup_place, database, \
-                             version, choice, text";
+                let known = "service, session, deleted_log, backup, held_database, held, parked, directory, backup_place, \
+                             database, version, choice, text";
                 self.mistake(kind_span, format!("there is no kind `{other}`: there are {known}"));
                 return None;
             }

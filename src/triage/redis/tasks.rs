@@ -3,7 +3,7 @@
 use super::claim;
 use crate::domain::history::{self, History, SeriesKey, names};
 use crate::domain::level::Level;
-use crate::domain::redis::{Broker, Labour, RedisReading, VISIBILITY_S, WaitingQueue};
+use crate::domain::redis::{Broker, Labour, Parked, RedisReading, VISIBILITY_S, WaitingQueue};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::{Task, Traffic};
@@ -35,6 +35,7 @@ pub(super) fn claims(
     let Some(broker) = &redis.broker else { return };
     out.extend(workers(broker, facts, at));
     out.extend(unacked(redis, broker, facts, at));
+    out.extend(broker.parked.iter().filter(|parked| parked.tasks > 0).map(|parked| aside(parked, at)));
     for queue in &broker.queues {
         out.extend(late(queue, broker, at, limits));
         out.extend(growing(queue, broker, facts, at));
@@ -135,6 +136,15 @@ fn unacked(redis: &RedisReading, broker: &Broker, facts: &SiteFacts<'_>, at: Tim
         Some(age) => claim.since(before(at, age), false),
         None => claim,
     })
+}
+
+/// What a restore has put aside, and nobody has given back or dropped.
+fn aside(parked: &Parked, at: Timestamp) -> Claim {
+    let verb = if parked.tasks == 1 { "is" } else { "are" };
+    let since = text::span(at.millis_since(parked.since));
+    let title = format!("{} {verb} parked since a restore {since} ago", text::count(parked.tasks, "task"));
+    let evidence = format!("put aside with {}; nobody does them", text::plain(&parked.with, 120));
+    claim("tasks-parked", Level::Note, title, evidence, at).of(parked.with.as_str()).since(parked.since, true)
 }
 
 fn late(queue: &WaitingQueue, broker: &Broker, at: Timestamp, limits: &Thresholds) -> Option<Claim> {

@@ -3,7 +3,7 @@
 use crate::domain::history::{History, SeriesKey, names};
 use crate::domain::level::Level;
 use crate::domain::reading::Reading;
-use crate::domain::redis::{Broker, Counter, Master, Persistence, RedisReading, RedisServer, WaitingQueue};
+use crate::domain::redis::{Broker, Counter, Master, Parked, Persistence, RedisReading, RedisServer, WaitingQueue};
 use crate::domain::time::Timestamp;
 use crate::domain::traffic::{Latency, Task, Traffic};
 use crate::triage::fold::fold;
@@ -225,6 +225,19 @@ fn a_broker_that_evicts_loses_tasks_a_cache_does_not() {
     before.broker_server = Some(evicting(120, 9).server);
     let told = findings(before);
     assert_eq!((named(&told), told[0].subject.as_str()), (vec!["critical redis-evicts".to_owned()], "queues"));
+}
+
+#[test]
+fn tasks_that_a_restore_has_put_aside_are_a_note_for_each() {
+    let parked = |with: &str, tasks, ago: i64| Parked { with: with.to_owned(), tasks, since: T0.plus_secs(-ago) };
+    let all = vec![parked("pretix_held_2", 1_204, 7_200), parked("pretix_held_1", 0, 9_000), parked("/b/last", 1, 60)];
+    let told = findings(reading(Broker { parked: all, ..broker(vec![]) }));
+    assert_eq!(named(&told), ["note tasks-parked", "note tasks-parked"]);
+    let titles: Vec<&str> = told.iter().map(|finding| finding.title.as_str()).collect();
+    assert!(titles.contains(&"1204 tasks are parked since a restore 2h00m ago"), "{titles:?}");
+    assert!(
+        told.iter().any(|finding| finding.evidence.contains("with /b/last") && finding.title.starts_with("1 task is"))
+    );
 }
 
 #[test]

@@ -183,7 +183,7 @@ fn entry(head: &str) -> Option<(String, String)> {
 /// What a plan is made of for each runbook that acts on a site.
 fn plans(backups: &str) -> Vec<Vec<String>> {
     let dump = format!("backup={backups}/shop.dump");
-    let all: [&[&str]; 13] = [
+    let all: [&[&str]; 15] = [
         &["restart-services", "service=all"],
         &["reset-crash-loop", "service=backend"],
         &["unblock-locks"],
@@ -197,6 +197,8 @@ fn plans(backups: &str) -> Vec<Vec<String>> {
         &["release-held", "held=postgres_held_20260101000000"],
         &["upgrade", "version=1.0"],
         &["undo-upgrade"],
+        &["give-back-tasks", "parked=x"],
+        &["drop-tasks", "parked=x"],
     ];
     all.iter().map(|words| words.iter().map(|word| (*word).to_owned()).collect()).collect()
 }

@@ -4,6 +4,7 @@ mod point;
 mod rotate;
 mod shop;
 mod storms;
+mod tasks;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

@@ -6,7 +6,7 @@ use std::process::Command;
 use midwatch::runbook::run::Outcome;
 
 use super::shop::{Holder, Shop, from};
-use crate::support::servers::eventually;
+use crate::support::servers::{RedisServer, eventually};
 use crate::support::standins::unique;
 
 const OVER: &str = "restore over it";
@@ -19,6 +19,11 @@ struct Place {
 impl Place {
     /// A shop whose own role alone can be had, with a web service that can be stopped.
     fn open() -> Self {
+        Self::with("")
+    }
+
+    /// The same, with more in the site's table.
+    fn with(more: &str) -> Self {
         let (shop, word) = (Shop::open(), unique("web"));
         let rules = shop.server.path().join("data/pg_hba.conf");
         let before = std::fs::read_to_string(&rules).unwrap();
@@ -31,7 +36,7 @@ impl Place {
         std::fs::write(&start, script).unwrap();
         std::fs::set_permissions(&start, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         shop.configure(&format!(
-            "[sites.shop.services.web]\nrole = \"web\"\nprocess = \"gunicorn {word}\"\nstart = [\"{}\"]\n",
+            "{more}[sites.shop.services.web]\nrole = \"web\"\nprocess = \"gunicorn {word}\"\nstart = [\"{}\"]\n",
             start.display()
         ));
         let place = Self { shop, word };
@@ -85,9 +90,12 @@ impl Drop for Place {
 }
 
 #[test]
-#[ignore = "needs root: takes the locks of the machine; needs PostgreSQL"]
+#[ignore = "needs root: takes the locks of the machine; needs PostgreSQL and redis"]
 fn where_no_second_database_can_be_made_a_backup_is_restored_over_it_as_root() {
-    let place = Place::open();
+    let redis = RedisServer::start(&[]);
+    let place = Place::with(&format!("broker = \"{}\"\nqueues = [\"mail\"]\n", redis.url(2)));
+    let mut broker = redis::Client::open(redis.url(2)).unwrap().get_connection().unwrap();
+    redis::cmd("LPUSH").arg(&["mail", "m1", "m2"]).query::<()>(&mut broker).unwrap();
     let shop = &place.shop;
     let backup = from(&shop.backup("shop.dump"));
     assert!(shop.refused(&["restore-database", &backup]).contains("restore-in-place"));
@@ -119,6 +127,14 @@ fn where_no_second_database_can_be_made_a_backup_is_restored_over_it_as_root() {
     let dump = place.last_dump().unwrap();
     let list = Command::new("pg_restore").args(["-a", "-t", "shop_order", "-f", "-"]).arg(&dump).output().unwrap();
     assert_eq!(String::from_utf8(list.stdout).unwrap().matches("\tnew ").count(), 7);
+
+    // What waited is about that: it is told, and can be given back to what is in use now.
+    let mut waiting = || redis::cmd("LLEN").arg("mail").query::<u64>(&mut broker).unwrap();
+    let (_, found) = shop.ground.call(&["check", "tasks-parked"]);
+    assert!(waiting() == 0 && found.contains("2 tasks are parked") && found.contains("shop-last-"), "{found}");
+    let (code, said) = shop.run(&["give-back-tasks", &format!("parked={}", dump.display())]);
+    assert!(code == 0 && said.contains("2 tasks are back in their queues"), "{code}: {said}");
+    assert_eq!(waiting(), 2);
 }
 
 #[test]

@@ -255,7 +255,7 @@ fn slowed(port: u16, by: Duration) -> u16 {
             let far = TcpStream::connect(("127.0.0.1", port)).unwrap();
             for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
                 thread::spawn(move || {
-                    let mut buffer = [0_u8; 65536];
+                    let mut buffer = vec![0_u8; 65536];
                     while let Ok(length @ 1..) = from.read(&mut buffer) {
                         thread::sleep(by);
                         if to.write_all(&buffer[..length]).is_err() {
@@ -282,7 +282,7 @@ async fn where_a_look_puts_the_migrations_off_they_can_be_asked_for_alone() {
     config.port = Some(slowed(server.port, Duration::from_millis(100)));
     assert_eq!(value(DatabaseProbe::new(&config).observe().await).migrations, None);
     let found = database::migrations(&config).await.unwrap().unwrap();
-    assert_eq!(found.first().map(|part| part.head()), Some("0001_initial"));
+    assert_eq!(found.first().map(midwatch::domain::database::Migrated::head), Some("0001_initial"));
 
     admin.execute("drop table django_migrations").await.unwrap();
     assert_eq!(database::migrations(&config).await, Ok(None));

@@ -14,6 +14,8 @@ use crate::runbook::plan::mysql::{HELD, RESTORE, Server, literal};
 
 /// What is needed on the schema in use and on those beside it.
 const NEEDED: [&str; 7] = ["SELECT", "INSERT", "CREATE", "ALTER", "DROP", "REFERENCES", "LOCK TABLES"];
+/// What migrations need where they are applied.
+const MIGRATES: [&str; 9] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "INDEX", "REFERENCES"];
 /// Any moment, in names.
 const SOME: &str = "20260101000000";
 
@@ -39,15 +41,12 @@ pub async fn reach(config: &DatabaseConfig) -> Result<Server, String> {
             Err(why) => tried.push(format!("{}: {why}", server.shown())),
         }
     }
-    let (who, at) = user.rsplit_once('@').unwrap_or((&user, "%"));
     Err(format!(
-        "nobody midwatch can act as may make schemas beside {name} on this server. Tried\n  {}\nRun midwatch as root on the \
-         server's machine, or let the user: GRANT ALL ON `{}\\_mw%`.* TO {}@{};",
+        "nobody midwatch can act as may make schemas beside {} on this server. Tried\n  {}\nRun midwatch as root on the \
+         server's machine, or let the user: {}",
+        config.name,
         tried.join("\n  "),
-        config.name.replace('_', "\\_"),
-        literal(who),
-        literal(at),
-        name = config.name,
+        grant(config, &user)
     ))
 }
 
@@ -95,6 +94,28 @@ async fn capable(server: &Server, config: &DatabaseConfig) -> Result<(), String>
 
 fn beside(config: &DatabaseConfig, between: &str) -> String {
     format!("{}{between}{SOME}", config.name)
+}
+
+/// Whether the site's own user may do in this schema beside the one in use what an application's migrations do.
+///
+/// # Errors
+/// What it lacks, and what would give it that.
+pub async fn works_in(config: &DatabaseConfig, schema: &str) -> Result<(), String> {
+    let mut link = of_site(config).await?;
+    let may = privileges(&mut link, schema).await?;
+    let user = link.one("SELECT CURRENT_USER()").await?.unwrap_or_default();
+    link.close().await;
+    let lacks: Vec<_> = MIGRATES.iter().filter(|needed| !may.iter().any(|known| known == *needed)).copied().collect();
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    Err(format!("its user lacks {} in {schema}: {}", lacks.join(", "), grant(config, &user)))
+}
+
+/// What lets a user work in the schemas that midwatch makes.
+fn grant(config: &DatabaseConfig, user: &str) -> String {
+    let (who, at) = user.rsplit_once('@').unwrap_or((user, "%"));
+    format!("GRANT ALL ON `{}\\_mw%`.* TO {}@{};", config.name.replace('_', "\\_"), literal(who), literal(at))
 }
 
 /// What the session's user may do in a schema, by itself: what it is given through a role is not seen.

@@ -23,8 +23,8 @@ const OPTIONS: [&str; 8] = [
 ];
 /// Only whoever may see them asks for them: the program fails otherwise.
 const EVENTS: &str = "--events";
-/// What MySQL's own program adds that fits no other server.
-const OTHERS: [&str; 2] = ["--set-gtid-purged=OFF", "--column-statistics=0"];
+/// What MySQL's own program adds that fits no other server. MariaDB's, which Debian calls by the same name, passes over them.
+const OTHERS: [&str; 2] = ["--loose-set-gtid-purged=OFF", "--loose-column-statistics=0"];
 
 impl Draft<'_> {
     /// `mariadb-dump` or `mysqldump`, and how many bytes the database has.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::dump::{begun, whole};
+use crate::backends::backups::applied::inserted;
 use crate::backends::backups::check::Verdict;
 use crate::backends::backups::meter::Control;
 use crate::backends::backups::program::Tools;
@@ -12,6 +13,7 @@ use crate::backends::backups::unpack::packed;
 use crate::backends::database::mysql::facts::version;
 use crate::domain::backup::header::Header;
 use crate::domain::backup::kind::Kind;
+use crate::domain::database::Migrated;
 use crate::domain::text::plain;
 
 /// A whole dump of a MySQL or MariaDB database.
@@ -35,6 +37,13 @@ impl Found {
         let read = tokio::task::spawn_blocking(move || read(&path, &database, &server)).await;
         read.map_err(|error| format!("the backup was not read: {error}"))?
     }
+}
+
+/// The migrations that the database of a dump had seen; `None`: that can't be read from it.
+pub(super) async fn applied(path: &str) -> Option<Vec<Migrated>> {
+    let path = PathBuf::from(path);
+    let read = move || inserted(&path, &Tools::find(), &Control::default());
+    tokio::task::spawn_blocking(read).await.ok().flatten()
 }
 
 fn read(path: &Path, database: &str, server: &str) -> Result<Found, String> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use super::super::dump::{begun, whole};
+use crate::backends::backups::applied::applied;
 use crate::backends::backups::check::Verdict;
 use crate::backends::backups::meter::Control;
 use crate::backends::backups::program::Tools;
@@ -12,6 +13,7 @@ use crate::backends::backups::unpack::{connects, packed};
 use crate::domain::backup::header::Header;
 use crate::domain::backup::kind::Kind;
 use crate::domain::backup::seal::Seal;
+use crate::domain::database::Migrated;
 use crate::domain::text::plain;
 use crate::runbook::plan::postgres::Server;
 
@@ -42,6 +44,13 @@ impl Found {
         let (path, database) = (PathBuf::from(path), database.to_owned());
         let read = tokio::task::spawn_blocking(move || read(&path, &database, major)).await;
         read.map_err(|error| format!("the backup was not read: {error}"))?
+    }
+
+    /// The migrations its database had seen; `None`: that can't be read from it.
+    pub(super) async fn applied(&self, path: &str) -> Option<Vec<Migrated>> {
+        let (path, sql) = (PathBuf::from(path), self.sql);
+        let read = move || applied(&path, sql, &Tools::find(), &Control::default());
+        tokio::task::spawn_blocking(read).await.ok().flatten()
     }
 }
 

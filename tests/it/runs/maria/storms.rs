@@ -148,6 +148,24 @@ fn a_restore_its_way_back_and_its_release_come_through_with_mariadb_killed_at_ev
     assert_eq!((shop.databases(), shop.orders()), (vec!["app".to_owned()], "2007".to_owned()));
 }
 
+#[test]
+#[ignore = "needs root: takes the locks of the machine; needs MariaDB: tests/run installs it"]
+fn a_run_that_is_taken_up_before_mariadb_is_says_so_and_goes_on_later_as_root() {
+    let mut shop = Shop::open();
+    let run = shop.begin_restore();
+    assert!(reached(&shop.ground, &run, (1, Moment::Working), 1));
+    Ground::kill(&shop.ground.runner(&run));
+    shop.server.kill();
+    let (code, said) = shop.ground.resume(&run, &[]);
+    assert!(code == 11 && said.contains("refuses connections"), "{code}: {said}");
+    assert!(shop.ground.view(&run).ended().is_none(), "it can be taken up");
+    shop.server.begin();
+    whole(&shop);
+    let (code, said) = shop.ground.resume(&run, &[]);
+    assert!(code == 0 || code == 14, "{code}: {said}");
+    shop.ended_restored();
+}
+
 /// What the lock of the database `app` is called, as every midwatch takes it.
 fn lock() -> String {
     let digest = Sha256::digest(b"app");
