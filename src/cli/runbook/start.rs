@@ -16,7 +16,7 @@ use crate::cli::args::{Consent, Form, Global, Wish};
 use crate::cli::run::{USAGE, say};
 use crate::config::{Config, StateDir};
 use crate::discovery::Surroundings;
-use crate::domain::text::escaped;
+use crate::domain::text::{escaped, plain};
 use crate::hands::order::{Again, Order, Reply};
 use crate::hands::runner::{HELD, IMPOSSIBLE, READ_ONLY, UNCONFIRMED};
 use crate::runbook::approval::{Answer, Armed, Challenge};
@@ -117,11 +117,7 @@ pub(super) async fn resume(
     };
     let why =
         reason.unwrap_or_else(|| if view.ended().is_none() { "its runner was gone" } else { "resumed" }.to_owned());
-    let again = Some(Again {
-        seq: view.entries.last().map_or(0, |entry| entry.seq),
-        choice,
-        why: crate::domain::text::plain(&why, 200),
-    });
+    let again = Some(Again { seq: view.entries.last().map_or(0, |entry| entry.seq), choice, why: plain(&why, 200) });
     begin(global, config, order(view.record.id, plan, answer, again), (false, output)).await
 }
 
@@ -207,19 +203,32 @@ pub(in crate::cli) fn flags(global: &Global) -> Vec<OsString> {
 /// # Errors
 /// A sentence.
 pub(in crate::cli) fn hand_over(flags: &[OsString], order: &Order) -> Result<Reply, String> {
-    if let Some(why) = logind::ends_with_login(&who::user()) {
-        return Err(format!("nothing was begun: {why}"));
-    }
+    let outside = logind::outside(&order.run, &nonce()).map_err(|why| format!("nothing was begun: {why}"))?;
+    let scoped = outside.is_some();
     let text = serde_json::to_vec(order).map_err(|error| error.to_string())?;
-    let failed = |error: std::io::Error| format!("no runner could be started: {error}");
-    let mut child = Command::new("/proc/self/exe")
+    let what = if scoped {
+        "nothing was begun: a run would end with this login, and systemd-run can't be started"
+    } else {
+        "no runner could be started"
+    };
+    let failed = |error: std::io::Error| format!("{what}: {error}");
+    let mut command = match outside {
+        None => Command::new("/proc/self/exe"),
+        Some(mut command) => {
+            // Its own would be systemd-run's. It is this very program, also where its file was replaced meanwhile.
+            command.arg(format!("/proc/{}/exe", std::process::id()));
+            command
+        }
+    };
+    let mut child = command
         .args(flags)
         .arg("runner")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(if scoped { Stdio::piped() } else { Stdio::null() })
         .spawn()
         .map_err(failed)?;
+    let complaint = child.stderr.take().map(|pipe| std::thread::spawn(move || complaint(pipe)));
     if let Some(mut pipe) = child.stdin.take() {
         // A runner that has refused already reads nothing more: what it says counts.
         pipe.write_all(&text).ok();
@@ -227,10 +236,25 @@ pub(in crate::cli) fn hand_over(flags: &[OsString], order: &Order) -> Result<Rep
     let mut said = String::new();
     let read = child.stdout.take().map(|pipe| std::io::BufReader::new(pipe.take(64 * 1024)).read_line(&mut said));
     // Collected when it ends, as long as this process is there: a dead runner must not look like one that lives.
-    std::thread::spawn(move || child.wait());
-    match read {
-        Some(Err(error)) => Err(failed(error)),
-        Some(Ok(_)) | None => serde_json::from_str(&said)
-            .map_err(|_unsaid| "the runner ended without a word: see the log in the state directory".to_owned()),
+    let ended = std::thread::spawn(move || child.wait());
+    if let Some(Err(error)) = read {
+        return Err(failed(error));
     }
+    if let Some(complaint) = complaint.filter(|_| said.is_empty())
+        && ended.join().is_ok_and(|status| status.is_ok_and(|status| status.code() == Some(1)))
+    {
+        // So ends systemd-run; a runner that had begun anything would have said so, or been cut off.
+        let why = complaint.join().unwrap_or_default();
+        return Err(format!("nothing was begun: a run would end with this login, and systemd-run has failed: {why}"));
+    }
+    serde_json::from_str(&said)
+        .map_err(|_unsaid| "the runner ended without a word: see the log in the state directory".to_owned())
+}
+
+/// What a program complains of, in one line; all of it is taken, so that it never waits.
+fn complaint(mut pipe: impl Read) -> String {
+    let mut text = Vec::new();
+    pipe.by_ref().take(4096).read_to_end(&mut text).ok();
+    std::io::copy(&mut pipe, &mut std::io::sink()).ok();
+    plain(&String::from_utf8_lossy(&text), 300)
 }
