@@ -82,7 +82,6 @@ pub(super) fn describe(
         },
         source: settings.files().last().cloned(),
         services: Vec::new(),
-        migrate: None,
         releases: None,
         practice: false,
     })

@@ -2,7 +2,6 @@
 
 pub mod drill;
 pub mod files;
-pub mod image;
 pub mod mysql;
 pub mod postgres;
 pub mod releases;

@@ -14,7 +14,6 @@ mod exclusion;
 mod files;
 mod full;
 mod ground;
-mod images;
 mod in_place;
 mod kills;
 mod managers;
