@@ -24,6 +24,9 @@ use crate::runbook::plan::{Act, Command, Confirm, Fact, HostCard, Plan, PlannedS
 use crate::runbook::spec::{Does, Holds, Risk, Runbook, Step};
 use crate::runbook::template::{Values, fill};
 
+/// The choice of `restore-database` by which an older backup is not migrated.
+const AS_IT_WAS: &str = "as-it-was";
+
 pub use catalogue::{Broken, Catalogue};
 pub use values::Choice;
 
@@ -264,7 +267,7 @@ impl Draft<'_> {
     async fn own(&mut self, name: &str, given: &BTreeMap<&str, String>, step: &Step) -> Result<(), NoPlan> {
         let value = |key: &str| given.get(key).map(String::as_str).unwrap_or_default();
         match name {
-            "restore-database" => self.restore_database(value("backup"), step).await,
+            "restore-database" => self.restore_database((value("backup"), value("older") == AS_IT_WAS), step).await,
             "restore-in-place" => self.restore_in_place((value("backup"), value("directory")), step).await,
             "prove-backup" => self.prove_backup(value("backup"), step).await,
             "swap-back" => self.swap_back(value("held"), step).await,

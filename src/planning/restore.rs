@@ -21,12 +21,22 @@ pub(super) fn small_step(name: &str, act: Act) -> PlannedStep {
 
 impl Draft<'_> {
     /// Beside the one in use, then in its place.
-    pub(super) async fn restore_database(&mut self, backup: &str, step: &Step) -> Result<(), NoPlan> {
+    /// `as_it_was`: an older one is not migrated, for the code that knows it comes back, too.
+    pub(super) async fn restore_database(
+        &mut self,
+        (backup, as_it_was): (&str, bool),
+        step: &Step,
+    ) -> Result<(), NoPlan> {
         let site = self.ground.site.ok_or_else(|| NoPlan::Impossible("there is no site to restore".to_owned()))?;
         let database = site.database.as_ref().map_err(|why| NoPlan::Impossible(why.clone()))?;
         match database.engine {
+            Engine::Postgresql | Engine::Mysql if as_it_was => Err(NoPlan::Impossible(
+                "only SQLite's are put into use as they were: PostgreSQL's with what undo-upgrade-and-restore puts back, \
+                 others by hand, with the application stopped"
+                    .to_owned(),
+            )),
             Engine::Postgresql => self.restore_postgres(backup, step).await,
-            Engine::Sqlite => self.restore_sqlite(backup, step).await,
+            Engine::Sqlite => self.restore_sqlite((backup, as_it_was), step).await,
             Engine::Mysql => self.restore_mysql(backup, step).await,
         }
     }

@@ -23,6 +23,8 @@ use crate::runbook::plan::Subject;
 
 /// The backup may be this old.
 const FRESH_MS: u64 = 3_600_000;
+/// How a database from before comes back where no runbook puts an older one into use.
+const BY_HAND: &str = "first, by hand, with the application stopped";
 /// Versions that are shown to choose from.
 const SHOWN: usize = 30;
 

@@ -240,16 +240,43 @@ impl Sqlite {
     /// Only the migrations, whatever else a look would ask; `None` also where it can't be asked without harm.
     pub(super) async fn migrations(&self) -> Result<Option<Vec<Migrated>>, Trouble> {
         let asked = async {
-            let Some((mut connection, _)) = self.opened().await? else { return Ok(None) };
+            let identity = self.written().await;
+            let (mut connection, rests) = match self.opened().await? {
+                Some((connection, _)) => (connection, false),
+                // Nobody has it open, so nothing but the file itself counts, as it is.
+                None if !self.is_begun().await => (self.at_rest().await.map_err(Asking::Refused)?, true),
+                None => return Ok(None),
+            };
             let tables = Tables::look(&mut connection).await.map_err(Asking::Refused)?;
             let found = life::migrations(&mut connection, &tables).await.map_err(Asking::Refused)?;
             connection.close().await.map_err(Asking::Refused)?;
-            Ok(found)
+            // What was written meanwhile may have been read by halves.
+            let same = !rests || (identity.is_some() && identity == self.written().await);
+            Ok(found.filter(|_| same))
         };
         asked.await.map_err(|failed| match failed {
             Asking::Unreadable(trouble) => trouble,
             Asking::Refused(error) => self.trouble(&error),
         })
+    }
+
+    /// Whether a log of what is being written lies beside it.
+    async fn is_begun(&self) -> bool {
+        exists(&self.beside("-wal")).await || exists(&self.beside("-journal")).await
+    }
+
+    /// Which file it is, and when it was written, as long as no log lies beside it.
+    async fn written(&self) -> Option<(u64, u64, i64, i64)> {
+        let facts = tokio::fs::metadata(&self.path).await.ok()?;
+        if self.is_begun().await {
+            return None;
+        }
+        Some((facts.ino(), facts.len(), facts.mtime(), facts.mtime_nsec()))
+    }
+
+    async fn at_rest(&self) -> Result<SqliteConnection, sqlx::Error> {
+        let options = SqliteConnectOptions::new().filename(&self.path).read_only(true).immutable(true);
+        options.disable_statement_logging().connect().await
     }
 
     /// A session with the file, where that is harmless, and whether it is in WAL mode.

@@ -98,7 +98,7 @@ impl Draft<'_> {
     /// Makes the database ready beside the one in use.
     async fn ready_database(&mut self, backup: &str, step: &Step) -> Result<Turn, NoPlan> {
         match self.engine()? {
-            Engine::Sqlite => self.ready_sqlite(backup, step).await.map(files::turn),
+            Engine::Sqlite => self.ready_sqlite((backup, false), step).await.map(files::turn),
             Engine::Postgresql => {
                 let (server, at) = self.beside_postgres(backup, None, step).await?;
                 Ok(postgres::turn(&server, &at))

@@ -15,15 +15,24 @@ use crate::domain::backup::kind::Kind;
 use crate::runbook::plan::files::{Exchange, FilesAct, FilesProbe, Source};
 
 impl Draft<'_> {
-    pub(super) async fn restore_sqlite(&mut self, backup: &str, step: &Step) -> Result<(), NoPlan> {
-        let exchange = self.ready_sqlite(backup, step).await?;
+    pub(super) async fn restore_sqlite(
+        &mut self,
+        (backup, as_it_was): (&str, bool),
+        step: &Step,
+    ) -> Result<(), NoPlan> {
+        let exchange = self.ready_sqlite((backup, as_it_was), step).await?;
         let users = self.stop_users(step).await?;
         self.exchange_all(exchange, step).await;
         self.start_users(&users, step).await
     }
 
-    /// Makes the database ready beside the one in use; how the two change places.
-    pub(in super::super) async fn ready_sqlite(&mut self, backup: &str, step: &Step) -> Result<Exchange, NoPlan> {
+    /// Makes the database ready beside the one in use, migrated if it is older than the code on disk, unless it shall be
+    /// `as_it_was`; how the two change places.
+    pub(in super::super) async fn ready_sqlite(
+        &mut self,
+        (backup, as_it_was): (&str, bool),
+        step: &Step,
+    ) -> Result<Exchange, NoPlan> {
         let live = self.sqlite()?.ok_or_else(|| impossible("the site has no SQLite database"))?;
         ours(&live)?;
         if inode(&live) == inode(backup) {
@@ -39,7 +48,14 @@ impl Draft<'_> {
         let ready = FilesAct::Prepare(source);
         let back = FilesAct::Remove(to.clone());
         self.file_step("make it ready beside", (ready, FilesProbe::There(to.clone())), Some(back), step);
-        self.migrate_file(&to, missing, step).await;
+        if as_it_was {
+            self.costs.push(
+                "The database is put into use as it was, not migrated: what is installed now may not work with it."
+                    .to_owned(),
+            );
+        } else {
+            self.migrate_file(&to, missing, step).await;
+        }
         Ok(Exchange { live, ready: to, held, was, database: true })
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::steps::Places;
-use super::{Draft, Installation, NoPlan, Step, Subject, Upgrade, environment, installation, no};
+use super::{BY_HAND, Draft, Installation, NoPlan, Step, Subject, Upgrade, environment, installation, no};
 use crate::domain::database::Engine;
 
 /// What an upgrade has kept.
@@ -41,11 +41,14 @@ impl Draft<'_> {
                     of.name,
                     kept.version,
                     foreign.join(", "),
-                    if self.is_postgres() { "undo-upgrade-and-restore does both" } else { "restore-database first" }
+                    self.brings_back()
                 )));
             }
             Some(_) if !self.is_postgres() => {
-                return Err(no("both at once are for PostgreSQL here: run restore-database first, then undo-upgrade"));
+                return Err(no(format!(
+                    "both at once are for PostgreSQL here: {}, then undo-upgrade",
+                    self.brings_back()
+                )));
             }
             Some(_) if foreign.is_empty() => {
                 return Err(no(format!(
@@ -76,8 +79,20 @@ impl Draft<'_> {
     }
 
     fn is_postgres(&self) -> bool {
-        let database = self.ground.site.and_then(|site| site.database.as_ref().ok());
-        database.is_some_and(|database| database.engine == Engine::Postgresql)
+        self.engine_in_use() == Some(Engine::Postgresql)
+    }
+
+    /// What brings a database from before an upgrade back, as it was.
+    pub(super) fn brings_back(&self) -> &'static str {
+        match self.engine_in_use() {
+            Some(Engine::Postgresql) => "undo-upgrade-and-restore does both",
+            Some(Engine::Sqlite) => "restore-database older=as-it-was first",
+            Some(Engine::Mysql) | None => BY_HAND,
+        }
+    }
+
+    fn engine_in_use(&self) -> Option<Engine> {
+        self.ground.site.and_then(|site| site.database.as_ref().ok()).map(|database| database.engine)
     }
 }
 

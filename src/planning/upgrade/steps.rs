@@ -340,7 +340,7 @@ impl Draft<'_> {
             if around.1 {
                 format!("End this run, then undo-upgrade-and-restore with {}", upgrade.backup)
             } else {
-                format!("Restore the database from {} first, then revert", upgrade.backup)
+                format!("Restore the database from {} first ({}), then revert", upgrade.backup, self.brings_back())
             }
         );
         let was = upgrade.schema.clone();

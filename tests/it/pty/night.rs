@@ -72,6 +72,8 @@ fn from_catalogue(session: &mut Session, words: &str, asks: &str, shows: &str) {
     session.wait_for_text(asks);
     session.keys("\r");
     confirmed(session, shows);
+    // Its place is below the catalogue's, and may be drawn after it.
+    session.wait_for_text(&format!("filter: {words}"));
     // The filter goes. What follows an Esc at once would be taken for a key with Alt.
     session.keys("\x1b");
     session.wait_for("no filter", |session| !session.text().contains("filter: "));

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use midwatch::backends::database::DatabaseProbe;
+use midwatch::backends::database::{DatabaseProbe, migrations};
 use midwatch::config::DatabaseConfig;
-use midwatch::domain::database::Engine;
+use midwatch::domain::database::{Engine, Migrated};
 use midwatch::ports::Observe;
 use secrecy::SecretString;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
@@ -16,8 +16,8 @@ use tempfile::TempDir;
 
 use super::{failed, value};
 
-fn probe(path: &Path) -> DatabaseProbe {
-    DatabaseProbe::new(&DatabaseConfig {
+fn config(path: &Path) -> DatabaseConfig {
+    DatabaseConfig {
         engine: Engine::Sqlite,
         host: String::new(),
         port: None,
@@ -25,7 +25,11 @@ fn probe(path: &Path) -> DatabaseProbe {
         user: String::new(),
         password: SecretString::from(""),
         container: None,
-    })
+    }
+}
+
+fn probe(path: &Path) -> DatabaseProbe {
+    DatabaseProbe::new(&config(path))
 }
 
 async fn database(mode: SqliteJournalMode) -> (TempDir, PathBuf, SqliteConnection) {
@@ -44,7 +48,15 @@ fn files(dir: &TempDir) -> BTreeSet<String> {
 #[tokio::test]
 async fn nothing_is_created_beside_a_database_that_nobody_has_open() {
     for mode in [SqliteJournalMode::Delete, SqliteJournalMode::Wal] {
-        let (dir, path, connection) = database(mode).await;
+        let (dir, path, mut connection) = database(mode).await;
+        connection
+            .execute("create table django_migrations (id integer primary key, app, name, applied)")
+            .await
+            .unwrap();
+        connection
+            .execute("insert into django_migrations values (1, 'base', '0001_initial', '2026-01-01')")
+            .await
+            .unwrap();
         connection.close().await.unwrap();
         let before = (files(&dir), fs::read(&path).unwrap());
         let mut probe = probe(&path);
@@ -54,6 +66,8 @@ async fn nothing_is_created_beside_a_database_that_nobody_has_open() {
             assert_eq!((files(&dir), fs::read(&path).unwrap()), before, "{mode:?}");
         }
         drop(probe);
+        let seen = migrations(&config(&path)).await.unwrap().unwrap();
+        assert_eq!(seen.first().map(Migrated::head), Some("0001_initial"), "{mode:?}");
         assert_eq!((files(&dir), fs::read(&path).unwrap()), before, "{mode:?}");
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::super::super::StateDir;
+use super::super::BY_HAND;
 use super::super::steps::step;
 use super::{Change, Draft, NoPlan, Releases, ReleasesConfig, SiteConfig, Step, no};
 use crate::backends::backups::likeness::content;
@@ -62,11 +63,7 @@ impl<'c> Draft<'c> {
                 return Err(no(format!(
                     "the database has been migrated since the upgrade to {from} began (it had {was}, and has {now}), and {to} \
                      does not know that schema: bring the database from before back, too, with {backup}: {}",
-                    if change.on(Engine::Sqlite) {
-                        "undo-upgrade-and-restore does both"
-                    } else {
-                        "restore-database first"
-                    }
+                    if change.on(Engine::Sqlite) { "undo-upgrade-and-restore does both" } else { BY_HAND }
                 )));
             }
             (_, _) if record.migrated => {
@@ -97,11 +94,15 @@ impl<'c> Draft<'c> {
         let (from, to) = (&change.of.name, &change.to);
         if !change.on(Engine::Sqlite) {
             return Err(no(
-                "with releases side by side, both at once are for SQLite: run restore-database first, then undo-upgrade",
+                "with releases side by side, both at once are for SQLite: put the database from before back by hand first, with \
+                 the application stopped, then undo-upgrade",
             ));
         }
-        let unknown =
-            || no("which migrations the database has seen is not known: run restore-database first, then undo-upgrade");
+        let unknown = || {
+            no(
+                "which migrations the database has seen is not known: restore-database older=as-it-was first, then undo-upgrade",
+            )
+        };
         let was = record.schema.as_ref().ok_or_else(unknown)?;
         if self.schema_of(change.site).await?.ok_or_else(unknown)? == *was {
             return Err(no(format!(
@@ -109,7 +110,7 @@ impl<'c> Draft<'c> {
             )));
         }
         let held = content(Path::new(backup), true).await.map_err(|why| {
-            no(format!("which migrations {backup} has seen can't be told ({why}); one that is packed is restored by restore-database"))
+            no(format!("which migrations {backup} has seen can't be told ({why}); one that is packed is restored by restore-database older=as-it-was"))
         })?;
         let saved = schema_told(&held.migrations);
         if saved != *was {
@@ -120,10 +121,11 @@ impl<'c> Draft<'c> {
                  upgrade to {from}{other}"
             )));
         }
-        let exchange = self.ready_sqlite(backup, given).await?;
+        // The release that comes back knows it as it was.
+        let exchange = self.ready_sqlite((backup, true), given).await?;
         let users = self.stop_users(given).await?;
         self.point(change)?;
-        self.exchange_files(exchange, given);
+        self.exchange_all(exchange, given).await;
         self.start_users(&users, given).await?;
         self.steps.push(change.runs()?);
         Ok(())

@@ -1,5 +1,6 @@
 //! The steps from one release to another.
 
+use super::super::BY_HAND;
 use super::super::steps::{LOCK_TIMEOUT, step, word};
 use super::{Change, Draft, NoPlan, ReleasesConfig, Step, midwatch, written};
 use crate::domain::database::Engine;
@@ -45,11 +46,7 @@ impl Draft<'_> {
                         "As long as nothing was migrated, {}, which is left as it is. Once something was migrated both \
                          refuse, for {from} does not know the new schema: the database from {backup} has to come back, {}.",
                         back("revert"),
-                        if change.on(Engine::Sqlite) {
-                            "too (undo-upgrade-and-restore)"
-                        } else {
-                            "first (restore-database)"
-                        }
+                        if change.on(Engine::Sqlite) { "too (undo-upgrade-and-restore)" } else { BY_HAND }
                     ),
                     None => format!(
                         "As long as the migration was not begun, {}. Then it can't be seen whether anything was migrated, \
@@ -104,7 +101,7 @@ impl Draft<'_> {
                 if change.on(Engine::Sqlite) {
                     format!("End this run, then undo-upgrade-and-restore with {backup}")
                 } else {
-                    format!("Restore the database from {backup} first, then revert")
+                    format!("Restore the database from {backup} {BY_HAND}, then revert")
                 }
             )
         } else {

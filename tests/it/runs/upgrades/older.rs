@@ -77,6 +77,8 @@ fn an_sqlite_backup_older_than_the_code_is_migrated_beside_as_root() {
     let backup = format!("backup={}", path.display());
     let (code, said) = shop.ground.call(&["runbook", "plan", "restore-database", &backup]);
     assert!(code == 0 && said.contains("pretixbase.0002_more, pretixbase.0003_last are missing in it"), "{said}");
+    let as_it_was = shop.ground.call(&["runbook", "plan", "restore-database", &backup, "older=as-it-was"]);
+    assert!(as_it_was.0 == 0 && !as_it_was.1.contains("have the application migrate it"), "{as_it_was:?}");
     assert!(said.contains("PRETIX_DATABASE_NAME=") && said.contains("db.sqlite3.mw-"), "{said}");
 
     // An application that doesn't hear of the other database is found out, and migrates nothing.
