@@ -25,6 +25,8 @@ pub struct Stat {
     pub parent: u32,
     /// Its process group.
     pub group: i32,
+    /// Its session: the number of the process that began that, which nothing else gets while one of it lives.
+    pub session: u32,
     /// When it began, in clock ticks since the boot.
     pub started: u64,
 }
@@ -77,8 +79,9 @@ fn parse(stat: &str) -> Option<Stat> {
     let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    let started = fields.nth(16)?.parse().ok()?;
-    Some(Stat { state, parent, group, started })
+    let session = fields.next()?.parse().ok()?;
+    let started = fields.nth(15)?.parse().ok()?;
+    Some(Stat { state, parent, group, session, started })
 }
 
 /// Whether it is still there, and has not ended.
@@ -131,7 +134,7 @@ mod tests {
     fn a_name_may_hold_anything() {
         let stat =
             "7 (a) R 1 (b) S 3 4 5 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1000 20 18446744073709551615 1 1 0";
-        assert_eq!(parse(stat), Some(Stat { state: 'S', parent: 3, group: 4, started: 98_765 }));
+        assert_eq!(parse(stat), Some(Stat { state: 'S', parent: 3, group: 4, session: 5, started: 98_765 }));
         assert_eq!(parse("7 (a"), None);
         assert_eq!(parse("7 (a) S 3 4"), None);
     }

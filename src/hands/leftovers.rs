@@ -25,10 +25,14 @@ fn told(view: &RunView, of: impl Fn(usize) -> bool) -> impl Iterator<Item = Proc
     })
 }
 
-/// Whether a process is one of these, or of the process group of one.
-pub(super) fn is_of(own: &[ProcessId], process: &ProcessId) -> bool {
-    let group = process_id::stat(process.pid).map(|stat| stat.group).unwrap_or_default();
-    own.iter().any(|child| child == process || i32::try_from(child.pid) == Ok(group))
+/// Whether a process is one of these, or of the process group of one, or of the session of a runner of this run that is
+/// dead: what a program of a step has started in a group of its own.
+pub(super) fn is_of(own: &[ProcessId], view: &RunView, process: &ProcessId) -> bool {
+    let Ok(stat) = process_id::stat(process.pid) else { return own.contains(process) };
+    let began = |what: &What| matches!(what, What::Began { runner, .. } if runner.pid == stat.session && runner.boot == process.boot);
+    let leader = || process_id::stat(stat.session).is_ok_and(|leader| leader.lives());
+    own.iter().any(|child| child == process || i32::try_from(child.pid) == Ok(stat.group))
+        || (view.entries.iter().any(|entry| began(&entry.what)) && !leader())
 }
 
 /// The programs of a run's steps that still work, though nothing looks after them. What a step leaves on purpose (a daemon

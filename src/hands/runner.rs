@@ -223,7 +223,7 @@ async fn take(
                 };
                 let own = started(view, own);
                 let file = std::slice::from_ref(&file);
-                if lock::orphans(file).iter().all(|process| is_of(&own, process)) {
+                if lock::orphans(file).iter().all(|process| is_of(&own, view, process)) {
                     ended.extend(lock::end_orphans(file, GRACE).await);
                 } else {
                     // One that is just becoming the program of a step has not noted itself yet.

@@ -72,7 +72,7 @@ fn from_catalogue(session: &mut Session, words: &str, asks: &str, shows: &str) {
     session.wait_for_text(asks);
     session.keys("\r");
     confirmed(session, shows);
-    // Its place is below the catalogue's, and may be drawn after it.
+    // It is there again when the screen of the run is left.
     session.wait_for_text(&format!("filter: {words}"));
     // The filter goes. What follows an Esc at once would be taken for a key with Alt.
     session.keys("\x1b");

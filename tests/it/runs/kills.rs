@@ -80,7 +80,9 @@ fn started(ground: &Ground, run: &str) -> Vec<midwatch::runbook::run::ProcessId>
 fn a_step_that_nothing_tells_about_is_never_repeated_in_silence_as_root() {
     let ground = Ground::new(ALONE, "");
     let trace = ground.path().join("trace").display().to_string();
-    let step = format!("[[steps]]\nname = \"blind\"\nrun = [\"sh\", \"-c\", \"echo once >> {trace}; sleep 60\"]\n");
+    // Its child is in a group of its own, as a shell's jobs are.
+    let words = format!("set -m; sleep 60 & echo once >> {trace}; wait");
+    let step = format!("[[steps]]\nname = \"blind\"\nrun = [\"bash\", \"-c\", \"{words}\"]\n");
     ground.write("steps", "reversible", &format!("{step}[[steps]]\nname = \"said\"\nnote = \"done\"\n"));
     let run = ground.begin(&["steps", "--yes"]);
     eventually("it has written", || (ground.trace() == "once\n").then_some(()));
