@@ -215,7 +215,7 @@ pub enum Does {
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
 pub const OWN: [(&str, &[&str]); 20] = [
-    ("restore-database", &["backup"]),
+    ("restore-database", &["backup", "older"]),
     ("restore-in-place", &["backup", "directory"]),
     ("prove-backup", &["backup"]),
     ("swap-back", &["held"]),

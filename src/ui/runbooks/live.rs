@@ -10,7 +10,7 @@ use crate::domain::text::span;
 use crate::runbook::card;
 use crate::runbook::kept::Stream;
 use crate::runbook::plan::{Act, PlannedStep};
-use crate::runbook::run::StepState;
+use crate::runbook::run::{StepState, What};
 use crate::ui::canvas::{Canvas, columns, piece, split_top};
 use crate::ui::clock::Clock;
 use crate::ui::format;
@@ -168,7 +168,9 @@ const fn of_step(step: &PlannedStep, state: &StepState, runner: bool) -> (Option
 fn output(canvas: &mut Canvas<'_>, area: Rect, model: &Model, run: &Run, clock: &Clock) {
     let tail = Some(&model.runbooks.tail).filter(|tail| tail.run == run.id);
     let printed = tail.map(|tail| tail.printed.as_slice()).unwrap_or_default();
-    let spoke = printed.last().map(|last| last.at).max(run.entries.last().map(|last| last.at));
+    // What the runner notes, that it is silent among it, is nothing printed.
+    let told = run.entries.iter().rev().find(|entry| !matches!(entry.what, What::Note(_)));
+    let spoke = printed.last().map(|last| last.at).max(told.map(|last| last.at));
     let silent = spoke.map(|at| clock.now.secs_since(at)).filter(|secs| *secs >= SILENT_S && run.ended.is_none());
     let right = match silent.filter(|_| run.lives) {
         Some(secs) => vec![piece(Role::Warning, format!("nothing printed for {}", format::span(secs)))],

@@ -46,6 +46,14 @@ fn a_run_that_goes_on() {
 }
 
 #[test]
+fn what_the_runner_notes_of_a_silence_does_not_end_it() {
+    let mut model = opened(runbooks::runbooks(), &runbooks::silent());
+    model.runbooks.tail.printed = std::sync::Arc::default();
+    let text = ui::plain(&model, &dark(), 80, 24);
+    assert!(text.contains("nothing printed for 9m50s"), "{text}");
+}
+
+#[test]
 fn a_run_that_asks() {
     let mut model = opened(runbooks::runbooks(), &runbooks::asking());
     snapshot("runbooks-asking", &model);
