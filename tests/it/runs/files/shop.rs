@@ -184,8 +184,11 @@ impl Shop {
 
     /// Kills the application.
     pub(super) fn kill_application(&self) {
-        self.processes().into_iter().for_each(kill);
-        crate::support::servers::eventually("it is gone", || (!self.runs()).then_some(()));
+        crate::support::servers::eventually("it is gone", || {
+            // What the killed runner was starting may come up after the others were found.
+            self.processes().into_iter().for_each(kill);
+            (!self.runs()).then_some(())
+        });
     }
 
     /// Starts it, as whoever finds it gone would.
