@@ -111,6 +111,8 @@ pub struct SiteConfig {
     pub source: Option<PathBuf>,
     /// Its services, and those it stands on.
     pub services: Vec<ServiceConfig>,
+    /// What migrates its database when it is run in a container of its web service; where its image does not by itself.
+    pub migrate: Option<Vec<String>>,
     /// Its releases, where they lie side by side.
     pub releases: Option<ReleasesConfig>,
     /// A practice site: labelled so on every screen.
@@ -142,6 +144,7 @@ impl SiteConfig {
             backups: backups::BackupsConfig::default(),
             source: None,
             services: Vec::new(),
+            migrate: None,
             releases: None,
             practice: false,
         }
@@ -172,6 +175,7 @@ impl fmt::Debug for SiteConfig {
             .field("mail_host", &self.mail_host)
             .field("backups", &self.backups)
             .field("source", &self.source)
+            .field("migrate", &self.migrate)
             .field("releases", &self.releases)
             .field("practice", &self.practice)
             .finish()

@@ -20,6 +20,7 @@ mod mysql;
 pub mod order;
 mod postgres;
 pub mod releases;
+mod retag;
 pub mod runner;
 mod session;
 pub mod shim;

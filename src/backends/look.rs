@@ -4,6 +4,7 @@
 
 mod drill;
 pub mod files;
+mod image;
 mod mysql;
 pub mod releases;
 mod upgrade;
@@ -27,7 +28,7 @@ use crate::domain::service::{Service, State};
 use crate::domain::text::{count, plain};
 use crate::domain::time::Timestamp;
 use crate::ports::{Observe, Web};
-use crate::runbook::plan::{Probe, Subject};
+use crate::runbook::plan::{Probe, Subject, UpgradeProbe};
 
 /// How the answer of a server begins that says that something is not so: it was asked, and has answered.
 pub const NOT_YET: &str = "not yet so: ";
@@ -219,7 +220,7 @@ impl<'c> Looker<'c> {
                 }
             }
             Probe::Mysql(probe) => Box::pin(mysql::holds(self.site()?, probe)).await,
-            Probe::Upgrade(probe) => upgrade::holds(self.site()?, probe).await,
+            Probe::Upgrade(probe) => Box::pin(upgrade::holds(self.site()?, probe)).await,
             Probe::Files(probe) => files::holds(probe),
             Probe::Drill(probe) => drill::holds(probe),
             Probe::All(all) => {
@@ -239,6 +240,7 @@ impl<'c> Looker<'c> {
             Probe::Runs(service) | Probe::Restarted { service, .. } => {
                 self.service(service).await.is_ok_and(|service| is_down(&service))
             }
+            Probe::Upgrade(UpgradeProbe::Image(probe)) => image::down(probe).await,
             Probe::Stopped(_)
             | Probe::Forgiven(_)
             | Probe::Steady { .. }

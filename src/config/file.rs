@@ -110,6 +110,10 @@ pub struct SiteFile {
     /// Places where its backups lie: `[[sites.NAME.backups]]`.
     #[serde(default)]
     pub backups: Vec<BackupFile>,
+    /// Of an application in a container, where its image does not migrate the database by itself: the words that do, run in
+    /// a container of its web service when the image's tag is changed: `["python", "manage.py", "migrate", "--noinput"]`.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub migrate: Option<Spanned<Vec<String>>>,
     /// Its releases, where they lie side by side, and a link says which is in use.
     #[schemars(with = "Option<ReleasesFile>")]
     pub releases: Option<Spanned<ReleasesFile>>,

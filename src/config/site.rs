@@ -68,6 +68,12 @@ fn merge(site: &mut SiteConfig, file: SiteFile, source: &mut Source, around: &Su
     super::service::overlay(&mut site.services, file.services, source, around);
     site.access_logs.extend(file.access_logs.iter().flatten().map(|path| around.cwd.join(path)));
     site.certificate_file = file.certificate_file.map(|path| around.cwd.join(path)).or(site.certificate_file.take());
+    if let Some(words) = file.migrate {
+        if words.get_ref().first().is_none_or(String::is_empty) {
+            source.mistake(words.span(), "migrate names no program", None);
+        }
+        site.migrate = Some(words.into_inner());
+    }
     site.practice = file.practice.unwrap_or(site.practice);
     site.data_dir = file.data_dir.map(|dir| around.cwd.join(dir)).or_else(|| site.data_dir.take());
     site.backups.lay(file.backups, source, around);

@@ -82,6 +82,7 @@ pub(super) fn describe(
         },
         source: settings.files().last().cloned(),
         services: Vec::new(),
+        migrate: None,
         releases: None,
         practice: false,
     })

@@ -24,6 +24,8 @@ pub enum Question<'a> {
     Containers(Option<&'a str>),
     /// Docker: one container.
     Container(&'a str),
+    /// Docker: the image it has under a name.
+    Image(&'a str),
     /// supervisord: every program; with user and password.
     Programs(Option<&'a (String, SecretString)>),
 }
@@ -63,7 +65,7 @@ impl SocketError {
 /// No connection, no answer in time, an answer that isn't one.
 pub fn ask(listener: &Listener, question: &Question<'_>, limit: Duration) -> Result<Vec<u8>, SocketError> {
     let deadline = Instant::now() + limit;
-    let request = question.request().ok_or(SocketError::Strange("the name is none of a container"))?;
+    let request = question.request().ok_or(SocketError::Strange("the name is none of a container or image"))?;
     let answer = match listener {
         Listener::Unix(path) => exchange(UnixStream::connect(path)?, &request, deadline)?,
         Listener::Tcp(address) => exchange(tcp(address, limit)?, &request, deadline)?,
@@ -144,6 +146,14 @@ impl Question<'_> {
                 }
                 get(&format!("/containers/{id}/json"))
             }
+            Self::Image(name) => {
+                let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+                let part = |part: &str| part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(safe);
+                if name.len() > 300 || !name.split('/').all(part) {
+                    return None;
+                }
+                get(&format!("/images/{name}/json"))
+            }
             Self::Programs(login) => {
                 let body = "<?xml version=\"1.0\"?><methodCall><methodName>supervisor.getAllProcessInfo</methodName>\
                             <params></params></methodCall>";
@@ -210,6 +220,11 @@ mod tests {
         for project in ["", "a\"b", "a%22", "a b\r\n"] {
             assert!(Question::Containers(Some(project)).request().is_none(), "{project:?}");
         }
+        for image in ["", "a/../b", "/a", "a//b", "a b", "a?x=", "a%2f", "a\r\nDELETE /", "-a"] {
+            assert!(Question::Image(image).request().is_none(), "{image:?}");
+        }
+        let request = Question::Image("ghcr.io:443/shop/web_app:2026.8.0-a").request().unwrap();
+        assert!(request.starts_with(b"GET /images/ghcr.io:443/shop/web_app:2026.8.0-a/json HTTP/1.0\r\n"));
         let request = Question::Container("d88cb047").request().unwrap();
         assert!(request.starts_with(b"GET /containers/d88cb047/json HTTP/1.0\r\n"));
     }

@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep};
 
 use super::acts::{self, Sign};
 use super::files::settled;
-use super::releases;
 use super::work::Tools;
+use super::{releases, retag};
 use crate::backends::backups::likeness::content;
 use crate::backends::look::process;
 use crate::domain::app_state::pending;
@@ -64,6 +64,16 @@ pub(super) async fn act(
                 Some(first) => Err(format!("{first} is not applied to {database}, though `migrate` ended well")),
             }
         }
+        UpgradeAct::Again(command) => {
+            let first = acts::command(tools, (run, command), at, (deadline, stop.clone()), signs.clone()).await;
+            let Err(why) = first else { return first };
+            if *stop.borrow() || Instant::now() >= deadline {
+                return Err(why);
+            }
+            signs.send(Sign::Note(format!("step {}: {why}; it is run once more", at.0 + 1))).await.ok();
+            acts::command(tools, (run, command), at, (deadline, stop), signs).await
+        }
+        UpgradeAct::Retag(retag) => retag::exchange(&tools.permit, retag),
         UpgradeAct::Releases(act) => releases::act(tools, (run, act), at, (deadline, stop), signs).await,
         UpgradeAct::Renew { service, start } => {
             let now = tools.looker.service(service).await?;
@@ -142,7 +152,10 @@ pub(super) async fn holds(tools: &Tools<'_>, run: &str, probe: &UpgradeProbe) ->
             Ok(said) if said.lines().any(|line| line.trim() == word) => Err(format!("it has `{word}`")),
             Ok(_) => Ok(format!("this version has no `{word}`")),
         }),
-        UpgradeProbe::SchemaIs { .. } | UpgradeProbe::Running { .. } | UpgradeProbe::Releases(_) => None,
+        UpgradeProbe::SchemaIs { .. }
+        | UpgradeProbe::Running { .. }
+        | UpgradeProbe::Image(_)
+        | UpgradeProbe::Releases(_) => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! How an application is upgraded: what must be so before, what is installed, and the steps.
 
 mod back;
+mod image;
 mod releases;
 mod steps;
 mod versions;
@@ -91,6 +92,9 @@ impl<'c> Draft<'c> {
     /// Looks at everything that must be so, and makes the steps.
     pub(super) async fn upgrade(&mut self, (version, wheels): (&str, &str), step: &Step) -> Result<(), NoPlan> {
         let site = self.upgraded()?;
+        if image::contained(site) {
+            return self.upgrade_image((version, wheels), step).await;
+        }
         if let Some(releases) = &site.releases {
             return self.upgrade_release((site, releases), version, step).await;
         }
@@ -172,7 +176,7 @@ impl<'c> Draft<'c> {
         all.retain(|service| matches!(service.role, Role::Web | Role::Worker | Role::Beat));
         if let Some(contained) = all.iter().find(|service| service.manager == Manager::Compose) {
             return Err(no(format!(
-                "{} is a container: its code is in an image, which is replaced by changing the image's tag, not by this",
+                "{} is a container, and its web service is none: its code is in an image, which pip does not replace",
                 contained.name
             )));
         }

@@ -157,6 +157,8 @@ pub fn act(act: &Act) -> String {
             };
             format!("in {database} alone: {}, if the application finds there that {what} missing", words(migrate))
         }
+        Act::Upgrade(UpgradeAct::Again(command)) => format!("{}   once more where it fails", words(command)),
+        Act::Upgrade(UpgradeAct::Retag(retag)) => retag.told(),
         Act::Upgrade(UpgradeAct::Releases(ReleasesAct::Point(pointing))) => words(&pointing.command()),
         Act::Upgrade(UpgradeAct::Releases(ReleasesAct::Alike { service, command, .. })) => {
             format!("{}   with what {service} finds in its environment", words(command))
@@ -216,6 +218,7 @@ pub fn holds(probe: &Probe) -> String {
         Probe::Mysql(probe) => probe.told(),
         Probe::Upgrade(UpgradeProbe::Lacks { word, .. }) => format!("the application has no command `{word}`"),
         Probe::Upgrade(UpgradeProbe::SchemaIs { was, .. }) => format!("the database has not been migrated: {was}"),
+        Probe::Upgrade(UpgradeProbe::Image(probe)) => probe.told(),
         Probe::Upgrade(UpgradeProbe::Releases(probe)) => probe.told(),
         Probe::Upgrade(UpgradeProbe::Running { version }) => {
             format!("{version} is installed, and every process of the application was started after it was")

@@ -2,6 +2,7 @@
 
 pub mod drill;
 pub mod files;
+pub mod image;
 pub mod mysql;
 pub mod postgres;
 pub mod releases;

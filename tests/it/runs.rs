@@ -14,6 +14,7 @@ mod exclusion;
 mod files;
 mod full;
 mod ground;
+mod images;
 mod in_place;
 mod kills;
 mod managers;

@@ -134,7 +134,7 @@ pub fn installation(site: &SiteConfig) -> Result<Installation, String> {
     let Some(found) = plan.installed(&processes) else {
         return Err(format!(
             "where {name} is installed was not found, neither by its processes nor at its usual places; of an application in \
-             a container the image's tag is changed instead, which midwatch does not do. {}",
+             a container the image's tag is changed, where midwatch knows its services. {}",
             unseen.join(" ")
         ));
     };

@@ -47,6 +47,7 @@ pub(super) async fn holds(site: &SiteConfig, probe: &UpgradeProbe) -> Result<Str
             if now == *was { Ok(now) } else { Err(format!("the database has been migrated ({now}): {otherwise}")) }
         }
         UpgradeProbe::Running { version } => running(site, version).await,
+        UpgradeProbe::Image(probe) => super::image::holds(probe).await,
         UpgradeProbe::Releases(probe) => super::releases::holds(site, probe).await,
     }
 }

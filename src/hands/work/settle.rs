@@ -41,7 +41,8 @@ impl Run<'_> {
     async fn settled(&mut self, probe: &Probe) -> Result<Result<String, String>, String> {
         let deadline = Instant::now() + SETTLE;
         match probe {
-            Probe::Files(_) | Probe::Drill(_) | Probe::Upgrade(UpgradeProbe::Releases(_)) => {
+            // What Compose was doing to containers it finds, and does to its end, when it is asked again.
+            Probe::Files(_) | Probe::Drill(_) | Probe::Upgrade(UpgradeProbe::Image(_) | UpgradeProbe::Releases(_)) => {
                 Ok(self.holds(probe).await)
             }
             Probe::Postgres(_) | Probe::Mysql(_) => loop {

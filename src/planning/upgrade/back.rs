@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::steps::Places;
-use super::{BY_HAND, Draft, Installation, NoPlan, Step, Subject, Upgrade, environment, installation, no};
+use super::{BY_HAND, Draft, Installation, NoPlan, Step, Subject, Upgrade, environment, image, installation, no};
 use crate::domain::database::Engine;
 
 /// What an upgrade has kept.
@@ -17,6 +17,14 @@ impl Draft<'_> {
     /// database too.
     pub(in crate::planning) async fn undo_upgrade(&mut self, backup: Option<&str>, step: &Step) -> Result<(), NoPlan> {
         let site = self.upgraded()?;
+        if image::contained(site) {
+            return match backup {
+                None => self.undo_image(step).await,
+                Some(_) => Err(no(
+                    "both at once are for what pip installed: of an image, run restore-database first, then undo-upgrade",
+                )),
+            };
+        }
         if let Some(releases) = &site.releases {
             return self.undo_release((site, releases), backup, step).await;
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Command;
+use super::image::{ImageProbe, Retag};
 use super::releases::{ReleasesAct, ReleasesProbe};
 
 /// What it does.
@@ -29,6 +30,11 @@ pub enum UpgradeAct {
         /// What is known to be missing, as `app.name`.
         missing: Vec<String>,
     },
+    /// Runs a program, and once more where it fails: what a Compose that was cut off has left, the next one removes, and
+    /// fails over it.
+    Again(Command),
+    /// Exchanges the tag of an image in a file of a Compose project.
+    Retag(Retag),
     /// Something with releases that lie side by side.
     Releases(ReleasesAct),
 }
@@ -56,6 +62,8 @@ pub enum UpgradeProbe {
         /// The version.
         version: String,
     },
+    /// Something of images and containers.
+    Image(ImageProbe),
     /// Something about releases that lie side by side.
     Releases(ReleasesProbe),
 }

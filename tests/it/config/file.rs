@@ -107,6 +107,7 @@ queues = ["default", "other"]
 access_logs = ["/var/log/shop.log", "relative.log"]
 certificate_file = "/etc/ssl/shop.pem"
 practice = true
+migrate = ["manage.py", "migrate"]
 data_dir = "data"
 [[sites.shop.backups]]
 path = "/srv/backups"
@@ -154,6 +155,7 @@ fn every_key_of_a_site_is_taken() {
     assert_eq!(broker.queues, ["default", "other"]);
     assert_eq!(site.access_logs, ["/var/log/shop.log", "/srv/relative.log"].map(std::path::PathBuf::from));
     assert_eq!(site.data_dir.as_deref(), Some(std::path::Path::new("/srv/data")));
+    assert_eq!(site.migrate.as_deref(), Some(["manage.py", "migrate"].map(str::to_owned).as_slice()));
     assert_eq!(site.certificate_file.as_deref(), Some(std::path::Path::new("/etc/ssl/shop.pem")));
     assert_eq!((site.logs.len(), site.logs[0].place.to_string().as_str()), (1, "/srv/shop.log"));
 }

@@ -86,6 +86,14 @@ impl Engine {
         told(self.output(&["run", "--rm", "--network", NETWORK, IMAGE, "true"]))
     }
 
+    /// One more image of the same, with these changes of what it is started with.
+    pub(crate) fn image(&self, reference: &str, changes: &[&str]) {
+        let tar = self.dir.path().join("image.tar");
+        let changes = changes.iter().flat_map(|change| ["-c", change]);
+        let words = ["import", "-c", "ENV PATH=/bin:/usr/bin"].into_iter().chain(changes);
+        self.docker(&words.chain([tar.to_str().unwrap(), reference]).collect::<Vec<_>>());
+    }
+
     /// Where it listens.
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join("s")
@@ -152,14 +160,14 @@ impl Drop for Engine {
         if !ids.is_empty() {
             self.output(&[["rm", "-f"].as_slice(), &ids].concat());
         }
-        self.output(&["network", "rm", NETWORK]);
+        self.output(&["network", "prune", "--force"]);
         let _sent = kill_process(Pid::from_child(&self.daemon), Signal::TERM);
         self.daemon.wait().ok();
     }
 }
 
 /// Says so past the harness, which shows nothing of a test that passes.
-fn passed_over(why: &str) {
+pub(crate) fn passed_over(why: &str) {
     writeln!(std::io::stderr(), "passed over, for want of a Docker engine: {why}").unwrap();
 }
 

@@ -1,0 +1,195 @@
+//! What Docker Compose says of a project: its settings as it reads them. It changes nothing here.
+//!
+//! Invariant: settings hold secrets. They stay in memory, and nothing of them gets into a message but names.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::images::Placed;
+use super::services::command::{Ended, fed};
+use super::store::who;
+use crate::runbook::plan::Command;
+
+/// How long Compose may take to read a project; the one of Debian 12 takes a second.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Where programs are, as for a run's own.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// From this one on, an engine tells Compose 1 too little to make a container anew.
+const TOO_NEW: u64 = 25;
+
+/// A project, and the Compose that made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// The engine's socket.
+    pub socket: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// Its files.
+    pub files: Vec<PathBuf>,
+    /// The file with its variables, where it is there.
+    pub env_file: Option<PathBuf>,
+    dir: PathBuf,
+    /// Whether the variables' file was named, and is not where Compose looks by itself.
+    named: bool,
+    /// Whether it is Compose 1, a program of its own.
+    old: bool,
+    /// What the programs find in their environment.
+    env: BTreeMap<String, String>,
+}
+
+/// How the settings would be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read<'a> {
+    /// With this text instead of that file.
+    Instead(&'a Path, &'a str),
+    /// With this variable.
+    With(&'a str, &'a str),
+}
+
+impl Project {
+    /// The project that this container is of.
+    ///
+    /// # Errors
+    /// Why Compose can't be asked for it, in a sentence.
+    pub async fn of(socket: &Path, container: &Placed) -> Result<Self, String> {
+        let Placed { project, dir, files, .. } = container;
+        if files.is_empty() || !dir.is_absolute() {
+            return Err(format!("{} does not say which files it was made from", container.name));
+        }
+        if let Some(gone) = files.iter().chain(&container.env_files).find(|file| !file.is_file()) {
+            return Err(format!("{} was made from {}, which is not there", container.name, gone.display()));
+        }
+        let env_file = match container.env_files.as_slice() {
+            [] => Some(dir.join(".env")).filter(|file| file.is_file()),
+            [one] => Some(one.clone()),
+            [_, _, ..] => {
+                return Err(format!("{project} has several files with variables: which counts can't be told"));
+            }
+        };
+        // Where Docker's programs look for Compose and for the registries' logins.
+        let config = std::env::var("DOCKER_CONFIG").ok().filter(|dir| dir.starts_with('/'));
+        let env = config.map(|dir| ("DOCKER_CONFIG".to_owned(), dir)).into_iter().collect();
+        let old = container.version.starts_with("1.");
+        let made = Self {
+            socket: socket.to_owned(),
+            name: project.clone(),
+            files: files.clone(),
+            named: !container.env_files.is_empty(),
+            env_file,
+            dir: dir.clone(),
+            old,
+            env,
+        };
+        if old {
+            made.old_one_can().await?;
+        }
+        Ok(made)
+    }
+
+    async fn old_one_can(&self) -> Result<(), String> {
+        let words =
+            [self.docker(), vec!["version".to_owned(), "--format".to_owned(), "{{.Server.Version}}".to_owned()]];
+        let engine = self.run(&words.concat(), None, None).await?;
+        let major = engine.trim().split('.').next().and_then(|major| major.parse::<u64>().ok());
+        match major {
+            Some(major) if major < TOO_NEW => Ok(()),
+            Some(_) | None => Err(format!(
+                "{} was made with Compose 1, which can't make containers anew on an engine like this one ({}): install \
+                 Compose 2 and run `docker compose up -d` once",
+                self.name,
+                engine.trim()
+            )),
+        }
+    }
+
+    /// Docker's own program.
+    fn docker(&self) -> Vec<String> {
+        vec!["docker".to_owned(), "--host".to_owned(), format!("unix://{}", self.socket.display())]
+    }
+
+    /// Compose, for this project, with these files.
+    fn compose(&self, files: &[PathBuf]) -> Vec<String> {
+        let mut words = self.docker();
+        if self.old {
+            if let Some(program) = words.first_mut() {
+                "docker-compose".clone_into(program);
+            }
+        } else {
+            words.push("compose".to_owned());
+        }
+        words.extend(["--project-name".to_owned(), self.name.clone()]);
+        words.extend(["--project-directory".to_owned(), self.dir.display().to_string()]);
+        let env_file = self.env_file.iter().filter(|_| self.named);
+        words.extend(env_file.flat_map(|file| ["--env-file".to_owned(), file.display().to_string()]));
+        words.extend(files.iter().flat_map(|file| ["--file".to_owned(), file.display().to_string()]));
+        words
+    }
+
+    /// Docker's program with these words, for a run.
+    pub fn docker_command(&self, words: &[&str]) -> Command {
+        self.command(self.docker(), words)
+    }
+
+    /// Compose with these words, for a run.
+    pub fn compose_command(&self, words: &[&str]) -> Command {
+        self.command(self.compose(&self.files), words)
+    }
+
+    fn command(&self, mut argv: Vec<String>, words: &[&str]) -> Command {
+        argv.extend(words.iter().map(|word| (*word).to_owned()));
+        Command { argv, env: self.env.clone(), ..Command::default() }
+    }
+
+    /// The sum of each service's settings, as Compose notes it on the containers it makes.
+    ///
+    /// # Errors
+    /// What Compose complains of.
+    pub async fn hashes(&self) -> Result<BTreeMap<String, String>, String> {
+        let words = [self.compose(&self.files), ["config", "--hash", "*"].map(str::to_owned).to_vec()].concat();
+        let said = self.run(&words, None, None).await?;
+        let pair =
+            |line: &str| line.split_once(' ').map(|(service, hash)| (service.to_owned(), hash.trim().to_owned()));
+        Ok(said.lines().filter_map(pair).collect())
+    }
+
+    /// All settings of the project as Compose reads them. They hold secrets.
+    ///
+    /// # Errors
+    /// What Compose complains of.
+    pub async fn settings(&self, read: Read<'_>) -> Result<String, String> {
+        let (files, variable, input) = match read {
+            Read::Instead(path, text) => {
+                let same = |file: &PathBuf| std::fs::canonicalize(file).is_ok_and(|real| real == path);
+                let instead = |file: &PathBuf| if same(file) { PathBuf::from("/dev/stdin") } else { file.clone() };
+                (self.files.iter().map(instead).collect(), None, Some(text))
+            }
+            Read::With(name, value) => (self.files.clone(), Some(format!("{name}={value}")), None),
+        };
+        let words = [self.compose(&files), vec!["config".to_owned()]].concat();
+        self.run(&words, variable, input).await
+    }
+
+    /// Runs a program with nothing of this user's environment: as a run does later.
+    async fn run(&self, program: &[String], variable: Option<String>, input: Option<&str>) -> Result<String, String> {
+        let home = who::home(&who::user()).unwrap_or_else(|| "/".to_owned());
+        let mut words =
+            vec!["-i".to_owned(), format!("PATH={PATH}"), format!("HOME={home}"), "LC_ALL=C.UTF-8".to_owned()];
+        words.extend(self.env.iter().map(|(name, value)| format!("{name}={value}")));
+        words.extend(variable);
+        words.extend(program.iter().cloned());
+        let name = if self.old { "docker-compose" } else { "docker compose" };
+        match fed("env", &words, &[], input, LIMIT).await {
+            Ended::Well(said) => Ok(said),
+            Ended::Badly(why) if why.contains("No such file or directory") || why.contains("unknown") => Err(format!(
+                "{} was made with `{name}`, which is not to be had here ({why}): install it, or set DOCKER_CONFIG to where \
+                 its plugin is",
+                self.name
+            )),
+            Ended::Badly(why) => Err(format!("{name} says of {}: {why}", self.name)),
+            Ended::Late => Err(format!("{name} has not answered within {} s", LIMIT.as_secs())),
+            Ended::Absent => Err("there is no env here".to_owned()),
+            Ended::Failed(why) => Err(format!("{name} can't be run: {why}")),
+        }
+    }
+}

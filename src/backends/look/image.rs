@@ -1,0 +1,69 @@
+//! What an upgrade of an image counts on and brings about: what an engine has, what its containers run.
+
+use crate::backends::images::{self, Placed};
+use crate::runbook::plan::image::{Containers, ImageProbe};
+
+/// One that Docker has started so often again does not come up.
+const RESTARTS: u64 = 3;
+
+/// Whether it holds.
+pub(super) async fn holds(probe: &ImageProbe) -> Result<String, String> {
+    match probe {
+        ImageProbe::Here { socket, reference } => match images::image(socket, reference).await? {
+            Some(id) => Ok(format!("{reference} is {id}")),
+            None => Err(format!("the engine has no {reference}")),
+        },
+        ImageProbe::Run { of, reference, since } => {
+            let wanted = images::image(&of.socket, reference).await?;
+            let wanted = wanted.ok_or_else(|| format!("the engine has no {reference}"))?;
+            let all = found(of).await?;
+            for service in &of.services {
+                let mut any = false;
+                for one in all.iter().filter(|one| one.service == *service) {
+                    any = true;
+                    well(one)?;
+                    if one.image != wanted || one.reference != *reference {
+                        return Err(format!("{} runs {} ({}), not {reference}", one.name, one.reference, one.image));
+                    }
+                    if since.is_some_and(|since| one.started.is_none_or(|started| started < since)) {
+                        return Err(format!("{} was not started anew", one.name));
+                    }
+                }
+                if !any {
+                    return Err(format!("there is no container of {service}"));
+                }
+            }
+            Ok(format!("{} run {reference} ({wanted})", of.services.join(", ")))
+        }
+        ImageProbe::Stopped(of) => match found(of).await?.iter().find(|one| one.runs()) {
+            Some(one) => Err(format!("{} is {}", one.name, one.status)),
+            None => Ok(format!("no container of {} runs", of.services.join(", "))),
+        },
+    }
+}
+
+/// Whether what must run does not come up by itself: it has ended, or ends again and again.
+pub(super) async fn down(probe: &ImageProbe) -> bool {
+    match probe {
+        ImageProbe::Run { of, .. } => {
+            let all = found(of).await.unwrap_or_default();
+            all.iter().any(|one| !one.runs() || one.restarts >= RESTARTS)
+        }
+        ImageProbe::Here { .. } | ImageProbe::Stopped(_) => false,
+    }
+}
+
+async fn found(of: &Containers) -> Result<Vec<Placed>, String> {
+    let mut all = images::containers(&of.socket, &of.project).await?;
+    all.retain(|one| of.services.contains(&one.service));
+    Ok(all)
+}
+
+/// It runs, and says nothing else of itself.
+fn well(one: &Placed) -> Result<(), String> {
+    match (one.status.as_str(), one.health.as_str()) {
+        ("running", "" | "healthy") => Ok(()),
+        (status, "") => Err(format!("{} is {status}", one.name)),
+        (status, health) => Err(format!("{} is {status}, {health}", one.name)),
+    }
+}

@@ -1,0 +1,296 @@
+//! The image of a Compose project is upgraded by its tag, on a real Docker engine with a real Compose; cut off at every
+//! step, and with an image that does not start.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use midwatch::runbook::run::Outcome;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use tempfile::TempDir;
+
+use super::ground::Ground;
+use crate::support::engine::{Engine, passed_over};
+use crate::support::servers::{eventually, free_port};
+
+/// Nobody listens there: what the engine does not have can't be had.
+const IMAGE: &str = "127.0.0.1:1/shop";
+/// One that begins with pretix' own program, as far as an upgrade knows it.
+const PRETIX: &str = "127.0.0.1:1/pretix";
+const APP: &str = r#"#!/bin/sh
+migrates() { echo "$VERSION" >>/data/migrated; }
+if [ "${0##*/}" = pretix ] && [ "$AUTOMIGRATE" != skip ]; then migrates; fi
+case "$1 $2" in
+"web "*) test -z "$BROKEN" || exit 3; echo "$VERSION" >/www/index.html; exec gunicorn ;;
+"worker "*) trap exit TERM; while :; do sleep 600 & wait; done ;;
+"migrate --plan") echo would migrate base.0002_more ;;
+"migrate "*) migrates ;;
+esac
+"#;
+const SERVICES: [&str; 2] = ["web", "worker"];
+
+/// A project of a web service and a worker, with its database beside it.
+struct Till<'e> {
+    engine: &'e Engine,
+    ground: Ground,
+    dir: TempDir,
+    port: u16,
+    compose: Vec<&'static str>,
+}
+
+impl<'e> Till<'e> {
+    /// `None` where there is no Compose.
+    fn open(engine: &'e Engine) -> Option<Self> {
+        let runs = |words: &[&str]| {
+            let mut command = Command::new(words[0]);
+            command.args(&words[1..]).arg("version").stdout(Stdio::null()).stderr(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        };
+        let compose = [vec!["docker", "compose"], vec!["docker-compose"]].into_iter().find(|words| runs(words));
+        let Some(compose) = compose else {
+            passed_over("Compose is not installed");
+            return None;
+        };
+        for (image, version, changes) in [
+            (IMAGE, "2026.7.0", ["ENV BROKEN="]),
+            (IMAGE, "2026.8.0", ["ENV BROKEN="]),
+            (PRETIX, "2026.7.0", ["ENV BROKEN="]),
+            (PRETIX, "2026.9.0", ["ENV BROKEN=yes"]),
+        ] {
+            let named = [format!("ENV VERSION={version}"), "ENTRYPOINT [\"pretix\"]".to_owned()];
+            let named = if image == PRETIX { named.as_slice() } else { &named[..1] };
+            let changes: Vec<&str> = named.iter().map(String::as_str).chain(changes).collect();
+            engine.image(&format!("{image}:{version}"), &changes);
+        }
+        let ground = Ground::new("", "").with("DOCKER_HOST", Path::new(&engine.host()));
+        let till = Self { engine, ground, dir: tempfile::tempdir().unwrap(), port: free_port(), compose };
+        for name in ["project", "backups", "data"] {
+            fs::create_dir(till.path(name)).unwrap();
+        }
+        till.sql(&[
+            "create table orders (id integer primary key, what text)",
+            "insert into orders (what) values ('one')",
+            "create table django_migrations (id integer primary key, app text, name text, applied text)",
+            "insert into django_migrations (app, name, applied) values ('base', '0001_initial', '2026-01-01')",
+        ]);
+        let backup = till.path("backups/till.sqlite3");
+        fs::copy(till.path("shop.sqlite3"), &backup).unwrap();
+        let then = SystemTime::now() - Duration::from_mins(5);
+        fs::File::options().append(true).open(&backup).unwrap().set_modified(then).unwrap();
+        fs::write(till.path("app"), APP).unwrap();
+        fs::set_permissions(till.path("app"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        till.configure("migrate = [\"app\", \"migrate\"]\n");
+        Some(till)
+    }
+
+    fn configure(&self, more: &str) {
+        let (database, backups) = (self.path("shop.sqlite3"), self.path("backups"));
+        let config = format!(
+            "[sites.till]\nhealth_path = \"/\"\ndatabase = \"sqlite://{}\"\n{more}[[sites.till.backups]]\npath = \"{}\"\n",
+            database.display(),
+            backups.display()
+        );
+        fs::write(self.ground.path().join("c.toml"), config).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn sql(&self, statements: &[&str]) {
+        let path = self.path("shop.sqlite3");
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+            let mut db = options.journal_mode(SqliteJournalMode::Delete).connect().await.unwrap();
+            for sql in statements {
+                sqlx::query(AssertSqlSafe((*sql).to_owned())).execute(&mut db).await.unwrap();
+            }
+            db.close().await.unwrap();
+        });
+    }
+
+    /// The project's file, with this as the image of both services, brought up.
+    fn up(&self, image: &str) {
+        let (data, app, port) = (self.path("data"), self.path("app"), self.port);
+        let (name, word) = if image.starts_with(PRETIX) { ("pretix", "") } else { ("app", "\"app\", ") };
+        let volumes = format!("volumes: [\"{}:/data\", \"{}:/usr/bin/{name}\"]", data.display(), app.display());
+        let file = format!(
+            "version: \"3\"\nservices:\n  web:\n    image: {image}\n    {volumes}\n    command: [{word}\"web\"]\n    \
+             stop_signal: SIGKILL\n    ports: [\"127.0.0.1:{port}:8000\"]\n  worker:\n    image: {image} # as web\n    \
+             {volumes}\n    command: [{word}\"worker\"]\n"
+        );
+        fs::write(self.path("project/docker-compose.yml"), file).unwrap();
+        let mut command = Command::new(self.compose[0]);
+        command.args(&self.compose[1..]).args(["--project-name", "till", "up", "--detach"]);
+        let done = command.env("DOCKER_HOST", self.engine.host()).current_dir(self.path("project")).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path("project").join(name)).unwrap()
+    }
+
+    /// What web says of its version; `None`: it does not answer.
+    fn answer(&self) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
+        let mut said = String::new();
+        stream.read_to_string(&mut said).ok()?;
+        said.rsplit("\r\n\r\n").next().map(|body| body.trim().to_owned())
+    }
+
+    /// The containers of a service that run, and their image.
+    fn containers(&self, service: &str) -> String {
+        let filter = format!("label=com.docker.compose.service={service}");
+        self.engine.docker(&["ps", "--filter", &filter, "--format", "{{.ID}} {{.Image}}"])
+    }
+
+    /// Both services run this image and version, in one container each.
+    fn runs(&self, image: &str, version: &str) {
+        eventually("web serves the version", || (self.answer().as_deref() == Some(version)).then_some(()));
+        for service in SERVICES {
+            let found = self.containers(service);
+            assert!(found.lines().count() == 1 && found.ends_with(&format!("{image}:{version}")), "{service}: {found}");
+        }
+    }
+
+    fn refused(&self, version: &str, why: &str) {
+        let (code, said) =
+            self.ground.call(&["runbook", "plan", "upgrade", "--site", "till", &format!("version={version}")]);
+        assert!(code == 13 && said.contains(why), "{version}: {code}: {said}");
+    }
+
+    /// Approves it and lets go of it; the run, and its plan as it was shown.
+    fn begin(&self, wish: &[&str]) -> (String, String) {
+        let (code, shown) = self.ground.call(&[&["runbook", "plan"], wish].concat());
+        assert_eq!(code, 0, "{shown}");
+        let token = shown.rsplit("--confirm=").next().unwrap().trim().to_owned();
+        (self.ground.begin(&[wish, &["--confirm", &token]].concat()), shown)
+    }
+
+    fn ended(&self, run: &str) -> (Outcome, String) {
+        // Longer than other things are waited for: the Compose of Debian takes a second for each word.
+        let begun = Instant::now();
+        loop {
+            if let Some(ended) = self.ground.view(run).progress().ended {
+                return ended;
+            }
+            assert!(begun.elapsed() < Duration::from_mins(3), "the run has not ended");
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
+    /// The run, its runner killed with -9 at each of these steps, and taken up each time; its plan as it was shown.
+    fn cut(&self, wish: &[&str], at: impl Iterator<Item = usize>) -> String {
+        let (run, shown) = self.begin(wish);
+        let steps = self.ground.view(&run).record.plan.steps.len();
+        let mut followers = Vec::new();
+        for step in at.take_while(|step| *step < steps) {
+            self.ground.kill_at(&run, step);
+            if self.ground.view(&run).progress().ended.is_some() {
+                break;
+            }
+            followers.push(self.ground.resume_aside(&run, &[]));
+            self.ground.taken_up(&run, followers.len() + 1);
+        }
+        let (outcome, left) = self.ended(&run);
+        for mut follower in followers {
+            follower.wait().unwrap();
+        }
+        let (_, said) = self.ground.call(&["runbook", "log", &run]);
+        assert_eq!(outcome, Outcome::Done, "{left}\n{said}");
+        shown
+    }
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine; needs Docker with Compose, where it can run"]
+fn an_image_is_upgraded_by_its_tag_and_back_as_root() {
+    let Some(engine) = Engine::start() else { return };
+    let Some(till) = Till::open(&engine) else { return };
+
+    // The tag is a variable's, in a file of its own.
+    fs::write(till.path("project/.env"), "OTHER=2026.7.0\nTAG=2026.7.0 # the version\n").unwrap();
+    till.up(&format!("{IMAGE}:${{TAG}}"));
+    till.runs(IMAGE, "2026.7.0");
+    for (version, why) in [
+        ("latest", "is another image tomorrow"),
+        ("2026.7.0", "runs already"),
+        ("2026.6.0", "is older"),
+        ("a+b", "is no tag"),
+    ] {
+        till.refused(version, why);
+    }
+
+    till.engine.docker(&["stop", "--time", "0", till.containers("worker").split(' ').next().unwrap()]);
+    till.refused("2026.7.0", "is exited: resume the run");
+    till.up(&format!("{IMAGE}:${{TAG}}"));
+
+    // An image that can't be had stops nothing.
+    let before = SERVICES.map(|service| till.containers(service));
+    let (outcome, left) = till.ended(&till.begin(&["upgrade", "--site", "till", "version=2026.10.0"]).0);
+    assert!(outcome == Outcome::Failed && left.contains("`fetch` failed"), "{left}");
+    assert_eq!(SERVICES.map(|service| till.containers(service)), before);
+    assert!(till.text(".env").contains("TAG=2026.7.0 #"), "{}", till.text(".env"));
+
+    // The first finds nothing to do: the engine has the image.
+    let shown = till.cut(&["upgrade", "--site", "till", "version=2026.8.0"], 1..);
+    for words in
+        ["2026.7.0 becomes 2026.8.0, and nothing else", "project/.env", "app migrate", "the migrations of the database"]
+    {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    till.runs(IMAGE, "2026.8.0");
+    assert_eq!(till.text(".env"), "OTHER=2026.7.0\nTAG=2026.8.0 # the version\n");
+    let migrated = fs::read_to_string(till.path("data/migrated")).unwrap();
+    assert!(!migrated.is_empty() && migrated.lines().all(|line| line == "2026.8.0"), "{migrated}");
+
+    // Back, but not onto a schema that the older one does not know.
+    till.sql(&["insert into django_migrations (app, name, applied) values ('base', '0002_more', '2026-01-02')"]);
+    let (code, said) = till.ground.call(&["runbook", "plan", "undo-upgrade", "--site", "till"]);
+    assert!(code == 13 && said.contains("has been migrated since"), "{code}: {said}");
+    till.sql(&["delete from django_migrations where name = '0002_more'"]);
+    till.cut(&["undo-upgrade", "--site", "till"], (1..).step_by(2));
+    till.runs(IMAGE, "2026.7.0");
+    assert_eq!(till.text(".env"), "OTHER=2026.7.0\nTAG=2026.7.0 # the version\n");
+
+    does_not_start(&till);
+}
+
+/// The tag is in the project's file itself, for each service; the new image, which migrates by itself, does not start.
+fn does_not_start(till: &Till<'_>) {
+    till.configure("");
+    till.up(&format!("{PRETIX}:2026.7.0"));
+    till.runs(PRETIX, "2026.7.0");
+    let file = till.text("docker-compose.yml");
+    fs::remove_file(till.path("data/migrated")).unwrap();
+    till.refused("2028.1.0", "last release of 2027 first");
+    let (run, shown) = till.begin(&["upgrade", "--site", "till", "version=2026.9.0"]);
+    assert!(shown.contains("migrates the database by itself when it starts"), "{shown}");
+    let (outcome, left) = till.ended(&run);
+    assert!(outcome == Outcome::Failed && left.contains("has not run for"), "{left}");
+    assert_eq!(till.text("docker-compose.yml"), file.replace(":2026.7.0", ":2026.9.0"));
+    // What it would migrate was told before, and migrated nothing.
+    let (_, said) = till.ground.call(&["runbook", "log", &run]);
+    assert!(said.contains("would migrate base.0002_more"), "{said}");
+    assert_eq!(fs::read_to_string(till.path("data/migrated")).unwrap(), "2026.9.0\n");
+
+    // Its way back works as long as nothing was migrated.
+    till.sql(&["insert into django_migrations (app, name, applied) values ('base', '0002_more', '2026-01-02')"]);
+    let (_, said) = till.ground.resume(&run, &["--revert"]);
+    assert!(said.contains("has been migrated") && said.contains("till.sqlite3 with restore-database first"), "{said}");
+    till.sql(&["delete from django_migrations where name = '0002_more'"]);
+    let (_, said) = till.ground.resume(&run, &["--revert"]);
+    assert_eq!(till.ended(&run).0, Outcome::Reverted, "{said}");
+    till.runs(PRETIX, "2026.7.0");
+    assert_eq!(till.text("docker-compose.yml"), file);
+
+    // What runs is not what the file says now: more than the image would change.
+    let other = file.replace("\"worker\"]", "\"worker\", \"more\"]");
+    fs::write(till.path("project/docker-compose.yml"), other).unwrap();
+    till.refused("2026.8.0", "was made from other settings");
+}
