@@ -3,11 +3,14 @@
 //! Invariant: settings hold secrets. They stay in memory, and nothing of them gets into a message but names.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::images::Placed;
-use super::services::command::{Ended, fed};
+use super::services::command::{Ended, run};
 use super::store::who;
 use crate::runbook::plan::Command;
 
@@ -41,6 +44,8 @@ pub struct Project {
 /// How the settings would be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Read<'a> {
+    /// As the files are.
+    AsItIs,
     /// With this text instead of that file.
     Instead(&'a Path, &'a str),
     /// With this variable.
@@ -90,7 +95,7 @@ impl Project {
     async fn old_one_can(&self) -> Result<(), String> {
         let words =
             [self.docker(), vec!["version".to_owned(), "--format".to_owned(), "{{.Server.Version}}".to_owned()]];
-        let engine = self.run(&words.concat(), None, None).await?;
+        let engine = self.run(&words.concat(), None).await?;
         let major = engine.trim().split('.').next().and_then(|major| major.parse::<u64>().ok());
         match major {
             Some(major) if major < TOO_NEW => Ok(()),
@@ -141,16 +146,17 @@ impl Project {
         Command { argv, env: self.env.clone(), ..Command::default() }
     }
 
-    /// The sum of each service's settings, as Compose notes it on the containers it makes.
+    /// What prints the sum of each service's settings, as Compose notes it on the containers it makes: one a line.
+    pub fn sums_command(&self) -> Command {
+        self.compose_command(&["config", "--hash", "*"])
+    }
+
+    /// What that prints.
     ///
     /// # Errors
     /// What Compose complains of.
-    pub async fn hashes(&self) -> Result<BTreeMap<String, String>, String> {
-        let words = [self.compose(&self.files), ["config", "--hash", "*"].map(str::to_owned).to_vec()].concat();
-        let said = self.run(&words, None, None).await?;
-        let pair =
-            |line: &str| line.split_once(' ').map(|(service, hash)| (service.to_owned(), hash.trim().to_owned()));
-        Ok(said.lines().filter_map(pair).collect())
+    pub async fn sums(&self, read: Read<'_>) -> Result<String, String> {
+        self.config(read, &["config", "--hash", "*"]).await
     }
 
     /// All settings of the project as Compose reads them. They hold secrets.
@@ -158,20 +164,32 @@ impl Project {
     /// # Errors
     /// What Compose complains of.
     pub async fn settings(&self, read: Read<'_>) -> Result<String, String> {
-        let (files, variable, input) = match read {
-            Read::Instead(path, text) => {
-                let same = |file: &PathBuf| std::fs::canonicalize(file).is_ok_and(|real| real == path);
-                let instead = |file: &PathBuf| if same(file) { PathBuf::from("/dev/stdin") } else { file.clone() };
-                (self.files.iter().map(instead).collect(), None, Some(text))
-            }
-            Read::With(name, value) => (self.files.clone(), Some(format!("{name}={value}")), None),
+        self.config(read, &["config"]).await
+    }
+
+    async fn config(&self, read: Read<'_>, words: &[&str]) -> Result<String, String> {
+        // Compose may read it more than once, and a text with secrets is not put on a disk.
+        let text = match read {
+            Read::Instead(_, text) => Some(in_memory(text).map_err(|error| format!("no file in memory: {error}"))?),
+            Read::AsItIs | Read::With(..) => None,
         };
-        let words = [self.compose(&files), vec!["config".to_owned()]].concat();
-        self.run(&words, variable, input).await
+        let instead = |file: &PathBuf| match (&read, &text) {
+            (Read::Instead(path, _), Some((_, new))) if std::fs::canonicalize(file).is_ok_and(|real| real == *path) => {
+                new.clone()
+            }
+            (Read::AsItIs | Read::With(..) | Read::Instead(..), _) => file.clone(),
+        };
+        let files: Vec<PathBuf> = self.files.iter().map(instead).collect();
+        let variable = match read {
+            Read::With(name, value) => Some(format!("{name}={value}")),
+            Read::AsItIs | Read::Instead(..) => None,
+        };
+        let words = [self.compose(&files), words.iter().map(|word| (*word).to_owned()).collect()].concat();
+        self.run(&words, variable).await
     }
 
     /// Runs a program with nothing of this user's environment: as a run does later.
-    async fn run(&self, program: &[String], variable: Option<String>, input: Option<&str>) -> Result<String, String> {
+    async fn run(&self, program: &[String], variable: Option<String>) -> Result<String, String> {
         let home = who::home(&who::user()).unwrap_or_else(|| "/".to_owned());
         let mut words =
             vec!["-i".to_owned(), format!("PATH={PATH}"), format!("HOME={home}"), "LC_ALL=C.UTF-8".to_owned()];
@@ -179,7 +197,7 @@ impl Project {
         words.extend(variable);
         words.extend(program.iter().cloned());
         let name = if self.old { "docker-compose" } else { "docker compose" };
-        match fed("env", &words, &[], input, LIMIT).await {
+        match run("env", &words, &[], LIMIT).await {
             Ended::Well(said) => Ok(said),
             Ended::Badly(why) if why.contains("No such file or directory") || why.contains("unknown") => Err(format!(
                 "{} was made with `{name}`, which is not to be had here ({why}): install it, or set DOCKER_CONFIG to where \
@@ -192,4 +210,12 @@ impl Project {
             Ended::Failed(why) => Err(format!("{name} can't be run: {why}")),
         }
     }
+}
+
+/// A file that is in memory alone, and a name by which programs of this user find it as long as it is open.
+fn in_memory(text: &str) -> std::io::Result<(File, PathBuf)> {
+    let mut file = File::from(rustix::fs::memfd_create("midwatch-compose", rustix::fs::MemfdFlags::CLOEXEC)?);
+    file.write_all(text.as_bytes())?;
+    let name = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+    Ok((file, PathBuf::from(name)))
 }

@@ -39,8 +39,8 @@ pub struct Placed {
     pub restarts: u64,
     /// The program it begins with.
     pub program: String,
-    /// What its image's own switch for migrations at its start is set to.
-    pub automigrate: Option<String>,
+    /// Whether it is no service's, but a program that somebody has run by hand.
+    oneoff: bool,
     /// The sum Compose has made of its settings.
     pub hash: String,
     /// The version of the Compose that made it.
@@ -59,7 +59,7 @@ impl Placed {
         matches!(self.status.as_str(), "running" | "restarting" | "paused")
     }
 
-    /// From an inspection; `None`: it is no service's, but a program somebody has run by hand.
+    /// From an inspection; `None`: it is of no project.
     fn read(body: &[u8]) -> Option<Self> {
         let all: Value = serde_json::from_slice(body).ok()?;
         let text = |path: &str| all.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -67,16 +67,11 @@ impl Placed {
             let name = ["com.docker.compose.", name].concat();
             Some(all.pointer("/Config/Labels")?.get(&name)?.as_str()?.to_owned())
         };
-        if label("oneoff").is_some_and(|oneoff| oneoff.eq_ignore_ascii_case("true")) {
-            return None;
-        }
         let dir = PathBuf::from(label("project.working_dir").unwrap_or_default());
         let files = |label: Option<String>| -> Vec<PathBuf> {
             let label = label.unwrap_or_default();
             label.split(',').filter(|file| !file.is_empty()).map(|file| dir.join(file)).collect()
         };
-        let env = all.pointer("/Config/Env").and_then(Value::as_array);
-        let mut env = env.into_iter().flatten().filter_map(Value::as_str);
         let started = text("/State/StartedAt").parse::<jiff::Timestamp>().ok().filter(|at| at.as_second() > 0);
         Some(Self {
             name: plain(text("/Name").trim_start_matches('/'), 120),
@@ -89,7 +84,7 @@ impl Placed {
             started: started.map(|at| Timestamp::from_millis(at.as_millisecond())),
             restarts: all.pointer("/RestartCount").and_then(Value::as_u64).unwrap_or(0),
             program: text("/Path"),
-            automigrate: env.find_map(|pair| pair.strip_prefix("AUTOMIGRATE=")).map(ToOwned::to_owned),
+            oneoff: label("oneoff").is_some_and(|oneoff| oneoff.eq_ignore_ascii_case("true")),
             hash: label("config-hash").unwrap_or_default(),
             version: label("version").unwrap_or_default(),
             files: files(label("project.config_files")),
@@ -104,6 +99,22 @@ impl Placed {
 /// # Errors
 /// A sentence, where Docker does not say.
 pub async fn containers(socket: &Path, project: &str) -> Result<Vec<Placed>, String> {
+    let mut all = all(socket, project).await?;
+    all.retain(|one| !one.oneoff);
+    Ok(all)
+}
+
+/// The programs that somebody, or a run, has started by hand in containers of a project's services and that have not ended.
+///
+/// # Errors
+/// A sentence, where Docker does not say.
+pub async fn by_hand(socket: &Path, project: &str) -> Result<Vec<Placed>, String> {
+    let mut all = all(socket, project).await?;
+    all.retain(|one| one.oneoff && one.runs());
+    Ok(all)
+}
+
+async fn all(socket: &Path, project: &str) -> Result<Vec<Placed>, String> {
     let (at, project) = (socket.to_owned(), project.to_owned());
     asked(socket, move || placed(&at, &project)).await
 }
@@ -167,7 +178,7 @@ mod tests {
     use super::Placed;
 
     #[test]
-    fn a_container_is_read_and_one_made_by_hand_is_none() {
+    fn a_container_is_read_and_one_made_by_hand_is_known() {
         let one = |oneoff: &str| {
             let all = json!({
                 "Name": "/shop-web-1", "Image": "sha256:ab", "Path": "pretix", "RestartCount": 2,
@@ -184,10 +195,11 @@ mod tests {
             });
             Placed::read(&serde_json::to_vec(&all).unwrap())
         };
-        assert_eq!(one("True"), None);
+        assert!(one("True").unwrap().oneoff);
         let web = one("False").unwrap();
+        assert!(!web.oneoff);
         assert_eq!((web.name.as_str(), web.service.as_str(), web.health.as_str()), ("shop-web-1", "web", ""));
-        assert_eq!((web.restarts, web.automigrate.as_deref()), (2, Some("skip")));
+        assert_eq!((web.restarts, web.program.as_str()), (2, "pretix"));
         assert_eq!(web.files, ["/srv/shop/compose.yaml", "/etc/shop.yaml"].map(std::path::PathBuf::from));
         assert!(web.runs() && web.env_files.is_empty());
     }

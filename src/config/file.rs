@@ -111,7 +111,8 @@ pub struct SiteFile {
     #[serde(default)]
     pub backups: Vec<BackupFile>,
     /// Of an application in a container, where its image does not migrate the database by itself: the words that do, run in
-    /// a container of its web service when the image's tag is changed: `["python", "manage.py", "migrate", "--noinput"]`.
+    /// a container of its web service when the image's tag is changed: `["python", "manage.py", "migrate", "--noinput"]`. They
+    /// must not mind being run twice.
     #[schemars(with = "Option<Vec<String>>")]
     pub migrate: Option<Spanned<Vec<String>>>,
     /// Its releases, where they lie side by side, and a link says which is in use.

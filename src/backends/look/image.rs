@@ -39,6 +39,7 @@ pub(super) async fn holds(probe: &ImageProbe) -> Result<String, String> {
             Some(one) => Err(format!("{} is {}", one.name, one.status)),
             None => Ok(format!("no container of {} runs", of.services.join(", "))),
         },
+        ImageProbe::Reads { list, .. } => Err(format!("{} is not run to look", list.argv.join(" "))),
     }
 }
 
@@ -49,7 +50,7 @@ pub(super) async fn down(probe: &ImageProbe) -> bool {
             let all = found(of).await.unwrap_or_default();
             all.iter().any(|one| !one.runs() || one.restarts >= RESTARTS)
         }
-        ImageProbe::Here { .. } | ImageProbe::Stopped(_) => false,
+        ImageProbe::Here { .. } | ImageProbe::Stopped(_) | ImageProbe::Reads { .. } => false,
     }
 }
 

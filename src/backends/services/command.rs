@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -47,36 +47,18 @@ pub(in crate::backends) async fn run(
     env: &[(&str, String)],
     limit: Duration,
 ) -> Ended {
-    fed(program, arguments, env, None, limit).await
-}
-
-/// The same for a program that reads this text from its standard input.
-pub(in crate::backends) async fn fed(
-    program: &str,
-    arguments: &[String],
-    env: &[(&str, String)],
-    input: Option<&str>,
-    limit: Duration,
-) -> Ended {
     let mut command = Command::new(program);
     command.args(arguments).envs(env.iter().map(|(k, v)| (*k, v.as_str()))).process_group(0).kill_on_drop(true);
-    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ended::Absent,
         Err(error) => return Ended::Failed(error.to_string()),
     };
     let mut group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
-    let (out, err, to) = (child.stdout.take(), child.stderr.take(), child.stdin.take());
+    let (out, err) = (child.stdout.take(), child.stderr.take());
     let all = async {
-        let feed = async {
-            if let (Some(text), Some(mut to)) = (input, to) {
-                // One that does not read it all says itself what it lacks.
-                to.write_all(text.as_bytes()).await.ok();
-            }
-        };
-        let (said, complained, ()) = tokio::join!(read(out), read(err), feed);
+        let (said, complained) = tokio::join!(read(out), read(err));
         (child.wait().await, said, complained)
     };
     let Ok((status, said, complained)) = timeout(limit, all).await else { return Ended::Late };
@@ -106,7 +88,7 @@ async fn read<R: AsyncRead + Unpin>(pipe: Option<R>) -> String {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Ended, MOST, fed, run};
+    use super::{Ended, MOST, run};
 
     async fn sh(script: &str, limit: Duration) -> Ended {
         run("sh", &["-c".to_owned(), script.to_owned()], &[("WORD", "x".to_owned())], limit).await
@@ -117,8 +99,6 @@ mod tests {
         let patience = Duration::from_secs(30);
         assert_eq!(sh("echo $WORD", patience).await, Ended::Well("x\n".to_owned()));
         assert_eq!(sh("echo; echo 'No. '>&2; exit 3", patience).await, Ended::Badly("No".to_owned()));
-        let counted = fed("wc", &["-c".to_owned()], &[], Some(&"x".repeat(300_000)), patience).await;
-        assert_eq!(counted, Ended::Well("300000\n".to_owned()));
         assert_eq!(run("midwatch-no-such-program", &[], &[], patience).await, Ended::Absent);
         let Ended::Well(much) = sh("head -c 3000000 /dev/zero", patience).await else { panic!("it ended badly") };
         assert_eq!(u64::try_from(much.len()).unwrap(), MOST);

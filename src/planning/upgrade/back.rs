@@ -21,7 +21,8 @@ impl Draft<'_> {
             return match backup {
                 None => self.undo_image(step).await,
                 Some(_) => Err(no(
-                    "both at once are for what pip installed: of an image, run restore-database first, then undo-upgrade",
+                    "both at once are for what pip installed, or for releases: of an image, stop the application (docker compose \
+                     stop), put the database back by hand, then undo-upgrade",
                 )),
             };
         }
@@ -87,7 +88,12 @@ impl Draft<'_> {
     }
 
     fn is_postgres(&self) -> bool {
-        self.engine_in_use() == Some(Engine::Postgresql)
+        self.is_on(Engine::Postgresql)
+    }
+
+    /// Whether the site's database is of this kind.
+    pub(super) fn is_on(&self, engine: Engine) -> bool {
+        self.engine_in_use() == Some(engine)
     }
 
     /// What brings a database from before an upgrade back, as it was.

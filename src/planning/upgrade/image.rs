@@ -3,22 +3,18 @@
 
 mod app;
 mod back;
+mod exchange;
 mod places;
 mod steps;
 mod tag;
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+mod trust;
 
 use self::app::App;
-use self::places::{Places, Reference, changed};
+use self::places::Reference;
 use self::tag::{Tag, good};
 use super::versions::{Version, jump};
 use super::{Draft, NoPlan, Step, no};
-use crate::backends::compose::Read;
-use crate::backends::images::{self, Placed};
-use crate::backends::store::who;
+use crate::backends::images::Placed;
 use crate::config::{ServicePlace, SiteConfig};
 use crate::domain::service::Role;
 use crate::domain::time::Timestamp;
@@ -33,6 +29,10 @@ struct Exchange {
     /// The services with the image that run: web, and what works behind it.
     web: Vec<String>,
     behind: Vec<String>,
+    /// Those with the image that have ended: what another waits for before it starts.
+    ended: Vec<String>,
+    /// The sum of the project's settings before and after.
+    sums: (String, String),
     /// Whether Compose is told to leave alone what these stand on.
     alone: bool,
     /// When the plan was made.
@@ -73,6 +73,12 @@ impl Draft<'_> {
         let sum = schema.as_deref().map_or("unseen", sum);
         let keep = format!("{}.midwatch-{}-to-{tag}-{made}-{sum}", app.places.file.path, app.reference.tag);
         let exchange = self.exchange_of(app, to, Some(keep)).await?;
+        if let Some(ended) = exchange.ended.first().filter(|_| exchange.alone) {
+            return Err(no(format!(
+                "{ended} has the image, too, and would have to run first where another service waits for its end, but the rest \
+                 of the project is not as its files say: run `docker compose up -d` first, and see that all is well"
+            )));
+        }
         self.image_steps(&exchange, (&backup, schema.as_deref()), step);
         Ok(())
     }
@@ -132,156 +138,11 @@ impl Draft<'_> {
             }
         }
     }
-
-    /// What exactly would change, as Compose itself reads the project; nothing else may.
-    async fn exchange_of(&mut self, app: App, to: Reference, keep: Option<String>) -> Result<Exchange, NoPlan> {
-        let (from, Places { file, at, variable }) = (&app.reference, &app.places);
-        ours(&file.path)?;
-        let retag = Retag::of(&file.path, &file.text, at.clone(), (&from.tag, &to.tag), keep);
-        let retag = retag.ok_or_else(|| no(format!("{} is not where it was found in {}", from.tag, file.path)))?;
-        let (before, after) = if let Some((name, rest)) = variable {
-            let (old, new) = ([rest.as_str(), &from.tag].concat(), [rest.as_str(), &to.tag].concat());
-            let before = app.project.settings(Read::With(name, &old)).await.map_err(no)?;
-            (before, app.project.settings(Read::With(name, &new)).await.map_err(no)?)
-        } else {
-            let path = Path::new(&file.path);
-            let new = retag.applied(&file.text).unwrap_or_default();
-            let before = app.project.settings(Read::Instead(path, &file.text)).await.map_err(no)?;
-            (before, app.project.settings(Read::Instead(path, &new)).await.map_err(no)?)
-        };
-        let services = changed(&before, &after, from, &to)
-            .map_err(|why| no(format!("{}: {why}; change it by hand", app.places.told())))?;
-        let running = |service: &&String| app.all.iter().any(|one| one.service == **service && one.runs());
-        let (web, behind): (Vec<String>, Vec<String>) =
-            services.iter().filter(running).cloned().partition(|service| app.web.contains(service));
-        self.only_its_own(&app, &services)?;
-        if web.is_empty() {
-            return Err(no(format!(
-                "no container of {} runs: an upgrade is no repair; start it first",
-                app.web.join(", ")
-            )));
-        }
-        let hashes = app.project.hashes().await.map_err(no)?;
-        for one in app.all.iter().filter(|one| web.contains(&one.service) || behind.contains(&one.service)) {
-            as_written(&app, one, hashes.get(&one.service))?;
-        }
-        // The files it is made anew from, and what runs now.
-        let files = app.project.files.iter().chain(&app.project.env_file).map(|file| file.display().to_string());
-        let files: BTreeSet<String> = files.chain([file.path.clone()]).collect();
-        for file in files {
-            self.begin_from(&file, Subject::Source(file.clone())).await?;
-        }
-        let site = self.upgraded()?;
-        for configured in &site.services {
-            if let ServicePlace::Compose { service, .. } = &configured.place
-                && services.contains(service)
-            {
-                self.count_on(Subject::Service(configured.name.clone())).await?;
-            }
-        }
-        let alone = self.others_differ(&app, &services, &hashes).await;
-        Ok(Exchange { to, retag, web, behind, app, alone, since: self.ground.made })
-    }
-
-    /// Whether Compose would make more of the project anew than what is exchanged: the database, because a file or its image
-    /// has changed since it was made.
-    async fn others_differ(
-        &mut self,
-        app: &App,
-        services: &BTreeSet<String>,
-        hashes: &BTreeMap<String, String>,
-    ) -> bool {
-        let mut differ = BTreeSet::new();
-        for one in app.all.iter().filter(|one| !services.contains(&one.service)) {
-            let image = images::image(&app.project.socket, &one.reference).await.ok().flatten();
-            if hashes.get(&one.service) != Some(&one.hash) || image.as_ref() != Some(&one.image) {
-                differ.insert(one.service.clone());
-            }
-        }
-        if differ.is_empty() {
-            return false;
-        }
-        let differ: Vec<String> = differ.into_iter().collect();
-        self.costs.push(format!(
-            "{} would be made anew by the next `docker compose up -d`, for its files or its image have changed since: this run \
-             leaves them alone (--no-deps). Compose 2 then takes what it makes here for changed, too: it makes them anew once \
-             more at that next time, which undo-upgrade asks for.",
-            differ.join(", ")
-        ));
-        true
-    }
-
-    /// Everything of the application changes, and nothing else.
-    fn only_its_own(&self, app: &App, services: &BTreeSet<String>) -> Result<(), NoPlan> {
-        let site = self.upgraded()?;
-        for configured in &site.services {
-            let ServicePlace::Compose { service, .. } = &configured.place else { continue };
-            let has = app.all.iter().any(|one| one.service == *service && one.reference == app.reference.to_string());
-            match configured.role {
-                Role::Web | Role::Worker | Role::Beat if has && !services.contains(service) => {
-                    return Err(no(format!(
-                        "{service} runs {}, and its tag is written elsewhere than in {}: change it by hand",
-                        app.reference,
-                        app.places.told()
-                    )));
-                }
-                Role::Database | Role::Redis | Role::Proxy if services.contains(service) => {
-                    return Err(no(format!(
-                        "{service} would get another image, too, from {}: change it by hand",
-                        app.places.told()
-                    )));
-                }
-                Role::Web
-                | Role::Worker
-                | Role::Beat
-                | Role::Periodic
-                | Role::Database
-                | Role::Redis
-                | Role::Proxy
-                | Role::Other => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Nothing but the tag may be another when Compose makes a container anew.
-fn as_written(app: &App, one: &Placed, hash: Option<&String>) -> Result<(), NoPlan> {
-    if one.image != app.image {
-        return Err(no(format!(
-            "{} runs {}, the others {}: run `docker compose up -d` first",
-            one.name, one.image, app.image
-        )));
-    }
-    if hash.is_some_and(|hash| *hash == one.hash) {
-        return Ok(());
-    }
-    Err(no(format!(
-        "{} was made from other settings than its files have now, or by another version of Compose ({}), or with variables \
-         that were set by hand: it would change in more than its image. Run `docker compose up -d` in {} first, and see that all \
-         is well",
-        one.name,
-        one.version,
-        one.dir.display()
-    )))
 }
 
 /// The sum by which the migrations a database has seen are known.
 fn sum(schema: &str) -> &str {
     schema.rsplit(' ').next().unwrap_or_default()
-}
-
-/// Whether this user can put another file in its place, with the same owner.
-fn ours(path: &str) -> Result<(), NoPlan> {
-    let meta = std::fs::metadata(path).map_err(|error| no(format!("{path}: {error}")))?;
-    let me = rustix::process::geteuid();
-    if !me.is_root() && me.as_raw() != meta.uid() {
-        let owner = who::name(meta.uid());
-        return Err(no(format!("{path} belongs to {owner}: run midwatch as root or as {owner}")));
-    }
-    let dir = Path::new(path).parent().unwrap_or(Path::new("/"));
-    rustix::fs::access(dir, rustix::fs::Access::WRITE_OK)
-        .map_err(|error| no(format!("{} can't be written: {error}", dir.display())))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::Command;
 use crate::domain::time::Timestamp;
 
 /// A tag exchanged for another in a file of the project: every other byte stays, and it is done only to the very text
@@ -105,6 +106,15 @@ pub enum ImageProbe {
     },
     /// No container of these services runs.
     Stopped(Containers),
+    /// Compose reads the project's settings as it did (or as it would have with the other tag) when the plan was made.
+    Reads {
+        /// The project.
+        project: String,
+        /// Prints the sum of each service's settings, one a line.
+        list: Command,
+        /// Any of these is well: each the [`sum`] of what it printed.
+        sums: Vec<String>,
+    },
 }
 
 /// Containers of a Compose project.
@@ -128,13 +138,40 @@ impl ImageProbe {
                 format!("{} run {reference}{since}", of.services.join(", "))
             }
             Self::Stopped(of) => format!("no container of {} runs", of.services.join(", ")),
+            Self::Reads { project, .. } => {
+                format!("Compose reads the settings of {project} as when this plan was made")
+            }
         }
     }
 }
 
+/// One sum of the sums of all services, as Compose prints them: a service's name and 64 hexadecimal digits on each line. What
+/// else is printed, its warnings, does not count.
+pub fn sum(said: &str) -> String {
+    let is_sum = |word: &str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut lines: Vec<String> = said
+        .lines()
+        .filter_map(|line| line.trim().split_once(' '))
+        .filter(|(service, hash)| !service.is_empty() && is_sum(hash.trim()))
+        .map(|(service, hash)| format!("{service} {}\n", hash.trim()))
+        .collect();
+    lines.sort();
+    digest(&lines.concat())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Retag;
+    use super::{Retag, sum};
+
+    #[test]
+    fn a_project_is_known_by_its_services_and_not_by_what_compose_warns_of() {
+        let (web, worker) = ("a".repeat(64), "b".repeat(64));
+        let one = sum(&format!("web {web}\nworker {worker}\n"));
+        let warned = format!("The \"X\" variable is not set.\nworker {worker}\nweb {web}\n");
+        assert_eq!(sum(&warned), one);
+        assert_ne!(sum(&format!("web {worker}\nworker {web}\n")), one);
+        assert_ne!(sum(&format!("web {web}\n")), one);
+    }
 
     #[test]
     fn only_the_tag_is_exchanged_and_back_again() {

@@ -22,12 +22,19 @@ const IMAGE: &str = "127.0.0.1:1/shop";
 /// One that begins with pretix' own program, as far as an upgrade knows it.
 const PRETIX: &str = "127.0.0.1:1/pretix";
 const APP: &str = r#"#!/bin/sh
-migrates() { echo "$VERSION" >>/data/migrated; }
+migrates() {
+  while [ -e /data/held ]; do sleep 0.1; done
+  if [ -e /data/broken ]; then return 1; fi
+  echo "$VERSION" >>/data/migrated
+}
 if [ "${0##*/}" = pretix ] && [ "$AUTOMIGRATE" != skip ]; then migrates; fi
 case "$1 $2" in
 "web "*) test -z "$BROKEN" || exit 3; echo "$VERSION" >/www/index.html; exec gunicorn ;;
 "worker "*) trap exit TERM; while :; do sleep 600 & wait; done ;;
 "migrate --plan") echo would migrate base.0002_more ;;
+"migrate --check") ;;
+"help "*) echo updatestyles ;;
+updatestyles*) echo "$VERSION" >>/data/styles ;;
 "migrate "*) migrates ;;
 esac
 "#;
@@ -59,6 +66,7 @@ impl<'e> Till<'e> {
             (IMAGE, "2026.7.0", ["ENV BROKEN="]),
             (IMAGE, "2026.8.0", ["ENV BROKEN="]),
             (PRETIX, "2026.7.0", ["ENV BROKEN="]),
+            (PRETIX, "2026.8.0", ["ENV BROKEN="]),
             (PRETIX, "2026.9.0", ["ENV BROKEN=yes"]),
         ] {
             let named = [format!("ENV VERSION={version}"), "ENTRYPOINT [\"pretix\"]".to_owned()];
@@ -119,11 +127,12 @@ impl<'e> Till<'e> {
         let (name, word) = if image.starts_with(PRETIX) { ("pretix", "") } else { ("app", "\"app\", ") };
         let volumes = format!("volumes: [\"{}:/data\", \"{}:/usr/bin/{name}\"]", data.display(), app.display());
         let file = format!(
-            "version: \"3\"\nservices:\n  web:\n    image: {image}\n    {volumes}\n    command: [{word}\"web\"]\n    \
+            "version: \"3\"\nservices:\n  web:\n    image: {image}\n    {volumes}\n    env_file: more.env\n    command: [{word}\"web\"]\n    \
              stop_signal: SIGKILL\n    ports: [\"127.0.0.1:{port}:8000\"]\n  worker:\n    image: {image} # as web\n    \
              {volumes}\n    command: [{word}\"worker\"]\n"
         );
         fs::write(self.path("project/docker-compose.yml"), file).unwrap();
+        fs::write(self.path("project/more.env"), "MORE=one\n").unwrap();
         let mut command = Command::new(self.compose[0]);
         command.args(&self.compose[1..]).args(["--project-name", "till", "up", "--detach"]);
         let done = command.env("DOCKER_HOST", self.engine.host()).current_dir(self.path("project")).output().unwrap();
@@ -149,9 +158,13 @@ impl<'e> Till<'e> {
         self.engine.docker(&["ps", "--filter", &filter, "--format", "{{.ID}} {{.Image}}"])
     }
 
+    fn serves(&self, version: &str) {
+        eventually("web serves the version", || (self.answer().as_deref() == Some(version)).then_some(()));
+    }
+
     /// Both services run this image and version, in one container each.
     fn runs(&self, image: &str, version: &str) {
-        eventually("web serves the version", || (self.answer().as_deref() == Some(version)).then_some(()));
+        self.serves(version);
         for service in SERVICES {
             let found = self.containers(service);
             assert!(found.lines().count() == 1 && found.ends_with(&format!("{image}:{version}")), "{service}: {found}");
@@ -239,9 +252,13 @@ fn an_image_is_upgraded_by_its_tag_and_back_as_root() {
 
     // The first finds nothing to do: the engine has the image.
     let shown = till.cut(&["upgrade", "--site", "till", "version=2026.8.0"], 1..);
-    for words in
-        ["2026.7.0 becomes 2026.8.0, and nothing else", "project/.env", "app migrate", "the migrations of the database"]
-    {
+    for words in [
+        "2026.7.0 becomes 2026.8.0, and nothing else",
+        "project/.env",
+        "app migrate",
+        "run once more",
+        "the migrations of the",
+    ] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     till.runs(IMAGE, "2026.8.0");
@@ -252,37 +269,121 @@ fn an_image_is_upgraded_by_its_tag_and_back_as_root() {
     // Back, but not onto a schema that the older one does not know.
     till.sql(&["insert into django_migrations (app, name, applied) values ('base', '0002_more', '2026-01-02')"]);
     let (code, said) = till.ground.call(&["runbook", "plan", "undo-upgrade", "--site", "till"]);
-    assert!(code == 13 && said.contains("has been migrated since"), "{code}: {said}");
+    assert!(code == 13 && said.contains("has been migrated since") && said.contains("back by hand"), "{code}: {said}");
     till.sql(&["delete from django_migrations where name = '0002_more'"]);
     till.cut(&["undo-upgrade", "--site", "till"], (1..).step_by(2));
     till.runs(IMAGE, "2026.7.0");
     assert_eq!(till.text(".env"), "OTHER=2026.7.0\nTAG=2026.7.0 # the version\n");
 
+    migrates_badly(&till);
     does_not_start(&till);
 }
 
-/// The tag is in the project's file itself, for each service; the new image, which migrates by itself, does not start.
-fn does_not_start(till: &Till<'_>) {
+/// Commands of one whose image is pretix' own: its migrations fail, or are cut off; files are changed meanwhile.
+fn migrates_badly(till: &Till<'_>) {
     till.configure("");
     till.up(&format!("{PRETIX}:2026.7.0"));
     till.runs(PRETIX, "2026.7.0");
+    let forth = ["upgrade", "--site", "till", "version=2026.8.0"];
+    let data = |name: &str| till.path(&["data/", name].concat());
+
+    // Somebody's own program, in a container of the project.
+    let mut command = Command::new(till.compose[0]);
+    command.args(&till.compose[1..]).args(["--project-name", "till", "run", "-d", "--entrypoint", "sleep"]);
+    let by_hand = command.args(["worker", "600"]).env("DOCKER_HOST", till.engine.host());
+    let by_hand = by_hand.current_dir(till.path("project")).output().unwrap();
+    let by_hand = String::from_utf8(by_hand.stdout).unwrap().trim().to_owned();
+    till.refused("2026.8.0", "still runs, a program that somebody");
+    till.engine.docker(&["rm", "-f", &by_hand]);
+
+    // What others could write is not read with the engine's rights.
+    let mode =
+        |mode| fs::set_permissions(till.path("project"), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o777);
+    till.refused("2026.8.0", "can be written by everybody, who may not use Docker");
+    mode(0o755);
+
+    // A migration that fails leaves web as it was; the way back starts the worker again.
+    fs::write(data("broken"), "").unwrap();
+    let before = SERVICES.map(|service| till.containers(service));
+    let (run, _) = till.begin(&forth);
+    let (outcome, left) = till.ended(&run);
+    assert!(outcome == Outcome::Failed && left.contains("`migrate` failed"), "{left}");
+    till.serves("2026.7.0");
+    fs::remove_file(data("broken")).unwrap();
+    till.ground.resume(&run, &["--revert"]);
+    assert_eq!(till.ended(&run).0, Outcome::Reverted);
+    assert_eq!(SERVICES.map(|service| till.containers(service)), before, "nothing was made anew for nothing");
+
+    // One that is cut off goes on in its container: the way back waits for it, and then knows better.
+    fs::write(data("held"), "").unwrap();
+    let (run, _) = till.begin(&forth);
+    let steps = till.ground.view(&run).record.plan.steps;
+    let migrate = steps.iter().position(|step| step.name == "migrate").unwrap();
+    let once = || till.engine.docker(&["ps", "--filter", "name=till-midwatch-", "--format", "{{.Names}}"]);
+    eventually("it migrates", || (!once().is_empty()).then_some(()));
+    till.ground.kill_at(&run, migrate);
+    // Nor does a run go on with a file that services read and somebody has changed meanwhile.
+    fs::write(till.path("project/more.env"), "MORE=two\n").unwrap();
+    till.ground.resume(&run, &[]);
+    let (outcome, left) = till.ended(&run);
+    assert!(outcome == Outcome::Failed && left.contains("settings of till are others"), "{left}");
+    fs::write(till.path("project/more.env"), "MORE=one\n").unwrap();
+    let mut reverting = till.ground.resume_aside(&run, &["--revert"]);
+    till.ground.taken_up(&run, 3);
+    till.sql(&["insert into django_migrations (app, name, applied) values ('base', '0002_more', '2026-01-02')"]);
+    assert!(till.ground.view(&run).progress().ended.is_none() && !once().is_empty());
+    fs::remove_file(data("held")).unwrap();
+    let (outcome, left) = till.ended(&run);
+    reverting.wait().unwrap();
+    let (_, said) = till.ground.call(&["runbook", "log", &run]);
+    assert!(outcome == Outcome::Failed && said.contains("the database has been migrated"), "{left}\n{said}");
+    assert!(till.text("docker-compose.yml").contains(":2026.8.0"));
+    till.serves("2026.7.0");
+
+    // The database from before is put back by hand, with the application stopped: the old tag starts with it.
+    for service in SERVICES {
+        let container = till.containers(service);
+        if !container.is_empty() {
+            till.engine.docker(&["stop", "--time", "0", container.split(' ').next().unwrap()]);
+        }
+    }
+    till.sql(&["delete from django_migrations where name = '0002_more'"]);
+    till.ground.resume(&run, &["--revert"]);
+    assert_eq!(till.ended(&run).0, Outcome::Reverted);
+    till.runs(PRETIX, "2026.7.0");
+
+    // The same after an upgrade that was done.
+    till.cut(&forth, (1..).step_by(2));
+    till.runs(PRETIX, "2026.8.0");
+    assert_eq!(fs::read_to_string(data("styles")).unwrap().lines().last(), Some("2026.8.0"));
+    for service in SERVICES {
+        till.engine.docker(&["stop", "--time", "0", till.containers(service).split(' ').next().unwrap()]);
+    }
+    till.cut(&["undo-upgrade", "--site", "till"], (1..).step_by(2));
+    till.runs(PRETIX, "2026.7.0");
+}
+
+/// The tag is in the project's file itself, for each service; the new image does not start.
+fn does_not_start(till: &Till<'_>) {
     let file = till.text("docker-compose.yml");
     fs::remove_file(till.path("data/migrated")).unwrap();
     till.refused("2028.1.0", "last release of 2027 first");
     let (run, shown) = till.begin(&["upgrade", "--site", "till", "version=2026.9.0"]);
-    assert!(shown.contains("migrates the database by itself when it starts"), "{shown}");
+    assert!(shown.contains("while web still serves"), "{shown}");
     let (outcome, left) = till.ended(&run);
     assert!(outcome == Outcome::Failed && left.contains("has not run for"), "{left}");
     assert_eq!(till.text("docker-compose.yml"), file.replace(":2026.7.0", ":2026.9.0"));
     // What it would migrate was told before, and migrated nothing.
     let (_, said) = till.ground.call(&["runbook", "log", &run]);
     assert!(said.contains("would migrate base.0002_more"), "{said}");
-    assert_eq!(fs::read_to_string(till.path("data/migrated")).unwrap(), "2026.9.0\n");
+    let migrated = fs::read_to_string(till.path("data/migrated")).unwrap();
+    assert!(!migrated.is_empty() && migrated.lines().all(|line| line == "2026.9.0"), "{migrated}");
 
     // Its way back works as long as nothing was migrated.
     till.sql(&["insert into django_migrations (app, name, applied) values ('base', '0002_more', '2026-01-02')"]);
     let (_, said) = till.ground.resume(&run, &["--revert"]);
-    assert!(said.contains("has been migrated") && said.contains("till.sqlite3 with restore-database first"), "{said}");
+    assert!(said.contains("has been migrated") && said.contains("till.sqlite3 back by hand"), "{said}");
     till.sql(&["delete from django_migrations where name = '0002_more'"]);
     let (_, said) = till.ground.resume(&run, &["--revert"]);
     assert_eq!(till.ended(&run).0, Outcome::Reverted, "{said}");

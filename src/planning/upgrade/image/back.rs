@@ -26,8 +26,9 @@ impl Draft<'_> {
             Ok(now) if kept.sum.as_deref() == Some(sum(&now)) => Some(now),
             Ok(now) if kept.sum.is_some() => {
                 return Err(no(format!(
-                    "the database has been migrated since {to} ran ({now}), and {to} does not know that schema. Bring back the \
-                     database from before the upgrade first, as it was: restore-database"
+                    "the database has been migrated since {to} ran ({now}), and {to} does not know that schema: stop the \
+                     application (docker compose stop), put the database from before the upgrade back by hand, then undo-upgrade \
+                     starts it with {to}. (restore-database would start the newer image with it, which migrates it again.)"
                 )));
             }
             Err(why) if kept.sum.is_some() => return Err(why),

@@ -1,36 +1,31 @@
 //! The steps of an upgrade by an image's tag, and of its way back.
 
+use super::super::steps::{LOCK_TIMEOUT, step};
 use super::{App, Draft, Exchange, Reference, Step};
+use crate::domain::database::Engine;
 use crate::runbook::plan::image::ImageProbe;
 use crate::runbook::plan::{Act, Command, OnFailure, PlannedStep, Probe, UpgradeAct, UpgradeProbe};
 
-const MINUTE_MS: u64 = 60_000;
 /// How long containers that are stopped may take to end by themselves: gunicorn's own grace.
 const GRACE: &str = "30";
+/// How often a migration is tried that gives up where it would have to wait for a lock.
+const TRIES: u32 = 3;
+/// Minutes that a migration may take; its way back waits for it so long.
+const MIGRATES: u64 = 240;
+/// What an application may want to be run with another version, of what it leaves in its data directory: what it has of these
+/// is run. What it builds for itself is in the image.
+const AFTERWARDS: [&str; 2] = ["updatestyles", "regenerate_css"];
+/// Both images migrate when they start, unless this says otherwise, and go on where that fails.
+const BY_ITSELF: (&str, &str) = ("AUTOMIGRATE", "skip");
 
 /// Who migrates the database.
 enum Migrating {
-    /// The image does when its containers start.
-    Itself,
-    /// A program that is run in the new image.
+    /// The image's own program.
+    Known,
+    /// A program that is run in the new image, as configured.
     By(Vec<String>),
     /// Nobody, as far as midwatch knows.
     Unknown,
-}
-
-fn step(name: impl Into<String>, act: Act, minutes: u64, estimate_s: u64) -> PlannedStep {
-    PlannedStep {
-        name: name.into(),
-        act,
-        repeatable: true,
-        verify: None,
-        unless: None,
-        revert: None,
-        timeout_ms: minutes * MINUTE_MS,
-        max_attempts: 1,
-        on_failure: OnFailure::Stop,
-        estimate_ms: Some(estimate_s * 1000),
-    }
 }
 
 fn probe(probe: ImageProbe) -> Probe {
@@ -39,40 +34,63 @@ fn probe(probe: ImageProbe) -> Probe {
 
 impl Draft<'_> {
     pub(super) fn image_steps(&mut self, exchange: &Exchange, (backup, schema): (&str, Option<&str>), written: &Step) {
-        let app = &exchange.app;
-        let migrating = migrating(app);
+        let migrating = migrating(&exchange.app);
         self.told_image(exchange, (backup, &migrating), schema.is_some());
         self.fetched(exchange);
         let argv = ["test", "-e", backup].map(str::to_owned).to_vec();
         let there = Act::Probe(Probe::Succeeds(Command { argv, ..Command::default() }));
         self.steps.push(step("the backup is still there", there, 1, 1));
-        let otherwise = format!(
-            "{} does not know that schema, so its tag is not put back. Bring back the database from {backup} with \
-             restore-database first, then revert (or, when the run is over, undo-upgrade); or mend what failed and retry",
-            app.reference
-        );
-        self.tag_changed(exchange, schema.map(|was| (was, otherwise)));
-        if let Some(list) = listing(exchange) {
+        self.steps.push(tag_changed(exchange));
+        let guard = Guard::of(exchange, schema, backup);
+        let known = matches!(migrating, Migrating::Known);
+        if known {
+            let list = exchange.once(None, &["migrate", "--plan"]);
             let mut planned = step("what would be migrated", Act::Command(list), 5, 15);
             planned.on_failure = OnFailure::Continue;
             self.steps.push(planned);
         }
-        self.stopped(exchange);
-        if let Migrating::By(words) = &migrating {
-            let mut planned = step("migrate", run_once(exchange, words), 240, 30);
-            planned.max_attempts = 3;
-            self.steps.push(planned);
+        if !exchange.behind.is_empty() {
+            self.steps.push(stopped(exchange, &exchange.behind));
         }
-        self.made_anew(exchange, written);
+        let postgres = self.is_on(Engine::Postgresql);
+        match &migrating {
+            Migrating::Known => {
+                let mut planned = exchange.migrate(&["migrate", "--noinput"].map(str::to_owned), postgres);
+                // What Django has applied it does not apply again.
+                planned.max_attempts = TRIES;
+                self.steps.push(PlannedStep { revert: guard.alone(exchange), ..planned });
+            }
+            Migrating::By(words) => {
+                let planned = exchange.migrate(words, postgres);
+                self.steps.push(PlannedStep { revert: guard.alone(exchange), ..planned });
+            }
+            Migrating::Unknown => {}
+        }
+        self.made_anew(exchange, &guard, written);
+        if known {
+            let nothing = Act::Command(exchange.once(None, &["migrate", "--check"]));
+            self.steps.push(step("nothing is left to migrate", nothing, 5, 10));
+            self.own_words(exchange);
+        }
     }
 
-    /// What is common to a way forth and a way back: everything but migrations.
+    /// The way back: everything is stopped, so that nobody migrates while the schema is looked at and the tag exchanged.
     pub(super) fn image_steps_back(&mut self, exchange: &Exchange, schema: Option<&str>, written: &Step) {
         self.fetched(exchange);
-        let otherwise = format!("{} does not know that schema, so its tag is not put back", exchange.app.reference);
-        self.tag_changed(exchange, schema.map(|was| (was, otherwise)));
-        self.stopped(exchange);
-        self.made_anew(exchange, written);
+        let all = exchange.everything();
+        let guard = Guard::of(exchange, schema, "");
+        let mut stop = stopped(exchange, &all);
+        let from = exchange.app.reference.clone();
+        stop.revert = Some(Act::InTurn(vec![exchange.up(&all, false), Act::Wait(exchange.runs(&all, &from, false))]));
+        self.steps.push(stop);
+        if let Some(schema) = &guard.schema {
+            self.steps.push(step("nothing was migrated", schema.clone(), 1, 1));
+        }
+        self.steps.push(tag_changed(exchange));
+        self.made_anew(exchange, &Guard { schema: None }, written);
+        if matches!(migrating(&exchange.app), Migrating::Known) {
+            self.own_words(exchange);
+        }
     }
 
     fn told_image(&mut self, exchange: &Exchange, (backup, migrating): (&str, &Migrating), guarded: bool) {
@@ -81,8 +99,7 @@ impl Draft<'_> {
         let id = app.image.get(..19).unwrap_or(&app.image);
         self.costs.push(format!("{services}: {from} ({id}) is exchanged for {to}."));
         self.costs.push(format!(
-            "{web}: requests are refused from when its containers are stopped until the new ones answer, their migrations \
-             included."
+            "{web}: requests are refused from when its containers are stopped until the new ones answer."
         ));
         if !behind.is_empty() {
             self.costs.push(format!(
@@ -92,31 +109,44 @@ impl Draft<'_> {
             ));
         }
         self.costs.push(match migrating {
-            Migrating::Itself => format!(
-                "{to} migrates the database by itself when it starts, which midwatch does not undo; whoever stops the run \
-                 before its containers are made anew has changed no data."
+            Migrating::Known => format!(
+                "Migrations that {to} brings change the database while {web} still serves {from}, and are not undone by \
+                 midwatch. They are listed before anything is stopped, in the step `what would be migrated`: a run that is \
+                 aborted there has changed no data."
             ),
-            Migrating::By(_) => format!("Migrations that {to} brings change the database and are not undone by midwatch."),
+            Migrating::By(words) => format!(
+                "What `{}` changes in the database, while {web} still serves {from}, is not undone by midwatch. Where this \
+                 run is cut off in the middle of it, it is waited for and run once more.",
+                words.join(" ")
+            ),
             Migrating::Unknown => format!(
                 "Whether {to} migrates the database when it starts, midwatch does not know, and it runs no migrations itself: \
                  if the image does not, write migrate = [\"…\"] into the site's table in midwatch.toml, the words that \
                  are run in the new image."
             ),
         });
+        if !exchange.ended.is_empty() {
+            self.costs.push(format!(
+                "{}: has the image, too, and does not run now. Compose makes it anew and runs it once more where {web} waits for \
+                 its end (depends_on), as one that migrates does.",
+                exchange.ended.join(", ")
+            ));
+        }
         self.costs.push(format!(
             "{} is changed on this host only: if it comes from a repository or a configuration management, change it there \
              too, or the next deployment puts {} back.",
             retag.file, from.tag
         ));
         let once = if guarded {
-            "Once something was migrated both refuse, for the old version does not know the new schema: the database"
+            "Once something was migrated both refuse, for the old version does not know the new schema: then the application \
+             is stopped, the database"
         } else {
-            "Nothing checks whether the database was migrated meanwhile: where it was, the one"
+            "Nothing checks whether the database was migrated meanwhile: where it was, the application is stopped, the one"
         };
         self.way_back = Some(format!(
-            "As long as nothing was migrated, revert (and when the run is done, undo-upgrade) puts {} back into {} and has \
-             Compose make the containers anew from {from}, whose image stays on this engine unless somebody removes it. {once} \
-             from {backup} has to be brought back first.",
+            "As long as nothing was migrated, revert (and when the run is done, undo-upgrade) stops the containers, puts {} back \
+             into {} and has Compose make them anew from {from}, whose image stays on this engine unless somebody removes it. \
+             {once} from {backup} put back by hand, and undo-upgrade starts it with the old tag.",
             from.tag, retag.file
         ));
     }
@@ -132,118 +162,194 @@ impl Draft<'_> {
         self.steps.push(planned);
     }
 
-    /// The tag in its file, with all of the way back: the old tag, and whatever it takes to have all of it run again.
-    fn tag_changed(&mut self, exchange: &Exchange, schema: Option<(&str, String)>) {
-        let Exchange { app, retag, .. } = exchange;
-        let all = exchange.everything();
-        let mut back = Vec::new();
-        if let Some((was, otherwise)) = schema {
-            let was = was.to_owned();
-            back.push(Act::Probe(Probe::Upgrade(UpgradeProbe::SchemaIs { was, otherwise })));
-        }
-        back.push(Act::Upgrade(UpgradeAct::Retag(retag.back())));
-        back.push(up(exchange, &all));
-        back.push(Act::Wait(runs(exchange, &all, &app.reference, false)));
-        let mut planned = step(
-            format!("{} instead of {}", retag.to, retag.from),
-            Act::Upgrade(UpgradeAct::Retag(retag.clone())),
-            10,
-            1,
-        );
-        planned.revert = Some(Act::InTurn(back));
-        self.steps.push(planned);
-    }
-
-    fn stopped(&mut self, exchange: &Exchange) {
-        if exchange.behind.is_empty() {
-            return;
-        }
-        let mut words = vec!["stop", "--timeout", GRACE];
-        words.extend(exchange.behind.iter().map(String::as_str));
-        let stop = exchange.app.project.compose_command(&words);
-        let mut planned = step(format!("stop {}", exchange.behind.join(", ")), Act::Command(stop), 3, 10);
-        let stopped = probe(ImageProbe::Stopped(exchange.of(&exchange.behind)));
-        planned.unless = Some(stopped.clone());
-        planned.verify = Some(stopped);
-        self.steps.push(planned);
-    }
-
-    fn made_anew(&mut self, exchange: &Exchange, written: &Step) {
+    fn made_anew(&mut self, exchange: &Exchange, guard: &Guard, written: &Step) {
         for (n, services) in [&exchange.web, &exchange.behind].into_iter().enumerate() {
             if services.is_empty() {
                 continue;
             }
             let name = format!("{} from {}", services.join(", "), exchange.to);
-            let mut planned = step(name, up(exchange, services), 10, 20);
+            let mut planned = step(name, exchange.up(services, true), 10, 20);
             planned.timeout_ms = written.timeout_ms;
-            planned.verify = Some(runs(exchange, services, &exchange.to, true));
+            planned.verify = Some(exchange.runs(services, &exchange.to, true));
+            planned.revert = Some(guard.stops(exchange, services));
             self.steps.push(planned);
             if n == 0 {
-                // Its own migrations come before its first answer.
+                // An image's own migrations come before its first answer.
                 let answers = step("the site answers", Act::Wait(Probe::Healthy), 10, 10);
                 self.steps.push(PlannedStep { timeout_ms: written.timeout_ms, ..answers });
             }
         }
         self.steps.push(step("a worker listens", Act::Wait(Probe::WorkerListens), 2, 5));
-        let all = Act::Wait(runs(exchange, &exchange.everything(), &exchange.to, true));
+        let all = Act::Wait(exchange.runs(&exchange.everything(), &exchange.to, true));
         self.steps.push(step(format!("{} runs", exchange.to.tag), all, 2, 1));
+    }
+
+    /// What the application wants to be run with another version.
+    fn own_words(&mut self, exchange: &Exchange) {
+        for name in AFTERWARDS {
+            let list = exchange.once(None, &["help", "--commands"]);
+            let mut planned = step(name, Act::Command(exchange.once(None, &[name])), 30, 15);
+            planned.unless = Some(Probe::Upgrade(UpgradeProbe::Lacks { list, word: name.to_owned() }));
+            // The site is better off with code and schema that fit than held up by a stylesheet.
+            planned.on_failure = OnFailure::Continue;
+            self.steps.push(planned);
+        }
     }
 }
 
-/// Has Compose make these services' containers as its files say; those that are so already stay.
-fn up(exchange: &Exchange, services: &[String]) -> Act {
-    let app = &exchange.app;
-    // So many as there are, also where somebody has said that by hand.
-    let many = |service: &&String| app.all.iter().filter(|one| one.service == **service && one.runs()).count();
-    let several = services.iter().filter(|service| many(service) > 1);
-    let scales: Vec<String> = several.map(|service| format!("{service}={}", many(&service))).collect();
-    let mut words = vec!["up", "--detach", "--no-build"];
-    words.extend(exchange.alone.then_some("--no-deps"));
-    words.extend(scales.iter().flat_map(|scale| ["--scale", scale.as_str()]));
-    words.extend(services.iter().map(String::as_str));
-    Act::Upgrade(UpgradeAct::Again(app.project.compose_command(&words)))
+/// What keeps the old image from a schema that it does not know.
+struct Guard {
+    schema: Option<Act>,
 }
 
-fn runs(exchange: &Exchange, services: &[String], reference: &Reference, anew: bool) -> Probe {
-    let since = anew.then_some(exchange.since);
-    probe(ImageProbe::Run { of: exchange.of(services), reference: reference.to_string(), since })
+impl Guard {
+    fn of(exchange: &Exchange, schema: Option<&str>, backup: &str) -> Self {
+        let reference = &exchange.app.reference;
+        let to = &exchange.to;
+        let otherwise = if backup.is_empty() {
+            format!("{to} does not know that schema, so its tag is not put back; revert starts {reference} again")
+        } else {
+            format!(
+                "{reference} does not know that schema, so its tag is not put back. Mend what failed and retry; or stop the \
+                 application (docker compose stop), put the database from {backup} back by hand, then revert (or, when the run \
+                 is over, undo-upgrade)"
+            )
+        };
+        let guard = |was: &str| {
+            let was = was.to_owned();
+            Act::Probe(Probe::Upgrade(UpgradeProbe::SchemaIs { was, otherwise }))
+        };
+        Self { schema: schema.map(guard) }
+    }
+
+    /// Waits for what migrates, and sees that nothing was migrated.
+    fn alone(&self, exchange: &Exchange) -> Option<Act> {
+        let ended = Act::Upgrade(UpgradeAct::InOrder(exchange.ended_once().to_vec()));
+        Some(Act::InTurn(std::iter::once(ended).chain(self.schema.clone()).collect()))
+    }
+
+    /// Stops what may migrate; before, and again after that, sees that nothing was migrated.
+    fn stops(&self, exchange: &Exchange, services: &[String]) -> Act {
+        let ended = Act::Upgrade(UpgradeAct::InOrder(exchange.ended_once().to_vec()));
+        let mut acts = vec![ended];
+        acts.extend(self.schema.clone());
+        acts.push(Act::Command(exchange.stop(services)));
+        acts.push(Act::Wait(probe(ImageProbe::Stopped(exchange.of(services)))));
+        acts.extend(self.schema.clone());
+        Act::InTurn(acts)
+    }
 }
 
-/// A program in a container of its own, of the web service's settings and the new image. Its name is of this plan alone: what
-/// a runner that is gone has left is waited for, and never doubled.
-fn run_once(exchange: &Exchange, words: &[String]) -> Act {
-    let project = &exchange.app.project;
-    let name = format!("{}-midwatch-{}", project.name, exchange.since.as_millis());
-    let mut wait = project.docker_command(&["wait", &name]);
-    let mut remove = project.docker_command(&["rm", &name]);
-    // There is none, usually.
-    wait.exits = vec![1];
-    remove.exits = vec![1];
-    let mut run = vec!["run", "--rm", "--no-deps", "-T", "--name", &name];
-    run.extend(exchange.web.first().map(String::as_str));
-    run.extend(words.iter().map(String::as_str));
-    Act::Upgrade(UpgradeAct::InOrder(vec![wait, remove, project.compose_command(&run)]))
+/// The tag in its file. Its way back has Compose make all of it from the old one.
+fn tag_changed(exchange: &Exchange) -> PlannedStep {
+    let Exchange { app, retag, .. } = exchange;
+    let all = exchange.everything();
+    let back = vec![
+        exchange.reads(&[false, true]),
+        Act::Upgrade(UpgradeAct::Retag(retag.back())),
+        exchange.up(&all, false),
+        Act::Wait(exchange.runs(&all, &app.reference, false)),
+    ];
+    let act = Act::InTurn(vec![exchange.reads(&[false, true]), Act::Upgrade(UpgradeAct::Retag(retag.clone()))]);
+    let mut planned = step(format!("{} instead of {}", retag.to, retag.from), act, 10, 1);
+    planned.revert = Some(Act::InTurn(back));
+    planned
+}
+
+fn stopped(exchange: &Exchange, services: &[String]) -> PlannedStep {
+    let mut planned = step(format!("stop {}", services.join(", ")), Act::Command(exchange.stop(services)), 3, 10);
+    let stopped = probe(ImageProbe::Stopped(exchange.of(services)));
+    planned.unless = Some(stopped.clone());
+    planned.verify = Some(stopped);
+    planned
+}
+
+impl Exchange {
+    /// That the project is read as it was seen: `after` the exchange of the tag, or before it.
+    fn reads(&self, after: &[bool]) -> Act {
+        let sum = |after: &bool| if *after { self.sums.1.clone() } else { self.sums.0.clone() };
+        let project = &self.app.project;
+        Act::Probe(probe(ImageProbe::Reads {
+            project: project.name.clone(),
+            list: project.sums_command(),
+            sums: after.iter().map(sum).collect(),
+        }))
+    }
+
+    /// Has Compose make these services' containers as its files say; those that are so already stay.
+    fn up(&self, services: &[String], after: bool) -> Act {
+        let app = &self.app;
+        // So many as there are, also where somebody has said that by hand.
+        let many = |service: &&String| app.all.iter().filter(|one| one.service == **service && one.runs()).count();
+        let several = services.iter().filter(|service| many(service) > 1);
+        let scales: Vec<String> = several.map(|service| format!("{service}={}", many(&service))).collect();
+        let mut words = vec!["up", "--detach", "--no-build"];
+        words.extend(self.alone.then_some("--no-deps"));
+        words.extend(scales.iter().flat_map(|scale| ["--scale", scale.as_str()]));
+        words.extend(services.iter().map(String::as_str));
+        Act::InTurn(vec![self.reads(&[after]), Act::Upgrade(UpgradeAct::Again(app.project.compose_command(&words)))])
+    }
+
+    fn stop(&self, services: &[String]) -> Command {
+        let mut words = vec!["stop", "--timeout", GRACE];
+        words.extend(services.iter().map(String::as_str));
+        self.app.project.compose_command(&words)
+    }
+
+    fn runs(&self, services: &[String], reference: &Reference, anew: bool) -> Probe {
+        let since = anew.then_some(self.since);
+        probe(ImageProbe::Run { of: self.of(services), reference: reference.to_string(), since })
+    }
+
+    /// The name of the container that migrates, of this plan alone.
+    fn once_name(&self) -> String {
+        format!("{}-midwatch-{}", self.app.project.name, self.since.as_millis())
+    }
+
+    /// What a runner that is gone has left is waited for, and never doubled.
+    fn ended_once(&self) -> [Command; 2] {
+        let (project, name) = (&self.app.project, self.once_name());
+        ["wait", "rm"].map(|word| {
+            let mut command = project.docker_command(&[word, &name]);
+            // There is none, usually.
+            command.exits = vec![1];
+            command
+        })
+    }
+
+    /// A program in a container of its own, of the web service's settings; one with a name is found again.
+    fn once(&self, name: Option<(&str, bool)>, words: &[&str]) -> Command {
+        let mut run = vec!["run", "--rm", "--no-deps", "-T"];
+        let set = [BY_ITSELF.0, "=", BY_ITSELF.1].concat();
+        let options = format!("PGOPTIONS={LOCK_TIMEOUT}");
+        if let Some((name, postgres)) = name {
+            run.extend(["--name", name]);
+            run.extend(postgres.then_some(["-e", options.as_str()]).into_iter().flatten());
+        }
+        run.extend(["-e", set.as_str()]);
+        run.extend(self.web.first().map(String::as_str));
+        run.extend(words);
+        self.app.project.compose_command(&run)
+    }
+
+    /// Migrates, with these words.
+    fn migrate(&self, words: &[String], postgres: bool) -> PlannedStep {
+        let name = self.once_name();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut commands = self.ended_once().to_vec();
+        commands.push(self.once(Some((&name, postgres)), &words));
+        let act = Act::InTurn(vec![self.reads(&[true]), Act::Upgrade(UpgradeAct::InOrder(commands))]);
+        step("migrate", act, MIGRATES, 30)
+    }
 }
 
 fn migrating(app: &App) -> Migrating {
     let web = app.all.iter().find(|one| app.web.contains(&one.service));
-    let off = web.is_some_and(|one| one.automigrate.as_deref() == Some("skip"));
     let own = web.and_then(|one| one.program.rsplit('/').next()).unwrap_or_default();
     match (&app.migrate, app.name) {
         (Some(words), _) => Migrating::By(words.clone()),
-        // Both images begin with a program of that name, which migrates unless it is told not to.
-        (None, Some(name)) if own == name && off => Migrating::By(vec!["migrate".to_owned(), "--noinput".to_owned()]),
-        (None, Some(name)) if own == name => Migrating::Itself,
+        // Both images begin with a program of that name, which hands on what it does not know to the application.
+        (None, Some(name)) if own == name => Migrating::Known,
         (None, Some(_) | None) => Migrating::Unknown,
     }
-}
-
-/// What lists the migrations that the new image brings, where its own program is known.
-fn listing(exchange: &Exchange) -> Option<Command> {
-    let app = &exchange.app;
-    let service = exchange.web.first()?;
-    let web = app.all.iter().find(|one| one.service == *service)?;
-    app.name.filter(|name| web.program.rsplit('/').next() == Some(name))?;
-    let words = ["run", "--rm", "--no-deps", "-T", "-e", "AUTOMIGRATE=skip", service, "migrate", "--plan"];
-    Some(app.project.compose_command(&words))
 }
