@@ -6,6 +6,8 @@ mod releases;
 mod steps;
 mod versions;
 
+use std::time::{Duration, Instant};
+
 pub(super) use self::steps::app;
 use self::versions::{Version, jump};
 use super::{Choice, Draft, NoPlan, StateDir, Step};
@@ -24,6 +26,8 @@ use crate::runbook::plan::Subject;
 
 /// The backup may be this old.
 const FRESH_MS: u64 = 3_600_000;
+/// For how long backups that are still being read are waited for.
+const READING: Duration = Duration::from_secs(20);
 /// How a database from before comes back where no runbook puts an older one into use.
 const BY_HAND: &str = "first, by hand, with the application stopped";
 /// Versions that are shown to choose from.
@@ -216,16 +220,24 @@ impl<'c> Draft<'c> {
             StateDir::Memory(_) => None,
         };
         let mut probe = BackupsProbe::new(site, state, self.ground.config.read_only);
-        let reading = match probe.observe().await {
-            Seen::Value(reading) => reading,
-            Seen::Failed(why) | Seen::Unseen(why) => return Err(no(format!("the backups can't be seen: {why}"))),
-            Seen::Asking => return Err(no("the look at the backups has not ended: try again")),
+        let age = |at: crate::domain::time::Timestamp| self.ground.made.millis_since(at);
+        let deadline = Instant::now() + READING;
+        // A backup that was made just now is read to its end first.
+        let reading = loop {
+            let reading = match probe.observe().await {
+                Seen::Value(reading) => reading,
+                Seen::Failed(why) | Seen::Unseen(why) => return Err(no(format!("the backups can't be seen: {why}"))),
+                Seen::Asking => return Err(no("the look at the backups has not ended: try again")),
+            };
+            let proven = standing(&reading, Saved::Database).proven;
+            if let Some(proven) = proven.filter(|backup| age(backup.made) <= FRESH_MS) {
+                return Ok(proven.path.clone());
+            }
+            if reading.waiting == 0 || Instant::now() >= deadline {
+                break reading;
+            }
         };
         let stands = standing(&reading, Saved::Database);
-        let age = |at: crate::domain::time::Timestamp| self.ground.made.millis_since(at);
-        if let Some(proven) = stands.proven.filter(|backup| age(backup.made) <= FRESH_MS) {
-            return Ok(proven.path.clone());
-        }
         let newest = match (stands.proven, stands.newest) {
             (Some(proven), _) => format!("the newest proven one, {}, is {} old", proven.path, span(age(proven.made))),
             (None, Some(newest)) => {

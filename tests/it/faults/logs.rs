@@ -196,7 +196,7 @@ async fn code_that_is_newer_than_its_schema_is_suspected() {
     let server = PostgresServer::start(&["log_line_prefix=%m [%p] %q%u@%d "]);
     let logs = [&server.path().join("server.log"), Path::new("pretix.log")];
     // Two things are seen one after the other within it, also on a machine that has much to do.
-    let mut site = Logged::with(&logs, "log_window_s = 20", "").await;
+    let mut site = Logged::with(&logs, "log_window_s = 45", "").await;
     let options = sqlx::postgres::PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(server.port);
     let mut session = options.database("postgres").username("postgres").password("super-pw").connect().await.unwrap();
     session.execute("create table pretixbase_event (id int)").await.unwrap();
