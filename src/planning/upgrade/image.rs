@@ -1,6 +1,7 @@
 //! An application whose code is in an image of a Compose project: its upgrade exchanges the image's tag in the project's
 //! own file, and has Compose make the containers anew.
 
+mod acts;
 mod app;
 mod back;
 mod exchange;
@@ -87,7 +88,10 @@ impl Draft<'_> {
     fn may_change_tag(&mut self, app: &App, tag: &str) -> Result<(), NoPlan> {
         let (from, to) = (Tag::of(&app.reference.tag), Tag::of(tag));
         if app.reference.tag == tag {
-            let same = |one: &&Placed| one.reference.starts_with(&[&app.reference.name, ":"].concat());
+            let works = self.works()?;
+            let same = |one: &&Placed| {
+                works.contains(&one.service) && one.reference.starts_with(&[&app.reference.name, ":"].concat())
+            };
             let behind = app.all.iter().filter(same).find(|one| one.image != app.image || !one.runs());
             return Err(no(match behind {
                 None => format!("{} runs already: nothing is to be done", app.reference),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use midwatch::runbook::run::Outcome;
+use midwatch::runbook::run::{Outcome, What};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
@@ -126,11 +126,13 @@ impl<'e> Till<'e> {
         let (data, app, port) = (self.path("data"), self.path("app"), self.port);
         let (name, word) = if image.starts_with(PRETIX) { ("pretix", "") } else { ("app", "\"app\", ") };
         let volumes = format!("volumes: [\"{}:/data\", \"{}:/usr/bin/{name}\"]", data.display(), app.display());
-        let file = format!(
-            "version: \"3\"\nservices:\n  web:\n    image: {image}\n    {volumes}\n    env_file: more.env\n    command: [{word}\"web\"]\n    \
-             stop_signal: SIGKILL\n    ports: [\"127.0.0.1:{port}:8000\"]\n  worker:\n    image: {image} # as web\n    \
-             {volumes}\n    command: [{word}\"worker\"]\n"
-        );
+        let service =
+            |name: &str| format!("  {name}:\n    image: {image}\n    {volumes}\n    command: [{word}\"{name}\"]\n");
+        // What has ended when the others work, as one that prepares something does.
+        let (web, worker, setup) = (service("web"), service("worker"), service("setup"));
+        let web =
+            format!("{web}    stop_signal: SIGKILL\n    env_file: more.env\n    ports: [\"127.0.0.1:{port}:8000\"]\n");
+        let file = format!("version: \"3\"\nservices:\n{web}{worker}{setup}");
         fs::write(self.path("project/docker-compose.yml"), file).unwrap();
         fs::write(self.path("project/more.env"), "MORE=one\n").unwrap();
         let mut command = Command::new(self.compose[0]);
@@ -257,6 +259,7 @@ fn an_image_is_upgraded_by_its_tag_and_back_as_root() {
         "project/.env",
         "app migrate",
         "run once more",
+        "setup: has the image, too, and does not run",
         "the migrations of the",
     ] {
         assert!(shown.contains(words), "{words}: {shown}");
@@ -322,7 +325,12 @@ fn migrates_badly(till: &Till<'_>) {
     let migrate = steps.iter().position(|step| step.name == "migrate").unwrap();
     let once = || till.engine.docker(&["ps", "--filter", "name=till-midwatch-", "--format", "{{.Names}}"]);
     eventually("it migrates", || (!once().is_empty()).then_some(()));
+    let client = till.ground.view(&run).entries.iter().rev().find_map(|entry| match &entry.what {
+        What::Started { step, child, .. } if *step == migrate => Some(child.clone()),
+        _ => None,
+    });
     till.ground.kill_at(&run, migrate);
+    Ground::kill(&client.unwrap());
     // Nor does a run go on with a file that services read and somebody has changed meanwhile.
     fs::write(till.path("project/more.env"), "MORE=two\n").unwrap();
     till.ground.resume(&run, &[]);

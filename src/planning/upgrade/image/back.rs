@@ -26,9 +26,10 @@ impl Draft<'_> {
             Ok(now) if kept.sum.as_deref() == Some(sum(&now)) => Some(now),
             Ok(now) if kept.sum.is_some() => {
                 return Err(no(format!(
-                    "the database has been migrated since {to} ran ({now}), and {to} does not know that schema: stop the \
-                     application (docker compose stop), put the database from before the upgrade back by hand, then undo-upgrade \
-                     starts it with {to}. (restore-database would start the newer image with it, which migrates it again.)"
+                    "the database has been migrated since {to} ran ({now}), and {to} does not know that schema: stop what \
+                     works with it (docker compose stop {}), put the database from before the upgrade back by hand, then undo-upgrade \
+                     starts it with {to}. (restore-database would start the newer image with it, which migrates it again.)",
+                    self.works()?.into_iter().collect::<Vec<_>>().join(" ")
                 )));
             }
             Err(why) if kept.sum.is_some() => return Err(why),

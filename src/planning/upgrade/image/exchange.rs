@@ -116,7 +116,7 @@ impl Draft<'_> {
     }
 
     /// The Compose services that do the application's work.
-    fn works(&self) -> Result<BTreeSet<String>, NoPlan> {
+    pub(super) fn works(&self) -> Result<BTreeSet<String>, NoPlan> {
         let works = |role: Role| matches!(role, Role::Web | Role::Worker | Role::Beat);
         let named = self.upgraded()?.services.iter().filter(|service| works(service.role));
         Ok(named

@@ -208,6 +208,9 @@ pub(super) fn redis(words: &[String]) -> bool {
 }
 
 pub(super) fn docker(asked: &str) -> bool {
+    if asked.strip_prefix("GET /images/").is_some_and(|path| path.ends_with("/json") && !path.contains('?')) {
+        return true;
+    }
     let path = asked.strip_prefix("GET /containers/").map(|rest| rest.split('?').next().unwrap_or_default());
     path.is_some_and(|path| path == "json" || path.ends_with("/json") || path.ends_with("/logs"))
 }
@@ -229,6 +232,7 @@ fn what_changes_something_is_an_offence() {
     assert_eq!(POSTGRES.offence("SET default_transaction_read_only = on; select 'drop; (x)', x from y"), None);
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     assert!(redis(&words("ping")) && !redis(&words("FLUSHALL")) && !redis(&words("CONFIG SET x")));
+    assert!(docker("GET /images/shop:1/json") && !docker("GET /images/shop:1/get") && !docker("DELETE /images/shop:1"));
     assert!(!docker("GET /containers/x/export") && !docker("POST /containers/json"));
     assert!(
         docker("GET /containers/json?all=1")
