@@ -44,7 +44,7 @@ impl Draft<'_> {
                     self.brings_back()
                 )));
             }
-            Some(_) if !self.is_postgres() => {
+            Some(_) if self.engine()? != Engine::Postgresql => {
                 return Err(no(format!(
                     "both at once are for PostgreSQL here: {}, then undo-upgrade",
                     self.brings_back()
@@ -78,21 +78,13 @@ impl Draft<'_> {
         self.steps_back_with_database(&back, &places, (&server, &exchange), step).await
     }
 
-    fn is_postgres(&self) -> bool {
-        self.engine_in_use() == Some(Engine::Postgresql)
-    }
-
     /// What brings a database from before an upgrade back, as it was.
     pub(super) fn brings_back(&self) -> &'static str {
-        match self.engine_in_use() {
-            Some(Engine::Postgresql) => "undo-upgrade-and-restore does both",
-            Some(Engine::Sqlite) => "restore-database older=as-it-was first",
-            Some(Engine::Mysql) | None => BY_HAND,
+        match self.engine() {
+            Ok(Engine::Postgresql) => "undo-upgrade-and-restore does both",
+            Ok(Engine::Sqlite) => "restore-database older=as-it-was first",
+            Ok(Engine::Mysql) | Err(_) => BY_HAND,
         }
-    }
-
-    fn engine_in_use(&self) -> Option<Engine> {
-        self.ground.site.and_then(|site| site.database.as_ref().ok()).map(|database| database.engine)
     }
 }
 
