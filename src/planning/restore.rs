@@ -41,12 +41,20 @@ impl Draft<'_> {
 
     /// What is held comes back; what is in use is held.
     pub(super) async fn swap_back(&mut self, held: &str, step: &Step) -> Result<(), NoPlan> {
-        if self.engine()? == Engine::Mysql { self.swap_back_mysql(held, step).await } else { self.swap_back_postgres(held, step).await }
+        if self.engine()? == Engine::Mysql {
+            self.swap_back_mysql(held, step).await
+        } else {
+            self.swap_back_postgres(held, step).await
+        }
     }
 
     /// What is held is dropped.
     pub(super) async fn release_held(&mut self, held: &str, step: &Step) -> Result<(), NoPlan> {
-        if self.engine()? == Engine::Mysql { self.release_mysql(held, step).await } else { self.release_postgres(held, step).await }
+        if self.engine()? == Engine::Mysql {
+            self.release_mysql(held, step).await
+        } else {
+            self.release_postgres(held, step).await
+        }
     }
 
     /// What the site's database is.

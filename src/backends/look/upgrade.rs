@@ -37,6 +37,21 @@ pub fn told(migrations: &[Migrated]) -> String {
     format!("{count} applied in {} parts, sum {sum:016x}", heads.len())
 }
 
+/// Whether a backup is from before an upgrade: it has seen what the database `was` told to have seen then, and nothing else.
+///
+/// # Errors
+/// A sentence, where it has seen other migrations.
+pub fn same(backup: &str, seen: &[Migrated], was: &str) -> Result<(), String> {
+    let seen = told(seen);
+    if seen == was {
+        return Ok(());
+    }
+    Err(format!(
+        "{backup} has seen other migrations ({seen}) than the database had before the upgrade ({was}): take one from just \
+         before it; nothing was changed"
+    ))
+}
+
 /// Whether it holds.
 pub(super) async fn holds(site: &SiteConfig, probe: &UpgradeProbe) -> Result<String, String> {
     match probe {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::steps::Places;
 use super::{BY_HAND, Draft, Installation, NoPlan, Step, Subject, Upgrade, environment, installation, no};
 use crate::domain::database::Engine;
+use crate::runbook::plan::postgres::Fit;
 
 /// What an upgrade has kept.
 struct Kept {
@@ -73,7 +74,7 @@ impl Draft<'_> {
             behind,
         };
         let Some(backup) = backup else { return self.steps_back(&back, &places, step).await };
-        let code = (packages.display().to_string(), back.of.name.to_owned());
+        let code = Fit::Code(packages.display().to_string(), back.of.name.to_owned());
         let (server, exchange) = self.beside_postgres(backup, Some(code), step).await?;
         self.steps_back_with_database(&back, &places, (&server, &exchange), step).await
     }
