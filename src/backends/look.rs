@@ -9,7 +9,7 @@ mod mysql;
 pub mod releases;
 mod upgrade;
 
-pub use upgrade::told as schema_told;
+pub use upgrade::{same as schema_is, sum as schema_sum, told as schema_told};
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

@@ -24,7 +24,7 @@ use crate::domain::time::Timestamp;
 use crate::runbook::kept::{Printed, Stream};
 use crate::runbook::plan::Command;
 use crate::runbook::plan::postgres::{
-    Beside, CHECKED, Exchange, HELD, PostgresAct, Server, Source, WHOLE, literal, name,
+    Beside, CHECKED, Exchange, Fit, HELD, PostgresAct, Server, Source, WHOLE, literal, name,
 };
 
 /// How long what ends sessions may take to end itself.
@@ -60,9 +60,7 @@ pub(super) async fn act(
             let all: Vec<_> = std::iter::once(server.guard()).chain(statements.iter().cloned()).collect();
             hand.sql(server, database, false, &all).await
         }
-        PostgresAct::Compare { server, name, beside, code } => {
-            hand.compare(server, (name, beside), code.as_ref()).await
-        }
+        PostgresAct::Compare { server, name, beside, fit } => hand.compare(server, (name, beside), fit.as_ref()).await,
         PostgresAct::Exchange(server, exchange) => hand.forth(server, exchange).await,
         PostgresAct::Undo(server, exchange) => hand.back(server, exchange).await,
         PostgresAct::Release { server, name: held, oid } => hand.release(server, held, *oid).await,
@@ -180,14 +178,14 @@ impl Hand<'_, '_> {
         &self,
         server: &Server,
         (used, beside): (&str, &str),
-        code: Option<&(String, String)>,
+        fit: Option<&Fit>,
     ) -> Result<String, String> {
         let comment = self.comment(server, beside).await?.unwrap_or_default();
         let mark = comment.strip_suffix(WHOLE).or_else(|| comment.strip_suffix(CHECKED));
         if mark.is_none() && !comment.starts_with(HELD) {
             return Err(format!("{beside} is not restored whole"));
         }
-        let found = compare::compare(self, server, (used, beside), code).await?;
+        let found = compare::compare(self, server, (used, beside), fit).await?;
         for sentence in &found {
             self.signs.send(Sign::Note(sentence.clone())).await.ok();
         }

@@ -27,9 +27,7 @@ impl Draft<'_> {
         (backup, as_it_was): (&str, bool),
         step: &Step,
     ) -> Result<(), NoPlan> {
-        let site = self.ground.site.ok_or_else(|| NoPlan::Impossible("there is no site to restore".to_owned()))?;
-        let database = site.database.as_ref().map_err(|why| NoPlan::Impossible(why.clone()))?;
-        match database.engine {
+        match self.engine()? {
             Engine::Postgresql | Engine::Mysql if as_it_was => Err(NoPlan::Impossible(
                 "only SQLite's are put into use as they were: PostgreSQL's with what undo-upgrade-and-restore puts back, \
                  others by hand, with the application stopped"
@@ -43,16 +41,25 @@ impl Draft<'_> {
 
     /// What is held comes back; what is in use is held.
     pub(super) async fn swap_back(&mut self, held: &str, step: &Step) -> Result<(), NoPlan> {
-        if self.is_mysql() { self.swap_back_mysql(held, step).await } else { self.swap_back_postgres(held, step).await }
+        if self.engine()? == Engine::Mysql {
+            self.swap_back_mysql(held, step).await
+        } else {
+            self.swap_back_postgres(held, step).await
+        }
     }
 
     /// What is held is dropped.
     pub(super) async fn release_held(&mut self, held: &str, step: &Step) -> Result<(), NoPlan> {
-        if self.is_mysql() { self.release_mysql(held, step).await } else { self.release_postgres(held, step).await }
+        if self.engine()? == Engine::Mysql {
+            self.release_mysql(held, step).await
+        } else {
+            self.release_postgres(held, step).await
+        }
     }
 
-    fn is_mysql(&self) -> bool {
-        let database = self.ground.site.and_then(|site| site.database.as_ref().ok());
-        database.is_some_and(|database| database.engine == Engine::Mysql)
+    /// What the site's database is.
+    pub(super) fn engine(&self) -> Result<Engine, NoPlan> {
+        let database = self.site()?.database.as_ref();
+        database.map(|database| database.engine).map_err(|why| NoPlan::Impossible(why.clone()))
     }
 }

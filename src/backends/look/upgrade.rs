@@ -37,6 +37,27 @@ pub fn told(migrations: &[Migrated]) -> String {
     format!("{count} applied in {} parts, sum {sum:016x}", heads.len())
 }
 
+/// The sum by which what a database has seen is known: the last word of what [`told`] tells of it.
+pub fn sum(schema: &str) -> &str {
+    schema.rsplit(' ').next().unwrap_or_default()
+}
+
+/// Whether a backup is from before an upgrade: it has seen what the database `was` told to have seen then (or has its sum
+/// alone), and nothing else.
+///
+/// # Errors
+/// A sentence, where it has seen other migrations.
+pub fn same(backup: &str, seen: &[Migrated], was: &str) -> Result<(), String> {
+    let seen = told(seen);
+    if sum(&seen) == sum(was) {
+        return Ok(());
+    }
+    Err(format!(
+        "{backup} has seen other migrations ({seen}) than the database had before the upgrade ({was}): take one from just \
+         before it; nothing was changed"
+    ))
+}
+
 /// Whether it holds.
 pub(super) async fn holds(site: &SiteConfig, probe: &UpgradeProbe) -> Result<String, String> {
     match probe {

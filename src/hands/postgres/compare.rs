@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Hand;
+use crate::backends::look::schema_is;
 use crate::domain::app_state::{AppMigrations, by_app, pending, shortened, unknown};
 use crate::domain::database::Migrated;
 use crate::domain::text::plain;
-use crate::runbook::plan::postgres::{Server, literal, name};
+use crate::runbook::plan::postgres::{Fit, Server, literal, name};
 
 /// How many of the largest tables are counted.
 pub(in crate::hands) const LARGEST: usize = 12;
@@ -24,7 +25,7 @@ pub(super) async fn compare(
     hand: &Hand<'_, '_>,
     server: &Server,
     (used, beside): (&str, &str),
-    code: Option<&(String, String)>,
+    wanted: Option<&Fit>,
 ) -> Result<Vec<String>, String> {
     let (now, then) = (tables(hand, server, used).await?, tables(hand, server, beside).await?);
     let common = now.keys().filter(|table| then.contains_key(*table)).count();
@@ -37,7 +38,7 @@ pub(super) async fn compare(
     if then.is_empty() {
         return Err("there is no table in the backup".to_owned());
     }
-    migrations(hand, server, (used, beside), code).await?;
+    migrations(hand, server, (used, beside), wanted).await?;
     let mut said = vec![format!("{} tables are restored, {} are in use", then.len(), now.len())];
     let mut largest: Vec<_> = now.keys().filter(|table| then.contains_key(*table)).collect();
     largest.sort_by_key(|table| {
@@ -87,19 +88,22 @@ async fn rows(
     counted.and_then(|n| n.parse().ok()).ok_or_else(|| format!("{} can't be counted", table.1))
 }
 
-/// Refuses a schema that the code does not know, or that lacks what the code needs.
+/// Refuses a schema that the code does not know, or that lacks what the code needs; or that is not the one wanted.
 async fn migrations(
     hand: &Hand<'_, '_>,
     server: &Server,
     (used, beside): (&str, &str),
-    kept: Option<&(String, String)>,
+    wanted: Option<&Fit>,
 ) -> Result<(), String> {
     let (now, then) = (migrated(hand, server, used).await?, migrated(hand, server, beside).await?);
-    let code = match kept {
-        Some((packages, name)) => Some(hand.tools.looker.code_in(packages, name).await?),
-        None => hand.tools.looker.code().await?,
+    let (kept, code) = match wanted {
+        Some(Fit::Schema(was)) => return schema_is("the backup", &then, was),
+        Some(Fit::Code(packages, name)) => {
+            (Some(packages.as_str()), Some(hand.tools.looker.code_in(packages, name).await?))
+        }
+        None => (None, hand.tools.looker.code().await?),
     };
-    fit(kept.map(|(packages, _)| packages.as_str()), code.as_deref(), (&now, &then), beside)
+    fit(kept, code.as_deref(), (&now, &then), beside)
 }
 
 /// Refuses a schema of which the code on disk, or where that is not known the database in use, does not know a migration,

@@ -91,10 +91,6 @@ impl Draft<'_> {
         self.exchange_together(vec![database, files::turn(exchange)], step).await
     }
 
-    fn engine(&self) -> Result<Engine, NoPlan> {
-        self.site()?.database.as_ref().map(|database| database.engine).map_err(|why| impossible(why.clone()))
-    }
-
     /// Makes the database ready beside the one in use.
     async fn ready_database(&mut self, backup: &str, step: &Step) -> Result<Turn, NoPlan> {
         match self.engine()? {

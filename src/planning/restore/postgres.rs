@@ -14,13 +14,13 @@ use super::super::services::Verb;
 use super::super::values::backups::trusted;
 use super::super::{Act, Draft, NoPlan, PlannedStep, Probe, Step, Subject};
 use crate::backends::database::{psql, reach};
-use crate::backends::look::is_down;
+use crate::backends::look::{is_down, schema_is};
 use crate::config::{AppKind, DatabaseConfig};
 use crate::domain::service::Role;
 use crate::domain::text::{bytes, plain};
 use crate::runbook::plan::OnFailure;
 use crate::runbook::plan::postgres::{
-    Beside, CHECKED, Exchange, MADE, PostgresAct, Question, Server, Source, WHOLE, literal,
+    Beside, CHECKED, Exchange, Fit, MADE, PostgresAct, Question, Server, Source, WHOLE, literal,
 };
 use crate::runbook::plan::together::Turn;
 use facts::Facts;
@@ -131,11 +131,11 @@ impl<'c> Draft<'c> {
         self.change_places(&server, &exchange, step).await
     }
 
-    /// The steps until a backup is restored beside, held against the code on disk or `code` (where it lies, whose it is).
+    /// The steps until a backup is restored beside, held against the code on disk or what else it must `fit`.
     pub(in crate::planning) async fn beside_postgres(
         &mut self,
         backup: &str,
-        code: Option<(String, String)>,
+        fit: Option<Fit>,
         step: &Step,
     ) -> Result<(Server, Exchange), NoPlan> {
         let (config, server, facts) = self.server().await?;
@@ -158,21 +158,24 @@ impl<'c> Draft<'c> {
             mark: format!("{}{CHECKED}", beside.mark),
             held: format!("{name}_held_{stamp}"),
         };
-        let missing = match code {
+        let missing = match &fit {
             None => self.missing(backup, found.applied(backup).await).await?,
-            Some(_) => Vec::new(),
+            Some(Fit::Code(..)) => Vec::new(),
+            Some(Fit::Schema(was)) => {
+                // What can't be read from it now is compared when it is restored.
+                if let Some(seen) = found.applied(backup).await {
+                    schema_is(&plain(backup, 200), &seen, was).map_err(no)?;
+                }
+                Vec::new()
+            }
         };
         self.fill_beside(&server, (&facts, &beside), (backup, &found), step).await?;
         self.migrate_beside(&beside.name, missing, step).await;
         let analyze = vec!["analyze".to_owned()];
         let analyze = PostgresAct::Sql { server: server.clone(), database: beside.name.clone(), statements: analyze };
         self.steps.push(planned("gather statistics", analyze, step.timeout_ms));
-        let compare = PostgresAct::Compare {
-            server: server.clone(),
-            name: facts.name.clone(),
-            beside: beside.name.clone(),
-            code,
-        };
+        let compare =
+            PostgresAct::Compare { server: server.clone(), name: facts.name.clone(), beside: beside.name.clone(), fit };
         let mut compare = planned("compare it with the one in use", compare, step.timeout_ms);
         let checked = format!("{}{CHECKED}", beside.mark);
         compare.verify = Some(comment_begins(&server, &beside.name, &checked, "it was compared".to_owned()));

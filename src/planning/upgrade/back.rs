@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::steps::Places;
 use super::{BY_HAND, Draft, Installation, NoPlan, Step, Subject, Upgrade, environment, image, installation, no};
 use crate::domain::database::Engine;
+use crate::runbook::plan::postgres::Fit;
 
 /// What an upgrade has kept.
 struct Kept {
@@ -18,13 +19,7 @@ impl Draft<'_> {
     pub(in crate::planning) async fn undo_upgrade(&mut self, backup: Option<&str>, step: &Step) -> Result<(), NoPlan> {
         let site = self.upgraded()?;
         if image::contained(site) {
-            return match backup {
-                None => self.undo_image(step).await,
-                Some(_) => Err(no(
-                    "both at once are for what pip installed, or for releases: of an image, stop the application (docker compose \
-                     stop), put the database back by hand, then undo-upgrade",
-                )),
-            };
+            return self.undo_image(backup, step).await;
         }
         if let Some(releases) = &site.releases {
             return self.undo_release((site, releases), backup, step).await;
@@ -53,7 +48,7 @@ impl Draft<'_> {
                     self.brings_back()
                 )));
             }
-            Some(_) if !self.is_postgres() => {
+            Some(_) if self.engine()? != Engine::Postgresql => {
                 return Err(no(format!(
                     "both at once are for PostgreSQL here: {}, then undo-upgrade",
                     self.brings_back()
@@ -82,31 +77,23 @@ impl Draft<'_> {
             behind,
         };
         let Some(backup) = backup else { return self.steps_back(&back, &places, step).await };
-        let code = (packages.display().to_string(), back.of.name.to_owned());
+        let code = Fit::Code(packages.display().to_string(), back.of.name.to_owned());
         let (server, exchange) = self.beside_postgres(backup, Some(code), step).await?;
         self.steps_back_with_database(&back, &places, (&server, &exchange), step).await
     }
 
-    fn is_postgres(&self) -> bool {
-        self.is_on(Engine::Postgresql)
-    }
-
-    /// Whether the site's database is of this kind.
-    pub(super) fn is_on(&self, engine: Engine) -> bool {
-        self.engine_in_use() == Some(engine)
+    /// Whether a database from before comes back together with the release or image.
+    pub(super) fn does_both(&self) -> bool {
+        matches!(self.engine(), Ok(Engine::Postgresql | Engine::Sqlite))
     }
 
     /// What brings a database from before an upgrade back, as it was.
     pub(super) fn brings_back(&self) -> &'static str {
-        match self.engine_in_use() {
-            Some(Engine::Postgresql) => "undo-upgrade-and-restore does both",
-            Some(Engine::Sqlite) => "restore-database older=as-it-was first",
-            Some(Engine::Mysql) | None => BY_HAND,
+        match self.engine() {
+            Ok(Engine::Postgresql) => "undo-upgrade-and-restore does both",
+            Ok(Engine::Sqlite) => "restore-database older=as-it-was first",
+            Ok(Engine::Mysql) | Err(_) => BY_HAND,
         }
-    }
-
-    fn engine_in_use(&self) -> Option<Engine> {
-        self.ground.site.and_then(|site| site.database.as_ref().ok()).map(|database| database.engine)
     }
 }
 

@@ -16,6 +16,7 @@ use self::tag::{Tag, good};
 use super::versions::{Version, jump};
 use super::{Draft, NoPlan, Step, no};
 use crate::backends::images::Placed;
+use crate::backends::look::schema_sum;
 use crate::config::{ServicePlace, SiteConfig};
 use crate::domain::service::Role;
 use crate::domain::time::Timestamp;
@@ -71,7 +72,7 @@ impl Draft<'_> {
         let backup = self.fresh_backup(site).await?;
         let schema = self.schema_seen(&app).await?;
         let made = self.ground.made.as_millis();
-        let sum = schema.as_deref().map_or("unseen", sum);
+        let sum = schema.as_deref().map_or("unseen", schema_sum);
         let keep = format!("{}.midwatch-{}-to-{tag}-{made}-{sum}", app.places.file.path, app.reference.tag);
         let exchange = self.exchange_of(app, to, Some(keep)).await?;
         if let Some(ended) = exchange.ended.first().filter(|_| exchange.alone) {
@@ -141,20 +142,5 @@ impl Draft<'_> {
                 Ok(None)
             }
         }
-    }
-}
-
-/// The sum by which the migrations a database has seen are known.
-fn sum(schema: &str) -> &str {
-    schema.rsplit(' ').next().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::sum;
-
-    #[test]
-    fn a_schema_is_known_by_its_sum() {
-        assert_eq!(sum("3 applied in 1 parts, sum 00ff"), "00ff");
     }
 }

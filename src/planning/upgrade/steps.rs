@@ -170,11 +170,21 @@ impl Draft<'_> {
         self.exchange(back, places)?;
         self.exchange_databases(server, databases).await;
         self.own_commands(back);
-        for service in back.web.iter().chain(&back.behind) {
+        self.start_stopped((&back.web, &back.behind), back.runs(), written).await
+    }
+
+    /// Everything that was stopped runs again, and is seen to.
+    pub(super) async fn start_stopped(
+        &mut self,
+        (web, behind): (&[Service], &[Service]),
+        runs: PlannedStep,
+        written: &Step,
+    ) -> Result<(), NoPlan> {
+        for service in web.iter().chain(behind) {
             let start = Step { name: "start".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
             self.services(&service.name, Verb::Start, &start).await?;
         }
-        self.afterwards(back.runs());
+        self.afterwards(runs);
         Ok(())
     }
 

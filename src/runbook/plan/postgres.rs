@@ -79,6 +79,16 @@ pub struct Over {
     pub was: Option<String>,
 }
 
+/// What a restored database must fit, where that is not the code on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Fit {
+    /// The code of an application: the directory of packages in which it lies, and its name.
+    Code(String, String),
+    /// Exactly these migrations, in the words that are the same while they are.
+    Schema(String),
+}
+
 /// What is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,7 +119,8 @@ pub enum PostgresAct {
         /// The statements.
         statements: Vec<String>,
     },
-    /// Compares what was restored with what is in use, and refuses what the code can't work with.
+    /// Compares what was restored with what is in use, and refuses what the code, or the release that comes back, can't work
+    /// with.
     Compare {
         /// The server.
         server: Server,
@@ -117,9 +128,9 @@ pub enum PostgresAct {
         name: String,
         /// The other.
         beside: String,
-        /// Where the code lies that it must fit, and the application's name; `None`: the code on disk.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        code: Option<(String, String)>,
+        /// What it must fit; `None`: the code on disk.
+        #[serde(default, rename = "code", skip_serializing_if = "Option::is_none")]
+        fit: Option<Fit>,
     },
     /// Puts a database in the place of the one in use, which is held.
     Exchange(Server, Exchange),
@@ -333,10 +344,14 @@ impl PostgresAct {
             Self::Sql { server, database, statements } => {
                 format!("in {database} on {}: {}", server.shown(), statements.join("; "))
             }
-            Self::Compare { name, beside, code, .. } => format!(
-                "counts tables and rows in {name} and {beside}, and compares their migrations with the code {}",
-                code.as_ref().map_or("on disk", |(packages, _)| packages.as_str())
-            ),
+            Self::Compare { name, beside, fit, .. } => {
+                let with = match fit {
+                    None => "the code on disk".to_owned(),
+                    Some(Fit::Code(packages, _)) => format!("the code in {packages}"),
+                    Some(Fit::Schema(was)) => format!("those before the upgrade ({was})"),
+                };
+                format!("counts tables and rows in {name} and {beside}, and compares their migrations with {with}")
+            }
             Self::Exchange(_, at) => format!(
                 "in one transaction, while their sessions are ended: {} is renamed to {}, {} to {}",
                 at.name, at.held, at.other, at.name
@@ -353,12 +368,23 @@ impl PostgresAct {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exchange, literal, name};
+    use super::{Exchange, Fit, literal, name};
 
     #[test]
     fn names_and_texts_are_quoted() {
         assert_eq!((name("a\"b").as_str(), literal("it's").as_str()), ("\"a\"\"b\"", "'it''s'"));
         assert_eq!(literal("a\\'"), " E'a\\\\'''");
+    }
+
+    #[test]
+    fn what_is_fitted_is_kept_as_it_always_was() {
+        let code = Fit::Code("/venv/kept".to_owned(), "pretix".to_owned());
+        for (fit, kept) in
+            [(code, r#"["/venv/kept","pretix"]"#), (Fit::Schema("2 applied".to_owned()), "\"2 applied\"")]
+        {
+            assert_eq!(serde_json::to_string(&fit).unwrap(), kept);
+            assert_eq!(serde_json::from_str::<Fit>(kept).unwrap(), fit);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! order that was confirmed is there, and nothing is left that nobody knows of.
 
 mod backups;
+mod releases;
 mod seller;
 mod targets;
 

@@ -53,7 +53,7 @@ impl Draft<'_> {
             held: format!("{}_held_{}", config.name, self.stamp()),
         };
         let (name, beside) = (facts.name.clone(), found.name.clone());
-        let compare = PostgresAct::Compare { server: server.clone(), name, beside, code: None };
+        let compare = PostgresAct::Compare { server: server.clone(), name, beside, fit: None };
         self.steps.push(planned("compare it with the one in use", compare, step.timeout_ms));
         self.costs.push(format!(
             "What was written since {} was put away is not in it. It stays in the database in use now, which is kept as {}.",

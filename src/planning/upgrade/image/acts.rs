@@ -22,16 +22,22 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn of(exchange: &Exchange, schema: Option<&str>, backup: &str) -> Self {
+    pub(super) fn of(exchange: &Exchange, schema: Option<&str>, (backup, both): (&str, bool)) -> Self {
         let reference = &exchange.app.reference;
         let (to, services) = (&exchange.to, exchange.everything().join(" "));
+        let comes_back = if both {
+            format!("end this run, then undo-upgrade-and-restore with {backup}")
+        } else {
+            format!(
+                "stop it (docker compose stop {services}), put the database from {backup} back by hand, then revert (or, when the \
+                 run is over, undo-upgrade)"
+            )
+        };
         let otherwise = if backup.is_empty() {
             format!("{to} does not know that schema, so its tag is not put back; revert starts {reference} again")
         } else {
             format!(
-                "{reference} does not know that schema, so its tag is not put back. Mend what failed and retry; or stop it \
-                 (docker compose stop {services}), put the database from {backup} back by hand, then revert (or, when the run \
-                 is over, undo-upgrade)"
+                "{reference} does not know that schema, so its tag is not put back. Mend what failed and retry; or {comes_back}"
             )
         };
         let guard = |was: &str| {

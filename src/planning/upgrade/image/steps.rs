@@ -2,9 +2,11 @@
 
 use super::super::steps::step;
 use super::acts::{GRACE, Guard, probe, stopped, tag_changed};
-use super::{App, Draft, Exchange, Step};
+use super::{App, Draft, Exchange, NoPlan, Step};
 use crate::domain::database::Engine;
+use crate::runbook::plan::files;
 use crate::runbook::plan::image::ImageProbe;
+use crate::runbook::plan::postgres::{Exchange as Exchanged, Server};
 use crate::runbook::plan::{Act, Command, OnFailure, PlannedStep, Probe, UpgradeProbe};
 
 /// How often a migration is tried that gives up where it would have to wait for a lock.
@@ -12,6 +14,16 @@ const TRIES: u32 = 3;
 /// What an application may want to be run with another version, of what it leaves in its data directory: what it has of these
 /// is run. What it builds for itself is in the image.
 const AFTERWARDS: [&str; 2] = ["updatestyles", "regenerate_css"];
+
+/// What becomes of the database on the way back.
+pub(super) enum Database {
+    /// It stays.
+    Stays,
+    /// It changes places with one of this server that was made ready beside.
+    Postgres(Server, Exchanged),
+    /// It changes places with a file that was made ready beside.
+    File(files::Exchange),
+}
 
 /// Who migrates the database.
 enum Migrating {
@@ -32,7 +44,7 @@ impl Draft<'_> {
         let there = Act::Probe(Probe::Succeeds(Command { argv, ..Command::default() }));
         self.steps.push(step("the backup is still there", there, 1, 1));
         self.steps.push(tag_changed(exchange));
-        let guard = Guard::of(exchange, schema, backup);
+        let guard = Guard::of(exchange, schema, (backup, self.does_both()));
         let known = matches!(migrating, Migrating::Known);
         if known {
             let list = exchange.once(None, &["migrate", "--plan"]);
@@ -43,7 +55,7 @@ impl Draft<'_> {
         if !exchange.behind.is_empty() {
             self.steps.push(stopped(exchange, &exchange.behind));
         }
-        let postgres = self.is_on(Engine::Postgresql);
+        let postgres = self.engine().ok() == Some(Engine::Postgresql);
         match &migrating {
             Migrating::Known => {
                 let mut planned = exchange.migrate(&["migrate", "--noinput"].map(str::to_owned), postgres);
@@ -65,11 +77,16 @@ impl Draft<'_> {
         }
     }
 
-    /// The way back: everything is stopped, so that nobody migrates while the schema is looked at and the tag exchanged.
-    pub(super) fn image_steps_back(&mut self, exchange: &Exchange, schema: Option<&str>, written: &Step) {
-        self.fetched(exchange);
+    /// The way back: everything is stopped, so that nobody migrates while the schema is looked at and the tag exchanged, and
+    /// neither image meets the other's database.
+    pub(super) async fn image_steps_back(
+        &mut self,
+        exchange: &Exchange,
+        (schema, database): (Option<&str>, Database),
+        written: &Step,
+    ) -> Result<(), NoPlan> {
         let all = exchange.everything();
-        let guard = Guard::of(exchange, schema, "");
+        let guard = Guard::of(exchange, schema, ("", false));
         let mut stop = stopped(exchange, &all);
         let from = exchange.app.reference.clone();
         stop.revert = Some(Act::InTurn(vec![exchange.up(&all, false), Act::Wait(exchange.runs(&all, &from, false))]));
@@ -78,10 +95,16 @@ impl Draft<'_> {
             self.steps.push(step("nothing was migrated", schema.clone(), 1, 1));
         }
         self.steps.push(tag_changed(exchange));
+        match database {
+            Database::Stays => {}
+            Database::Postgres(server, databases) => self.exchange_databases(&server, &databases).await,
+            Database::File(files) => self.exchange_all(files, written).await,
+        }
         self.made_anew(exchange, &Guard { schema: None }, written);
         if matches!(migrating(&exchange.app), Migrating::Known) {
             self.own_words(exchange);
         }
+        Ok(())
     }
 
     fn told_image(&mut self, exchange: &Exchange, (backup, migrating): (&str, &Migrating), guarded: bool) {
@@ -128,22 +151,31 @@ impl Draft<'_> {
              too, or the next deployment puts {} back.",
             retag.file, from.tag
         ));
-        let once = if guarded {
-            "Once something was migrated both refuse, for the old version does not know the new schema: then the application \
-             is stopped, the database"
-        } else {
-            "Nothing checks whether the database was migrated meanwhile: where it was, the application is stopped, the one"
+        let both = self.does_both();
+        let once = match (guarded, both) {
+            (true, true) => format!(
+                "Once something was migrated both refuse, for the old version does not know the new schema: then \
+                 undo-upgrade-and-restore brings the database from {backup} back, too."
+            ),
+            (true, false) => format!(
+                "Once something was migrated both refuse, for the old version does not know the new schema: then the \
+                 containers are stopped, the database from {backup} is put back by hand, and undo-upgrade starts them."
+            ),
+            (false, _) => format!(
+                "Nothing checks whether the database was migrated meanwhile: where it was, the containers are stopped, the one \
+                 from {backup} is put back by hand, and undo-upgrade starts them."
+            ),
         };
         self.way_back = Some(format!(
             "As long as nothing was migrated, revert (and when the run is done, undo-upgrade) stops the containers, puts {} back \
              into {} and has Compose make them anew from {from}, whose image stays on this engine unless somebody removes it. \
-             {once} from {backup} put back by hand, and undo-upgrade starts it with the old tag.",
+             {once}",
             from.tag, retag.file
         ));
     }
 
     /// The image is had before anything is stopped.
-    fn fetched(&mut self, exchange: &Exchange) {
+    pub(super) fn fetched(&mut self, exchange: &Exchange) {
         let reference = exchange.to.to_string();
         let here = ImageProbe::Here { socket: exchange.app.project.socket.clone(), reference: reference.clone() };
         let pull = exchange.app.project.docker_command(&["pull", &reference]);

@@ -12,6 +12,7 @@ use crate::backends::look::schema_told;
 use crate::domain::database::Engine;
 use crate::runbook::kept::RunView;
 use crate::runbook::plan::files::FilesProbe;
+use crate::runbook::plan::postgres::Fit;
 use crate::runbook::plan::releases::{Pointing, ReleasesAct};
 use crate::runbook::plan::{Act, Probe, Subject, UpgradeAct};
 use crate::runbook::run::StepState;
@@ -63,7 +64,7 @@ impl<'c> Draft<'c> {
                 return Err(no(format!(
                     "the database has been migrated since the upgrade to {from} began (it had {was}, and has {now}), and {to} \
                      does not know that schema: bring the database from before back, too, with {backup}: {}",
-                    if change.on(Engine::Sqlite) { "undo-upgrade-and-restore does both" } else { BY_HAND }
+                    if self.does_both() { "undo-upgrade-and-restore does both" } else { BY_HAND }
                 )));
             }
             (_, _) if record.migrated => {
@@ -91,17 +92,19 @@ impl<'c> Draft<'c> {
         backup: &str,
         given: &Step,
     ) -> Result<(), NoPlan> {
-        let (from, to) = (&change.of.name, &change.to);
-        if !change.on(Engine::Sqlite) {
-            return Err(no(
-                "with releases side by side, both at once are for SQLite: put the database from before back by hand first, with \
-                 the application stopped, then undo-upgrade",
-            ));
+        let to = &change.to;
+        let (engine, as_it_was) =
+            (self.engine()?, if self.engine()? == Engine::Sqlite { " older=as-it-was" } else { "" });
+        if engine == Engine::Mysql {
+            return Err(no(format!(
+                "with releases side by side, both at once are for PostgreSQL and SQLite: put the database from before back \
+                 {BY_HAND}, then undo-upgrade"
+            )));
         }
         let unknown = || {
-            no(
-                "which migrations the database has seen is not known: restore-database older=as-it-was first, then undo-upgrade",
-            )
+            no(format!(
+                "which migrations the database has seen is not known: restore-database{as_it_was} first, then undo-upgrade"
+            ))
         };
         let was = record.schema.as_ref().ok_or_else(unknown)?;
         if self.schema_of(change.site).await?.ok_or_else(unknown)? == *was {
@@ -109,11 +112,39 @@ impl<'c> Draft<'c> {
                 "{to} knows the database as it is: undo-upgrade goes back to it, and nothing that was written is lost"
             )));
         }
+        match engine {
+            Engine::Postgresql => self.undo_with_postgres(change, (backup, was), given).await,
+            Engine::Sqlite | Engine::Mysql => self.undo_with_sqlite(change, (record, backup, was), given).await,
+        }
+    }
+
+    async fn undo_with_postgres(
+        &mut self,
+        change: &Change<'_>,
+        (backup, was): (&str, &str),
+        given: &Step,
+    ) -> Result<(), NoPlan> {
+        let (server, databases) = self.beside_postgres(backup, Some(Fit::Schema(was.to_owned())), given).await?;
+        for service in change.behind.iter().chain(&change.web) {
+            self.stop(service, given).await?;
+        }
+        self.point(change)?;
+        self.exchange_databases(&server, &databases).await;
+        self.start_stopped((&change.web, &change.behind), change.runs()?, given).await
+    }
+
+    async fn undo_with_sqlite(
+        &mut self,
+        change: &Change<'_>,
+        (record, backup, was): (&Record, &str, &str),
+        given: &Step,
+    ) -> Result<(), NoPlan> {
+        let (from, to) = (&change.of.name, &change.to);
         let held = content(Path::new(backup), true).await.map_err(|why| {
             no(format!("which migrations {backup} has seen can't be told ({why}); one that is packed is restored by restore-database older=as-it-was"))
         })?;
         let saved = schema_told(&held.migrations);
-        if saved != *was {
+        if saved != was {
             let other = record.backup.as_deref().filter(|other| *other != backup);
             let other = other.map(|other| format!(", like {other}")).unwrap_or_default();
             return Err(no(format!(

@@ -46,7 +46,7 @@ impl Draft<'_> {
                         "As long as nothing was migrated, {}, which is left as it is. Once something was migrated both \
                          refuse, for {from} does not know the new schema: the database from {backup} has to come back, {}.",
                         back("revert"),
-                        if change.on(Engine::Sqlite) { "too (undo-upgrade-and-restore)" } else { BY_HAND }
+                        if self.does_both() { "too (undo-upgrade-and-restore)" } else { BY_HAND }
                     ),
                     None => format!(
                         "As long as the migration was not begun, {}. Then it can't be seen whether anything was migrated, \
@@ -89,7 +89,7 @@ impl Draft<'_> {
         let Some(web) = change.web.first() else { return Ok(()) };
         let mut command = Command { argv: argv.to_vec(), user: Some(change.user.clone()), ..Command::default() };
         command.dir = Some(written(&change.of.path(&change.to))?);
-        if change.on(Engine::Postgresql) {
+        if self.engine().ok() == Some(Engine::Postgresql) {
             command.env.insert("PGOPTIONS".to_owned(), LOCK_TIMEOUT.to_owned());
         }
         let act = ReleasesAct::Alike { midwatch: word(&midwatch()?), service: web.name.clone(), command };
@@ -98,7 +98,7 @@ impl Draft<'_> {
         let otherwise = if schema.is_some() {
             format!(
                 "{from} does not know that schema, so it is not put back. {}; or mend what failed and retry",
-                if change.on(Engine::Sqlite) {
+                if self.does_both() {
                     format!("End this run, then undo-upgrade-and-restore with {backup}")
                 } else {
                     format!("Restore the database from {backup} {BY_HAND}, then revert")
@@ -117,11 +117,6 @@ impl Draft<'_> {
 }
 
 impl Change<'_> {
-    /// Whether its database is of this kind.
-    pub(super) fn on(&self, engine: Engine) -> bool {
-        self.site.database.as_ref().is_ok_and(|database| database.engine == engine)
-    }
-
     /// That the other release really runs.
     pub(super) fn runs(&self) -> Result<PlannedStep, NoPlan> {
         let services = self.web.iter().chain(&self.behind).map(|service| service.name.clone()).collect();
