@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use midwatch::backends::look::files::HELD;
 use midwatch::runbook::run::{Outcome, What};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 
 use super::ground::Ground;
 use crate::support::engine::{Engine, passed_over};
-use crate::support::servers::{eventually, free_port};
+use crate::support::servers::{PostgresServer, eventually, free_port};
 
 /// Nobody listens there: what the engine does not have can't be had.
 const IMAGE: &str = "127.0.0.1:1/shop";
@@ -87,8 +88,7 @@ impl<'e> Till<'e> {
         ]);
         let backup = till.path("backups/till.sqlite3");
         fs::copy(till.path("shop.sqlite3"), &backup).unwrap();
-        let then = SystemTime::now() - Duration::from_mins(5);
-        fs::File::options().append(true).open(&backup).unwrap().set_modified(then).unwrap();
+        rested(&backup);
         fs::write(till.path("app"), APP).unwrap();
         fs::set_permissions(till.path("app"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         till.configure("migrate = [\"app\", \"migrate\"]\n");
@@ -96,10 +96,13 @@ impl<'e> Till<'e> {
     }
 
     fn configure(&self, more: &str) {
-        let (database, backups) = (self.path("shop.sqlite3"), self.path("backups"));
+        self.configure_on(&format!("sqlite://{}", self.path("shop.sqlite3").display()), more);
+    }
+
+    fn configure_on(&self, database: &str, more: &str) {
+        let backups = self.path("backups");
         let config = format!(
-            "[sites.till]\nhealth_path = \"/\"\ndatabase = \"sqlite://{}\"\n{more}[[sites.till.backups]]\npath = \"{}\"\n",
-            database.display(),
+            "[sites.till]\nhealth_path = \"/\"\ndatabase = \"{database}\"\n{more}[[sites.till.backups]]\npath = \"{}\"\n",
             backups.display()
         );
         fs::write(self.ground.path().join("c.toml"), config).unwrap();
@@ -119,6 +122,16 @@ impl<'e> Till<'e> {
             }
             db.close().await.unwrap();
         });
+    }
+
+    fn newest_migration(&self) -> String {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let mut db = SqliteConnectOptions::new().filename(self.path("shop.sqlite3")).connect().await.unwrap();
+            let sql = "select name from django_migrations order by id desc limit 1";
+            let name = sqlx::query_scalar(sql).fetch_one(&mut db).await.unwrap();
+            db.close().await.unwrap();
+            name
+        })
     }
 
     /// The project's file, with this as the image of both services, brought up.
@@ -201,11 +214,17 @@ impl<'e> Till<'e> {
 
     /// The run, its runner killed with -9 at each of these steps, and taken up each time; its plan as it was shown.
     fn cut(&self, wish: &[&str], at: impl Iterator<Item = usize>) -> String {
+        self.struck(wish, at, &mut || {})
+    }
+
+    /// The same; with the runner, more is struck.
+    fn struck(&self, wish: &[&str], at: impl Iterator<Item = usize>, more: &mut dyn FnMut()) -> String {
         let (run, shown) = self.begin(wish);
         let steps = self.ground.view(&run).record.plan.steps.len();
         let mut followers = Vec::new();
         for step in at.take_while(|step| *step < steps) {
             self.ground.kill_at(&run, step);
+            more();
             if self.ground.view(&run).progress().ended.is_some() {
                 break;
             }
@@ -220,6 +239,12 @@ impl<'e> Till<'e> {
         assert_eq!(outcome, Outcome::Done, "{left}\n{said}");
         shown
     }
+}
+
+/// What was written just now is not read yet.
+fn rested(backup: &Path) {
+    let then = SystemTime::now() - Duration::from_mins(5);
+    fs::File::options().append(true).open(backup).unwrap().set_modified(then).unwrap();
 }
 
 #[test]
@@ -272,7 +297,10 @@ fn an_image_is_upgraded_by_its_tag_and_back_as_root() {
     // Back, but not onto a schema that the older one does not know.
     till.sql(&["insert into django_migrations (app, name, applied) values ('base', '0002_more', '2026-01-02')"]);
     let (code, said) = till.ground.call(&["runbook", "plan", "undo-upgrade", "--site", "till"]);
-    assert!(code == 13 && said.contains("has been migrated since") && said.contains("back by hand"), "{code}: {said}");
+    assert!(
+        code == 13 && said.contains("has been migrated since") && said.contains("undo-upgrade-and-restore"),
+        "{code}: {said}"
+    );
     till.sql(&["delete from django_migrations where name = '0002_more'"]);
     till.cut(&["undo-upgrade", "--site", "till"], (1..).step_by(2));
     till.runs(IMAGE, "2026.7.0");
@@ -280,6 +308,65 @@ fn an_image_is_upgraded_by_its_tag_and_back_as_root() {
 
     migrates_badly(&till);
     does_not_start(&till);
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine; needs PostgreSQL, and Docker with Compose, where it can run"]
+fn an_image_and_a_database_of_postgresql_come_back_together_as_root() {
+    let Some(engine) = Engine::start() else { return };
+    let Some(till) = Till::open(&engine) else { return };
+    let mut server = PostgresServer::start(&[]);
+    let port = server.port;
+    let url = |database: &str| format!("postgresql://postgres:super-pw@127.0.0.1:{port}/{database}");
+    let sql = |database: &str, sql: &str| {
+        let done = Command::new("psql").args(["-XqAt", &url(database), "-c", sql]).output().unwrap();
+        assert!(done.status.success(), "{sql}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    };
+    sql("postgres", "create role till login createdb password 'secret'");
+    sql("postgres", "create database till owner till");
+    sql(
+        "till",
+        "set role till; create table orders (id serial primary key, what text); insert into orders (what) values ('one'); \
+         create table django_migrations (id serial primary key, app text, name text, applied timestamptz default now()); \
+         insert into django_migrations (app, name) values ('base', '0001_initial')",
+    );
+    let dump = till.path("backups/till.dump");
+    fs::remove_file(till.path("backups/till.sqlite3")).unwrap();
+    let made = Command::new("pg_dump").args(["-Fc", "-f"]).arg(&dump).arg(url("till")).status().unwrap();
+    assert!(made.success());
+    rested(&dump);
+    till.configure_on(&format!("postgresql://till:secret@127.0.0.1:{port}/till"), "");
+    till.up(&format!("{PRETIX}:2026.7.0"));
+    till.runs(PRETIX, "2026.7.0");
+
+    // With the runner, PostgreSQL and the application are struck; both are started again, as after a power cut.
+    let mut storm = || {
+        server.crash();
+        let all = till.engine.docker(&["ps", "-q", "--filter", "label=com.docker.compose.oneoff=False"]);
+        let ids: Vec<&str> = all.split_whitespace().collect();
+        if !ids.is_empty() {
+            till.engine.docker(&[["kill"].as_slice(), &ids].concat());
+        }
+        server.begin();
+        if !ids.is_empty() {
+            till.engine.docker(&[["start"].as_slice(), &ids].concat());
+        }
+    };
+    let shown = till.struck(&["upgrade", "--site", "till", "version=2026.8.0"], 1.., &mut storm);
+    assert!(shown.contains("lock_timeout") && shown.contains("undo-upgrade-and-restore"), "{shown}");
+    till.runs(PRETIX, "2026.8.0");
+    let migrated = "insert into orders (what) values ('two'); \
+                    insert into django_migrations (app, name) values ('base', '0002_more')";
+    sql("till", migrated);
+    let (code, said) = till.ground.call(&["runbook", "plan", "undo-upgrade", "--site", "till"]);
+    assert!(code == 13 && said.contains("undo-upgrade-and-restore does both"), "{code}: {said}");
+    let backup = format!("backup={}", dump.display());
+    till.struck(&["undo-upgrade-and-restore", "--site", "till", &backup], 1.., &mut storm);
+    till.runs(PRETIX, "2026.7.0");
+    assert_eq!(sql("till", "select string_agg(name, ' ') from django_migrations"), "0001_initial");
+    let held = sql("postgres", "select datname from pg_database where datname like 'till\\_held\\_%'");
+    assert_eq!(sql(&held, "select count(*) from orders"), "2", "nothing that was written is lost");
 }
 
 /// Commands of one whose image is pretix' own: its migrations fail, or are cut off; files are changed meanwhile.
@@ -365,11 +452,30 @@ fn migrates_badly(till: &Till<'_>) {
     till.cut(&forth, (1..).step_by(2));
     till.runs(PRETIX, "2026.8.0");
     assert_eq!(fs::read_to_string(data("styles")).unwrap().lines().last(), Some("2026.8.0"));
+    let both = [
+        "undo-upgrade-and-restore",
+        "--site",
+        "till",
+        &format!("backup={}", till.path("backups/till.sqlite3").display()),
+    ];
+    let (code, said) = till.ground.call(&[&["runbook", "plan"], both.as_slice()].concat());
+    assert!(code == 13 && said.contains("knows the database as it is"), "{code}: {said}");
     for service in SERVICES {
         till.engine.docker(&["stop", "--time", "0", till.containers(service).split(' ').next().unwrap()]);
     }
     till.cut(&["undo-upgrade", "--site", "till"], (1..).step_by(2));
     till.runs(PRETIX, "2026.7.0");
+
+    // Or with the database from before, where that was migrated.
+    let (run, _) = till.begin(&forth);
+    assert_eq!(till.ended(&run).0, Outcome::Done);
+    till.sql(&["insert into django_migrations (app, name, applied) values ('base', '0002_more', '2026-01-02')"]);
+    till.cut(&both, 1..);
+    till.runs(PRETIX, "2026.7.0");
+    assert_eq!(till.newest_migration(), "0001_initial");
+    let held =
+        fs::read_dir(till.dir.path()).unwrap().flatten().filter(|e| e.file_name().to_string_lossy().contains(HELD));
+    assert_eq!(held.count(), 1);
 }
 
 /// The tag is in the project's file itself, for each service; the new image does not start.
@@ -391,7 +497,7 @@ fn does_not_start(till: &Till<'_>) {
     // Its way back works as long as nothing was migrated.
     till.sql(&["insert into django_migrations (app, name, applied) values ('base', '0002_more', '2026-01-02')"]);
     let (_, said) = till.ground.resume(&run, &["--revert"]);
-    assert!(said.contains("has been migrated") && said.contains("till.sqlite3 back by hand"), "{said}");
+    assert!(said.contains("has been migrated") && said.contains("undo-upgrade-and-restore with"), "{said}");
     till.sql(&["delete from django_migrations where name = '0002_more'"]);
     let (_, said) = till.ground.resume(&run, &["--revert"]);
     assert_eq!(till.ended(&run).0, Outcome::Reverted, "{said}");
