@@ -93,9 +93,7 @@ impl Project {
     }
 
     async fn old_one_can(&self) -> Result<(), String> {
-        let words =
-            [self.docker(), vec!["version".to_owned(), "--format".to_owned(), "{{.Server.Version}}".to_owned()]];
-        let engine = self.run(&words.concat(), None).await?;
+        let engine = asked(&self.docker_command(&["version", "--format", "{{.Server.Version}}"])).await?;
         let major = engine.trim().split('.').next().and_then(|major| major.parse::<u64>().ok());
         match major {
             Some(major) if major < TOO_NEW => Ok(()),
@@ -146,9 +144,10 @@ impl Project {
         Command { argv, env: self.env.clone(), ..Command::default() }
     }
 
-    /// What prints the sum of each service's settings, as Compose notes it on the containers it makes: one a line.
-    pub fn sums_command(&self) -> Command {
-        self.compose_command(&["config", "--hash", "*"])
+    /// What prints the sum of each service's settings, as Compose notes it on the containers it makes, for [`sums`].
+    pub fn sums_commands(&self) -> (Command, Option<Command>) {
+        let list = self.compose_command(self.list());
+        (list, self.again())
     }
 
     /// What that prints.
@@ -156,7 +155,8 @@ impl Project {
     /// # Errors
     /// What Compose complains of.
     pub async fn sums(&self, read: Read<'_>) -> Result<String, String> {
-        self.config(read, &["config", "--hash", "*"]).await
+        let (list, _file) = self.config(read, self.list())?;
+        sums(&list, self.again().as_ref()).await
     }
 
     /// All settings of the project as Compose reads them. They hold secrets.
@@ -164,13 +164,24 @@ impl Project {
     /// # Errors
     /// What Compose complains of.
     pub async fn settings(&self, read: Read<'_>) -> Result<String, String> {
-        self.config(read, &["config"]).await
+        let (list, _file) = self.config(read, &["config"])?;
+        asked(&list).await
     }
 
-    async fn config(&self, read: Read<'_>, words: &[&str]) -> Result<String, String> {
-        // Compose may read it more than once, and a text with secrets is not put on a disk.
+    /// Compose 2 knows what is in the services' own files of variables only when it has put it into the settings, which it
+    /// then has to read once more (seen with 2.26.1); Compose 1 counts it in.
+    fn list(&self) -> &'static [&'static str] {
+        if self.old { &["config", "--hash", "*"] } else { &["config"] }
+    }
+
+    fn again(&self) -> Option<Command> {
+        (!self.old).then(|| self.command(self.compose(&[]), &[]))
+    }
+
+    /// A question to Compose; the file it reads is there as long as what comes with it.
+    fn config(&self, read: Read<'_>, words: &[&str]) -> Result<(Command, Option<File>), String> {
         let text = match read {
-            Read::Instead(_, text) => Some(in_memory(text).map_err(|error| format!("no file in memory: {error}"))?),
+            Read::Instead(_, text) => Some(in_memory(text)?),
             Read::AsItIs | Read::With(..) => None,
         };
         let instead = |file: &PathBuf| match (&read, &text) {
@@ -180,42 +191,58 @@ impl Project {
             (Read::AsItIs | Read::With(..) | Read::Instead(..), _) => file.clone(),
         };
         let files: Vec<PathBuf> = self.files.iter().map(instead).collect();
-        let variable = match read {
-            Read::With(name, value) => Some(format!("{name}={value}")),
-            Read::AsItIs | Read::Instead(..) => None,
-        };
-        let words = [self.compose(&files), words.iter().map(|word| (*word).to_owned()).collect()].concat();
-        self.run(&words, variable).await
-    }
-
-    /// Runs a program with nothing of this user's environment: as a run does later.
-    async fn run(&self, program: &[String], variable: Option<String>) -> Result<String, String> {
-        let home = who::home(&who::user()).unwrap_or_else(|| "/".to_owned());
-        let mut words =
-            vec!["-i".to_owned(), format!("PATH={PATH}"), format!("HOME={home}"), "LC_ALL=C.UTF-8".to_owned()];
-        words.extend(self.env.iter().map(|(name, value)| format!("{name}={value}")));
-        words.extend(variable);
-        words.extend(program.iter().cloned());
-        let name = if self.old { "docker-compose" } else { "docker compose" };
-        match run("env", &words, &[], LIMIT).await {
-            Ended::Well(said) => Ok(said),
-            Ended::Badly(why) if why.contains("No such file or directory") || why.contains("unknown") => Err(format!(
-                "{} was made with `{name}`, which is not to be had here ({why}): install it, or set DOCKER_CONFIG to where \
-                 its plugin is",
-                self.name
-            )),
-            Ended::Badly(why) => Err(format!("{name} says of {}: {why}", self.name)),
-            Ended::Late => Err(format!("{name} has not answered within {} s", LIMIT.as_secs())),
-            Ended::Absent => Err("there is no env here".to_owned()),
-            Ended::Failed(why) => Err(format!("{name} can't be run: {why}")),
+        let mut command = self.command(self.compose(&files), words);
+        if let Read::With(name, value) = read {
+            command.env.insert(name.to_owned(), value.to_owned());
         }
+        Ok((command, text.map(|(file, _)| file)))
     }
 }
 
-/// A file that is in memory alone, and a name by which programs of this user find it as long as it is open.
-fn in_memory(text: &str) -> std::io::Result<(File, PathBuf)> {
-    let mut file = File::from(rustix::fs::memfd_create("midwatch-compose", rustix::fs::MemfdFlags::CLOEXEC)?);
-    file.write_all(text.as_bytes())?;
+/// What Compose prints of the sums of a project's services: what `list` prints, or what comes of reading that `again`.
+///
+/// # Errors
+/// What Compose complains of.
+pub async fn sums(list: &Command, again: Option<&Command>) -> Result<String, String> {
+    let said = asked(list).await?;
+    let Some(again) = again else { return Ok(said) };
+    let (_file, name) = in_memory(&said)?;
+    let mut last = again.clone();
+    let name = name.display().to_string();
+    last.argv.extend(["--file", &name, "config", "--hash", "*"].map(str::to_owned));
+    asked(&last).await
+}
+
+/// Runs a program that only looks, with nothing of this user's environment: as a run does later.
+async fn asked(command: &Command) -> Result<String, String> {
+    let home = who::home(&who::user()).unwrap_or_else(|| "/".to_owned());
+    let mut words = vec!["-i".to_owned(), format!("PATH={PATH}"), format!("HOME={home}"), "LC_ALL=C.UTF-8".to_owned()];
+    words.extend(command.env.iter().map(|(name, value)| format!("{name}={value}")));
+    words.extend(command.argv.iter().cloned());
+    let old = command.argv.first().is_some_and(|program| program == "docker-compose");
+    let name = if old { "docker-compose" } else { "docker compose" };
+    match run("env", &words, &[], LIMIT).await {
+        Ended::Well(said) => Ok(said),
+        Ended::Badly(why) if why.contains("No such file or directory") || why.contains("unknown") => Err(format!(
+            "the project was made with `{name}`, which is not to be had here ({why}): install it, or set DOCKER_CONFIG to \
+             where its plugin is"
+        )),
+        Ended::Badly(why) => Err(format!("{name} says: {why}")),
+        Ended::Late => Err(format!("{name} has not answered within {} s", LIMIT.as_secs())),
+        Ended::Absent => Err("there is no env here".to_owned()),
+        Ended::Failed(why) => Err(format!("{name} can't be run: {why}")),
+    }
+}
+
+/// A file that is in memory alone, and a name by which programs of this user find it as long as it is open: Compose may read it
+/// more than once, and a text with secrets is not put on a disk.
+fn in_memory(text: &str) -> Result<(File, PathBuf), String> {
+    let made = || -> std::io::Result<File> {
+        let mut file = File::from(rustix::fs::memfd_create("midwatch-compose", rustix::fs::MemfdFlags::CLOEXEC)?);
+        file.write_all(text.as_bytes())?;
+        Ok(file)
+    };
+    let file = made().map_err(|error| format!("no file in memory is to be had: {error}"))?;
     let name = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
     Ok((file, PathBuf::from(name)))
 }

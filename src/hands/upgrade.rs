@@ -14,7 +14,6 @@ use crate::backends::backups::likeness::content;
 use crate::backends::look::process;
 use crate::domain::app_state::pending;
 use crate::domain::database::Engine;
-use crate::runbook::plan::image::{ImageProbe, sum};
 use crate::runbook::plan::{Command, Probe, UpgradeAct, UpgradeProbe};
 
 /// How long a process may take to end after TERM: gunicorn's own grace.
@@ -153,20 +152,9 @@ pub(super) async fn holds(tools: &Tools<'_>, run: &str, probe: &UpgradeProbe) ->
             Ok(said) if said.lines().any(|line| line.trim() == word) => Err(format!("it has `{word}`")),
             Ok(_) => Ok(format!("this version has no `{word}`")),
         }),
-        UpgradeProbe::Image(ImageProbe::Reads { project, list, sums }) => {
-            Some(acts::output(tools, (run, list)).await.and_then(|said| {
-                if sums.contains(&sum(&said)) {
-                    return Ok(format!("Compose reads the settings of {project} as when this plan was made"));
-                }
-                Err(format!(
-                    "nothing was done: the settings of {project} are others than when this plan was made: somebody has changed \
-                     its files, or what they read"
-                ))
-            }))
-        }
         UpgradeProbe::SchemaIs { .. }
         | UpgradeProbe::Running { .. }
-        | UpgradeProbe::Image(ImageProbe::Here { .. } | ImageProbe::Run { .. } | ImageProbe::Stopped(_))
+        | UpgradeProbe::Image(_)
         | UpgradeProbe::Releases(_) => None,
     }
 }

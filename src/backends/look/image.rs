@@ -1,7 +1,8 @@
 //! What an upgrade of an image counts on and brings about: what an engine has, what its containers run.
 
+use crate::backends::compose;
 use crate::backends::images::{self, Placed};
-use crate::runbook::plan::image::{Containers, ImageProbe};
+use crate::runbook::plan::image::{Containers, ImageProbe, sum};
 
 /// One that Docker has started so often again does not come up.
 const RESTARTS: u64 = 3;
@@ -39,7 +40,15 @@ pub(super) async fn holds(probe: &ImageProbe) -> Result<String, String> {
             Some(one) => Err(format!("{} is {}", one.name, one.status)),
             None => Ok(format!("no container of {} runs", of.services.join(", "))),
         },
-        ImageProbe::Reads { list, .. } => Err(format!("{} is not run to look", list.argv.join(" "))),
+        ImageProbe::Reads { project, list, again, sums } => {
+            if sums.contains(&sum(&compose::sums(list, again.as_ref()).await?)) {
+                return Ok(format!("Compose reads the settings of {project} as when this plan was made"));
+            }
+            Err(format!(
+                "nothing was done: the settings of {project} are others than when this plan was made: somebody has changed \
+                 its files, or what they read"
+            ))
+        }
     }
 }
 

@@ -110,8 +110,10 @@ pub enum ImageProbe {
     Reads {
         /// The project.
         project: String,
-        /// Prints the sum of each service's settings, one a line.
+        /// Prints the sum of each service's settings, one a line; or all settings, where they are to be read `again`.
         list: Command,
+        /// What prints the sums, given a file with the settings and the words for it.
+        again: Option<Command>,
         /// Any of these is well: each the [`sum`] of what it printed.
         sums: Vec<String>,
     },

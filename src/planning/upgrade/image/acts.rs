@@ -94,9 +94,11 @@ impl Exchange {
     fn reads(&self, after: &[bool]) -> Act {
         let sum = |after: &bool| if *after { self.sums.1.clone() } else { self.sums.0.clone() };
         let project = &self.app.project;
+        let (list, again) = project.sums_commands();
         Act::Probe(probe(ImageProbe::Reads {
             project: project.name.clone(),
-            list: project.sums_command(),
+            list,
+            again,
             sums: after.iter().map(sum).collect(),
         }))
     }
