@@ -97,7 +97,7 @@ impl<'c> Draft<'c> {
     pub(super) async fn upgrade(&mut self, (version, wheels): (&str, &str), step: &Step) -> Result<(), NoPlan> {
         let site = self.upgraded()?;
         if image::contained(site) {
-            return self.upgrade_image((version, wheels), step).await;
+            return Box::pin(self.upgrade_image((version, wheels), step)).await;
         }
         if let Some(releases) = &site.releases {
             return self.upgrade_release((site, releases), version, step).await;

@@ -19,7 +19,7 @@ impl Draft<'_> {
     pub(in crate::planning) async fn undo_upgrade(&mut self, backup: Option<&str>, step: &Step) -> Result<(), NoPlan> {
         let site = self.upgraded()?;
         if image::contained(site) {
-            return self.undo_image(backup, step).await;
+            return Box::pin(self.undo_image(backup, step)).await;
         }
         if let Some(releases) = &site.releases {
             return self.undo_release((site, releases), backup, step).await;
