@@ -41,7 +41,7 @@ pub(super) async fn holds(probe: &ImageProbe) -> Result<String, String> {
             None => Ok(format!("no container of {} runs", of.services.join(", "))),
         },
         ImageProbe::Reads { project, list, again, sums } => {
-            if sums.contains(&sum(&compose::sums(list, again.as_ref()).await?)) {
+            if sums.contains(&sum(&compose::sums(list, again.as_deref()).await?)) {
                 return Ok(format!("Compose reads the settings of {project} as when this plan was made"));
             }
             Err(format!(

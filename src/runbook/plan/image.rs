@@ -113,7 +113,7 @@ pub enum ImageProbe {
         /// Prints the sum of each service's settings, one a line; or all settings, where they are to be read `again`.
         list: Command,
         /// What prints the sums, given a file with the settings and the words for it.
-        again: Option<Command>,
+        again: Option<Box<Command>>,
         /// Any of these is well: each the [`sum`] of what it printed.
         sums: Vec<String>,
     },

@@ -48,9 +48,9 @@ impl Guard {
     }
 
     /// Waits for what migrates, and sees that nothing was migrated.
-    pub(super) fn alone(&self, exchange: &Exchange) -> Option<Act> {
+    pub(super) fn alone(&self, exchange: &Exchange) -> Act {
         let ended = Act::Upgrade(UpgradeAct::InOrder(exchange.ended_once().to_vec()));
-        Some(Act::InTurn(std::iter::once(ended).chain(self.schema.clone()).collect()))
+        Act::InTurn(std::iter::once(ended).chain(self.schema.clone()).collect())
     }
 
     /// Stops what may migrate; before, and again after that, sees that nothing was migrated.
@@ -98,7 +98,7 @@ impl Exchange {
         Act::Probe(probe(ImageProbe::Reads {
             project: project.name.clone(),
             list,
-            again,
+            again: again.map(Box::new),
             sums: after.iter().map(sum).collect(),
         }))
     }

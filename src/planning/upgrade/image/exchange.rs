@@ -53,7 +53,7 @@ impl Draft<'_> {
         let counts = |one: &&Placed| one.runs() || (back && works.contains(&one.service));
         let of = |service: &String| app.all.iter().filter(|one| one.service == *service).collect::<Vec<_>>();
         let (there, rest): (Vec<String>, Vec<String>) =
-            services.iter().cloned().partition(|service| of(service).iter().any(|one| counts(one)));
+            services.iter().cloned().partition(|service| of(service).iter().any(&counts));
         let ended = rest.into_iter().filter(|service| !of(service).is_empty()).collect();
         let (web, behind): (Vec<String>, Vec<String>) =
             there.into_iter().partition(|service| app.web.contains(service));

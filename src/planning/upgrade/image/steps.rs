@@ -61,11 +61,11 @@ impl Draft<'_> {
                 let mut planned = exchange.migrate(&["migrate", "--noinput"].map(str::to_owned), postgres);
                 // What Django has applied it does not apply again.
                 planned.max_attempts = TRIES;
-                self.steps.push(PlannedStep { revert: guard.alone(exchange), ..planned });
+                self.steps.push(PlannedStep { revert: Some(guard.alone(exchange)), ..planned });
             }
             Migrating::By(words) => {
                 let planned = exchange.migrate(words, postgres);
-                self.steps.push(PlannedStep { revert: guard.alone(exchange), ..planned });
+                self.steps.push(PlannedStep { revert: Some(guard.alone(exchange)), ..planned });
             }
             Migrating::Unknown => {}
         }
