@@ -62,6 +62,8 @@ impl Draft<'_> {
                 // What Django has applied it does not apply again.
                 planned.max_attempts = TRIES;
                 self.steps.push(PlannedStep { revert: Some(guard.alone(exchange)), ..planned });
+                let nothing = Act::Command(exchange.once(None, &["migrate", "--check"]));
+                self.steps.push(step("nothing is left to migrate", nothing, 5, 10));
             }
             Migrating::By(words) => {
                 let planned = exchange.migrate(words, postgres);
@@ -71,8 +73,6 @@ impl Draft<'_> {
         }
         self.made_anew(exchange, &guard, written);
         if known {
-            let nothing = Act::Command(exchange.once(None, &["migrate", "--check"]));
-            self.steps.push(step("nothing is left to migrate", nothing, 5, 10));
             self.own_words(exchange);
         }
     }
