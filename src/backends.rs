@@ -12,6 +12,7 @@ mod command_line;
 pub(crate) mod contained;
 pub mod database;
 mod errand;
+pub mod git;
 pub mod host;
 pub mod http;
 pub mod journal;

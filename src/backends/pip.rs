@@ -93,17 +93,26 @@ pub async fn size(of: &Installation) -> Result<u64, String> {
     }
 }
 
-/// Runs pip of the installation, as its user, with nothing of this user's environment: as a run does later.
-async fn pip(of: &Installation, arguments: &[&str], limit: Duration) -> Result<String, String> {
+/// The path that programs of an installation are looked for in, as a run does.
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What stands before a program that `env` runs as the user of an installation, with nothing of this user's environment: as a
+/// run does later.
+pub(super) fn as_its_user(of: &Installation) -> Vec<String> {
     let home = who::home(&of.user).unwrap_or_else(|| "/".to_owned());
-    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    let mut words = vec!["-i".to_owned(), format!("PATH={path}"), format!("HOME={home}"), "LC_ALL=C.UTF-8".to_owned()];
+    let mut words = vec!["-i".to_owned(), format!("PATH={PATH}"), format!("HOME={home}"), "LC_ALL=C.UTF-8".to_owned()];
     let own = who::user();
     if own != of.user {
         let change: &[&str] =
             if own == "root" { &["runuser", "-u", &of.user, "--"] } else { &["sudo", "-n", "-u", &of.user, "--"] };
         words.extend(change.iter().map(|word| (*word).to_owned()));
     }
+    words
+}
+
+/// Runs pip of the installation, as its user.
+async fn pip(of: &Installation, arguments: &[&str], limit: Duration) -> Result<String, String> {
+    let mut words = as_its_user(of);
     words.extend([of.python().display().to_string(), "-m".to_owned(), "pip".to_owned()]);
     words.extend(["--disable-pip-version-check", "--no-input", "--no-cache-dir"].map(str::to_owned));
     words.extend(arguments.iter().map(|word| (*word).to_owned()));
