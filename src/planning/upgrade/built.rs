@@ -74,7 +74,7 @@ impl Draft<'_> {
         let mkdir = words(&["mkdir", "-p", "-m", "0700", "--", &packages, &says]);
         self.steps.push(step("a place beside it", Act::Command(mkdir), 1, 1));
 
-        let source = format!("{} @ git+{repository}@{commit}", of.name);
+        let source = format!("git+{repository}@{commit}");
         let mut build = upgrade.pip(&of.python(), &["wheel", "--no-deps", "--wheel-dir", &packages, &source]);
         build.env = git::environment();
         self.steps.push(step("build", Act::Command(build), 60, 120));
