@@ -9,7 +9,7 @@ use super::app_state::installation::Installation;
 use super::pip::{PATH, as_its_user};
 use super::roll;
 use super::services::command::{Ended, run};
-use crate::domain::repository::{Commit, chosen, references, version};
+use crate::domain::repository::{Commit, references, version};
 use crate::domain::text::plain;
 
 /// How long a server may take to say what it has.
@@ -45,17 +45,16 @@ pub fn there() -> Result<(), String> {
     Err(format!("git is not installed (looked for in {PATH}): pip needs it, too, to build from a repository"))
 }
 
-/// The commit that a branch or tag of a repository stands for now.
+/// What a repository lists under a name now: a line each, `ID<tab>REFERENCE`.
 ///
 /// # Errors
 /// Why that is not known, in a sentence.
-pub async fn resolve(of: &Installation, url: &str, name: &str) -> Result<Commit, String> {
+pub async fn listed(of: &Installation, url: &str, name: &str) -> Result<String, String> {
     let mut words = vec!["ls-remote".to_owned(), "--".to_owned(), url.to_owned()];
     for reference in references(name) {
         words.extend([format!("{reference}^{{}}"), reference]);
     }
-    let listed = git(of, &words, LIST).await.map_err(|why| format!("{url} can't be asked: {why}"))?;
-    chosen(&listed, name).map_err(|why| format!("{url} {why}"))
+    git(of, &words, LIST).await.map_err(|why| format!("{url} can't be asked: {why}"))
 }
 
 /// The source of one commit, in a place of its user's own, which goes with this.

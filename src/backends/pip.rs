@@ -11,6 +11,8 @@ use super::store::who;
 const INDEX: Duration = Duration::from_secs(20);
 /// How long pip may take to find out what belongs together.
 const RESOLVE: Duration = Duration::from_mins(3);
+/// How long pip may take to look through an installation.
+const CHECK: Duration = Duration::from_mins(1);
 
 /// A package that would be installed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +95,19 @@ pub async fn size(of: &Installation) -> Result<u64, String> {
     }
 }
 
+/// Whether everything in an installation fits together.
+///
+/// # Errors
+/// Why that is not known.
+pub async fn fits(of: &Installation) -> Result<bool, String> {
+    match ended(of, &["check"], CHECK).await {
+        Ended::Well(_) => Ok(true),
+        // It says what on its standard output; what it complains of is something else.
+        Ended::Badly(why) if why.starts_with("exit status") => Ok(false),
+        other => told(other, CHECK).map(|_said| true),
+    }
+}
+
 /// The path that programs of an installation are looked for in, as a run does.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -110,13 +125,21 @@ pub(super) fn as_its_user(of: &Installation) -> Vec<String> {
     words
 }
 
-/// Runs pip of the installation, as its user.
+/// What pip of the installation says, run as its user.
 async fn pip(of: &Installation, arguments: &[&str], limit: Duration) -> Result<String, String> {
+    told(ended(of, arguments, limit).await, limit)
+}
+
+async fn ended(of: &Installation, arguments: &[&str], limit: Duration) -> Ended {
     let mut words = as_its_user(of);
     words.extend([of.python().display().to_string(), "-m".to_owned(), "pip".to_owned()]);
     words.extend(["--disable-pip-version-check", "--no-input", "--no-cache-dir"].map(str::to_owned));
     words.extend(arguments.iter().map(|word| (*word).to_owned()));
-    match run("env", &words, &[], limit).await {
+    run("env", &words, &[], limit).await
+}
+
+fn told(ended: Ended, limit: Duration) -> Result<String, String> {
+    match ended {
         Ended::Well(said) => Ok(said),
         Ended::Badly(why) => Err(format!("pip says: {why}")),
         Ended::Late => Err(format!("pip has not answered within {} s", limit.as_secs())),

@@ -105,3 +105,33 @@ impl Draft<'_> {
         self.steps.push(step("everything fits together", Act::Command(check), 5, 5));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Apart, built_from};
+
+    #[test]
+    fn what_comes_is_told_from_what_goes_and_back_again() {
+        let of = |comes| Apart { mark: "m".to_owned(), comes };
+        assert_eq!(
+            (of(true).told(true), of(true).told(false)),
+            (["--with", "m"].map(str::to_owned), ["--without", "m"].map(str::to_owned))
+        );
+        assert_eq!((of(false).told(true), of(false).told(false)), (of(true).told(false), of(true).told(true)));
+        assert_eq!(of(true).test(Path::new("/p")), ["-a", "-e", "/p/m"]);
+        assert_eq!(of(false).test(Path::new("/p")), ["-a", "!", "-e", "/p/m"]);
+    }
+
+    #[test]
+    fn an_upgrade_says_which_commit_it_was_to() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(built_from(dir.path()), None);
+        std::fs::create_dir(dir.path().join("commit-main")).unwrap();
+        assert_eq!(built_from(dir.path()), None);
+        let id = "a".repeat(40);
+        std::fs::create_dir(dir.path().join(format!("commit-{id}"))).unwrap();
+        assert_eq!(built_from(dir.path()), Some(id));
+    }
+}

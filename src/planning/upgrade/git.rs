@@ -4,7 +4,8 @@ use super::super::NoPlan;
 use super::built::Built;
 use super::{Draft, Installation, Step, Subject, Upgrade, environment, installation, no, room};
 use crate::backends::git::{self, Source};
-use crate::domain::repository::{Commit, Wish, address, short, wish};
+use crate::backends::pip;
+use crate::domain::repository::{Commit, Wish, address, chosen, short, wish};
 use crate::domain::text::plain;
 
 /// What stands for the application's own repository.
@@ -19,6 +20,18 @@ fn own(of: &Installation) -> Result<String, NoPlan> {
         "pretalx" => Ok("https://github.com/pretalx/pretalx.git".to_owned()),
         name => Err(no(format!("where {name} is developed is not known: give its repository"))),
     }
+}
+
+/// What is installed must fit together now: the same is asked of what was built, and would fail for what was so before.
+async fn fits(of: &Installation) -> Result<(), NoPlan> {
+    if pip::fits(of).await.map_err(no)? {
+        return Ok(());
+    }
+    Err(no(format!(
+        "what is installed in {} does not fit together as it is: `{} -m pip check` says what; mend that first",
+        of.venv.display(),
+        of.python().display()
+    )))
 }
 
 impl Draft<'_> {
@@ -48,7 +61,8 @@ impl Draft<'_> {
         let found = match wish {
             Wish::Id(id) => Commit { id, reference: None },
             Wish::Name(name) => {
-                let found = git::resolve(&of, &url, &name).await.map_err(no)?;
+                let listed = git::listed(&of, &url, &name).await.map_err(no)?;
+                let found = chosen(&listed, &name).map_err(|why| wrong("commit", commit, format!("{url} {why}")))?;
                 self.at_risk.push(format!("{name} is commit {} of {url}.", found.id));
                 found
             }
@@ -68,6 +82,7 @@ impl Draft<'_> {
             self.may_jump(&of, &version, None).await?;
             self.may_migrate((&of, &version), &built, &source).await?;
             room(&of).await?;
+            fits(&of).await?;
         }
         drop(source);
         let (web, behind) = self.running(&of).await?;

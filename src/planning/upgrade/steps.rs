@@ -1,8 +1,10 @@
 //! The steps of an upgrade.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::services::Verb;
+use super::releases::may_start;
 use super::{Change, Draft, Installation, NoPlan, Step, Upgrade, no};
 use crate::backends::app_state::installation::marked;
 use crate::domain::database::Engine;
@@ -262,7 +264,8 @@ impl Draft<'_> {
             "As long as nothing was migrated, revert (and when the run is done, undo-upgrade) puts {} {} back at once: it is \
              kept whole in {own} (remove that when the upgrade has proven itself). Once something was migrated both refuse, \
              for the old version does not know the new schema: the database from {backup} has to be brought back {when}.",
-            of.name, of.version
+            of.name,
+            of.told()
         ));
     }
 
@@ -328,6 +331,9 @@ impl Draft<'_> {
     fn exchange(&mut self, upgrade: &Upgrade, places: &Places) -> Result<(), NoPlan> {
         let of = &upgrade.of;
         let midwatch = midwatch()?;
+        let owner =
+            std::fs::metadata(&of.packages).map_err(|error| no(format!("{}: {error}", of.packages.display())))?;
+        may_start(&midwatch, owner.uid())?;
         let beside = word(&places.inside(of, &of.packages));
         let apart = upgrade.apart();
         let to = |new: &str, old: &str, forth: bool| {

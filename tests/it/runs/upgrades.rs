@@ -62,7 +62,10 @@ struct Shop {
 
 impl Shop {
     fn open() -> Self {
-        let ground = Ground::new("discover = false\n", "");
+        Self::on(Ground::new("discover = false\n", ""))
+    }
+
+    fn on(ground: Ground) -> Self {
         let (root, port) = (ground.path().to_owned(), free_port());
         for part in ["venv", "wheels", "standin.py"] {
             let done = Command::new("cp").arg("-a").arg(MADE.join(part)).arg(&root).status().unwrap();

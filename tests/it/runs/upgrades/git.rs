@@ -1,11 +1,14 @@
 //! The stand-in is upgraded to commits of a repository, which brings what builds it.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use midwatch::runbook::plan::Act;
 use midwatch::runbook::run::{Outcome, What};
 
+use super::super::ground::Ground;
 use super::{PYTHON, Shop};
 
 const DEV: &str = "2026.8.0.dev0";
@@ -19,14 +22,19 @@ impl Shop {
         String::from_utf8(done.stdout).unwrap().trim().to_owned()
     }
 
-    /// One with a repository beside it; its pip has no other index than a directory.
+    /// One with a repository beside it.
     fn developed() -> Self {
         let shop = Self::open();
-        fs::create_dir(shop.path("repository")).unwrap();
-        shop.git(&["init", "--quiet", "--initial-branch=main"]);
-        let conf = format!("[global]\nno-index = true\nfind-links = {}\n", shop.path("wheels").display());
-        fs::write(shop.path("venv/pip.conf"), conf).unwrap();
+        shop.develop();
         shop
+    }
+
+    /// Its pip has no other index than a directory.
+    fn develop(&self) {
+        fs::create_dir(self.path("repository")).unwrap();
+        self.git(&["init", "--quiet", "--initial-branch=main"]);
+        let conf = format!("[global]\nno-index = true\nfind-links = {}\n", self.path("wheels").display());
+        fs::write(self.path("venv/pip.conf"), conf).unwrap();
     }
 
     /// Commits a source of this version, with this word in it, on top of the branch; its id.
@@ -223,6 +231,10 @@ fn a_commit_that_is_not_to_be_had_or_not_newer_is_refused_as_root() {
     refused(&[main, "repository=-x"], "is no text");
     refused(&[own], "a branch, a tag, or the whole id of a commit");
     // Neither is its code, nor what is installed.
+    let dependency = shop.packages().join("standindep-1.0.dist-info");
+    fs::rename(&dependency, shop.path("aside")).unwrap();
+    refused(&[main, own], "does not fit together as it is");
+    fs::rename(shop.path("aside"), dependency).unwrap();
     let direct = shop.packages().join("pretix-2026.7.0.dist-info/direct_url.json");
     fs::write(&direct, "{\"dir_info\": {\"editable\": true}}").unwrap();
     refused(&[main, own], "not as a release or from a repository");
@@ -287,6 +299,42 @@ fn what_pip_was_told_by_hand_to_take_from_a_repository_is_upgraded_as_root() {
     shop.is_of(&second, "second");
 }
 
+#[test]
+#[ignore = "needs root: acts as another user; needs git and python3-venv: tests/run installs them"]
+fn root_asks_builds_and_installs_as_the_applications_user_as_root() {
+    let shop = Shop::on(Ground::new("", "").reachable());
+    shop.develop();
+    let first = shop.commit("main", (DEV, "first", "whole"));
+    shop.kill_application();
+    let given = Command::new("chown").args(["-R", "nobody"]).arg(shop.ground.path()).status().unwrap();
+    assert!(given.success());
+    fs::create_dir_all(shop.ground.state()).unwrap();
+    for place in [shop.ground.path().join("c.toml"), shop.ground.path().join("midwatch"), shop.ground.state()] {
+        chown(place, Some(0), None).unwrap();
+    }
+    let config = fs::read_to_string(shop.path("c.toml")).unwrap();
+    fs::write(shop.path("c.toml"), config.replace("role = ", "user = \"nobody\"\nrole = ")).unwrap();
+    for role in ["web", "worker"] {
+        let start = shop.path("start");
+        let words = ["-u", "nobody", "--"];
+        assert!(
+            Command::new("runuser").args(words).arg(start).arg(role).stdin(Stdio::null()).status().unwrap().success()
+        );
+    }
+    shop.serves("2026.7.0");
+
+    let run = shop.begin_to("main");
+    shop.done(&run);
+    shop.is_of(&first, "first");
+    let plan = shop.ground.view(&run).record.plan;
+    let build = plan.steps.iter().find(|step| step.name == "build").unwrap();
+    assert!(matches!(&build.act, Act::Command(command) if command.user.as_deref() == Some("nobody")));
+    for made in [shop.path("built"), shop.packages().join("pretix/which.py"), shop.kept().remove(0)] {
+        assert_eq!(fs::metadata(&made).unwrap().uid(), 65_534, "{}", made.display());
+    }
+    assert_eq!(shop.left_behind(), [] as [PathBuf; 0]);
+}
+
 /// Kills the runner at these steps, each in an upgrade of its own, and takes the run up: the branch has moved on by then.
 fn killed_at(steps: impl Iterator<Item = usize>) {
     let mut hit = 0;
@@ -322,7 +370,7 @@ fn killed_while_it_exchanges_it_is_taken_up_as_root() {
 #[test]
 #[ignore = "needs root: takes the locks of the machine; needs git and python3-venv: tests/run installs them"]
 fn killed_while_it_starts_what_was_built_it_is_taken_up_as_root() {
-    killed_at(12..20);
+    killed_at(12..22);
 }
 
 #[test]
