@@ -111,10 +111,7 @@ impl Source {
             ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance", "--"];
         let by = |what: &str| [&fetch[..], &[url, what]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
         let words = by(&commit.id);
-        let why = match self.git_owned(&words, FETCH).await {
-            Ok(_) => return Ok(()),
-            Err(why) => why,
-        };
+        let Err(why) = self.git_owned(&words, FETCH).await else { return Ok(()) };
         let Some(reference) = &commit.reference else { return Err(why) };
         self.git_owned(&by(reference), FETCH).await?;
         let got = self.git(&["rev-parse", "FETCH_HEAD^{commit}"], LOCAL).await?;

@@ -104,7 +104,9 @@ pub async fn fits(of: &Installation) -> Result<bool, String> {
         Ended::Well(_) => Ok(true),
         // It says what on its standard output; what it complains of is something else.
         Ended::Badly(why) if why.starts_with("exit status") => Ok(false),
-        other => told(other, CHECK).map(|_said| true),
+        other @ (Ended::Badly(_) | Ended::Late | Ended::Absent | Ended::Failed(_)) => {
+            told(other, CHECK).map(|_said| true)
+        }
     }
 }
 

@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(marked(dir.path(), "a"), [name("0.9", &other), name("1.0", &id)]);
         // By hand, the same version.
         let file = fs::File::options().append(true).open(&record).unwrap();
-        file.set_modified(SystemTime::now() + Duration::from_secs(60)).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_mins(1)).unwrap();
         assert_eq!(of("1.0"), None);
     }
 

@@ -5,10 +5,12 @@ use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use midwatch::domain::repository::short;
 use midwatch::runbook::plan::Act;
 use midwatch::runbook::run::{Outcome, What};
 
 use super::super::ground::Ground;
+use super::postgres::Moved;
 use super::{PYTHON, Shop};
 
 const DEV: &str = "2026.8.0.dev0";
@@ -122,7 +124,7 @@ fn an_application_is_upgraded_to_the_commit_that_was_planned_as_root() {
         &format!("says it is {DEV}"),
         "runs that repository's own code as root",
         "as its source says: pretixbase.0002_more, pretixbase.0003_last.",
-        &format!("To run it: type {}, or", &first[..7]),
+        &format!("To run it: type {}, or", short(&first)),
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
@@ -151,7 +153,7 @@ fn an_application_is_upgraded_to_the_commit_that_was_planned_as_root() {
 
     // The same again is none; the same version of another commit is one.
     let (code, said) = shop.plan_of(&first);
-    let same = format!("{DEV} of commit {} is installed already", &first[..7]);
+    let same = format!("{DEV} of commit {} is installed already", short(&first));
     assert!(code == 13 && said.contains(&same) && said.contains("nothing is to be done"), "{code}: {said}");
     let run = shop.begin_to("main");
     shop.done(&run);
@@ -163,7 +165,7 @@ fn an_application_is_upgraded_to_the_commit_that_was_planned_as_root() {
 
     // And back, one after the other.
     let (_, said) = shop.ground.call(&["runbook", "plan", "undo-upgrade"]);
-    let told = format!("{DEV} of commit {} is exchanged for {DEV} of commit {}", &second[..7], &first[..7]);
+    let told = format!("{DEV} of commit {} is exchanged for {DEV} of commit {}", short(&second), short(&first));
     assert!(said.contains(&told), "{said}");
     let run = shop.undo();
     shop.done(&run);
@@ -208,7 +210,7 @@ fn a_commit_that_is_not_to_be_had_or_not_newer_is_refused_as_root() {
     let commit = |name: &str| format!("commit={name}");
     for (name, why) in [
         ("nowhere", "has no branch and no tag called nowhere"),
-        (&id[..9], "has to be given whole, all 40 digits"),
+        (id.get(..9).unwrap(), "has to be given whole, all 40 digits"),
         (&"0".repeat(40), "can't be fetched: git says"),
         ("both", "two commits"),
         ("older", "2026.6.0 is older"),
@@ -283,7 +285,7 @@ fn what_pip_was_told_by_hand_to_take_from_a_repository_is_upgraded_as_root() {
     }
     let second = shop.commit("main", (DEV, "second", "whole"));
     let (code, said) = shop.plan_of("main");
-    assert!(code == 0 && said.contains(&format!("{DEV} of commit {} is exchanged", &first[..7])), "{code}: {said}");
+    assert!(code == 0 && said.contains(&format!("{DEV} of commit {} is exchanged", short(&first))), "{code}: {said}");
     // Put back as long as nothing was migrated, told apart though the version is the same.
     shop.switch("fail-migrate", true);
     let run = shop.begin_to("main");
@@ -333,6 +335,26 @@ fn root_asks_builds_and_installs_as_the_applications_user_as_root() {
         assert_eq!(fs::metadata(&made).unwrap().uid(), 65_534, "{}", made.display());
     }
     assert_eq!(shop.left_behind(), [] as [PathBuf; 0]);
+}
+
+#[test]
+#[ignore = "needs root: takes the locks of the machine; needs git, python3-venv and postgres: tests/run installs them"]
+fn what_was_built_and_has_migrated_is_put_back_with_its_database_as_root() {
+    let moved = Moved::open();
+    let shop = &moved.shop;
+    shop.develop();
+    let first = shop.commit("main", (DEV, "first", "whole"));
+    let run = shop.begin_to("main");
+    shop.done(&run);
+    moved.sql("shop", "insert into pretixbase_order (code) select 'B' || n from generate_series(1, 7) n");
+    let word = || fs::read_to_string(shop.packages().join("pretix/which.py")).unwrap();
+    assert_eq!(word(), "first");
+    moved.has(3, 57);
+    let run = moved.back();
+    shop.done(&run);
+    moved.older();
+    let kept = shop.kept().remove(0);
+    assert!(kept.join(format!("commit-{first}")).is_dir(), "what it was to is still said");
 }
 
 /// Kills the runner at these steps, each in an upgrade of its own, and takes the run up: the branch has moved on by then.
