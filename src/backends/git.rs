@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use super::app_state::installation::Installation;
 use super::pip::{PATH, as_its_user};
 use super::roll;
 use super::services::command::{Ended, run};
-use crate::domain::repository::{Commit, references, version};
+use crate::domain::repository::{references, version};
 use crate::domain::text::plain;
 
 /// How long a server may take to say what it has.
@@ -69,7 +70,8 @@ impl Drop for Source {
         // As its user, whose links lead nobody else astray.
         let mut words = as_its_user(&self.of);
         words.extend(["rm", "-rf", "--"].map(str::to_owned));
-        std::process::Command::new("env").args(words).arg(&self.dir).status().ok();
+        let mut gone = std::process::Command::new("env");
+        gone.args(words).arg(&self.dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().ok();
     }
 }
 
@@ -77,7 +79,7 @@ impl Drop for Source {
 ///
 /// # Errors
 /// Why it can't be had, in a sentence.
-pub async fn fetch(of: &Installation, url: &str, commit: &Commit) -> Result<Source, String> {
+pub async fn fetch(of: &Installation, url: &str, commit: &str) -> Result<Source, String> {
     let words = ["mktemp", "-d", "--tmpdir", "midwatch-source-XXXXXXXXXX"].map(str::to_owned);
     let made = ended(as_user(of, &words, LOCAL).await, "mktemp", LOCAL);
     let dir = made.map_err(|why| format!("there is no place to look at the source: {why}"))?;
@@ -87,17 +89,27 @@ pub async fn fetch(of: &Installation, url: &str, commit: &Commit) -> Result<Sour
     }
     let source = Source { dir, of: of.clone() };
     source.git(&["init", "--quiet", "--template="], LOCAL).await?;
-    source.take(url, commit).await.map_err(|why| format!("commit {} of {url} can't be fetched: {why}", commit.id))?;
-    let listed = source.git(&["ls-tree", "-r", "-z", "--name-only", &commit.id], LOCAL).await?;
+    let mut words =
+        vec!["fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance"];
+    words.extend(["--", url, commit]);
+    source.git(&words, FETCH).await.map_err(|why| {
+        format!("commit {commit} of {url} can't be fetched by its id, which pip has to do, too: {why}")
+    })?;
+    let peeled = [commit, "^{commit}"].concat();
+    if source.git(&["rev-parse", "--verify", "--quiet", &peeled], LOCAL).await.ok().is_none_or(|id| id.trim() != commit)
+    {
+        return Err(format!("{commit} of {url} is no commit"));
+    }
+    let listed = source.git(&["ls-tree", "-r", "-z", "--name-only", commit], LOCAL).await?;
     if listed.len() >= MOST {
-        return Err(format!("commit {} of {url} has more files than are looked at", commit.id));
+        return Err(format!("commit {commit} of {url} has more files than are looked at"));
     }
     let wanted = |name: &&str| LOOKED_AT.iter().any(|pattern| fits(pattern, name));
     let wanted: Vec<String> = listed.split('\0').filter(wanted).map(|name| format!(":(literal){name}")).collect();
     for some in wanted.chunks(200) {
         // A link is written as what it says, and leads nowhere.
         let mut words = vec!["-c", "core.symlinks=false", "-c", "core.hooksPath=/dev/null", "checkout", "--quiet"];
-        words.extend([commit.id.as_str(), "--"]);
+        words.extend([commit, "--"]);
         words.extend(some.iter().map(String::as_str));
         source.git(&words, LOCAL).await.map_err(|why| format!("its source can't be read: {why}"))?;
     }
@@ -105,30 +117,10 @@ pub async fn fetch(of: &Installation, url: &str, commit: &Commit) -> Result<Sour
 }
 
 impl Source {
-    /// Gets the commit alone; where a server gives none by its id, by what it was found by.
-    async fn take(&self, url: &str, commit: &Commit) -> Result<(), String> {
-        let fetch =
-            ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance", "--"];
-        let by = |what: &str| [&fetch[..], &[url, what]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
-        let words = by(&commit.id);
-        let Err(why) = self.git_owned(&words, FETCH).await else { return Ok(()) };
-        let Some(reference) = &commit.reference else { return Err(why) };
-        self.git_owned(&by(reference), FETCH).await?;
-        let got = self.git(&["rev-parse", "FETCH_HEAD^{commit}"], LOCAL).await?;
-        if got.trim() == commit.id {
-            return Ok(());
-        }
-        Err(format!("{why}; and {reference} has moved since it was looked at: plan it again"))
-    }
-
     async fn git(&self, words: &[&str], limit: Duration) -> Result<String, String> {
-        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        self.git_owned(&words, limit).await
-    }
-
-    async fn git_owned(&self, words: &[String], limit: Duration) -> Result<String, String> {
         let inside = ["-C".to_owned(), self.dir.display().to_string()];
-        git(&self.of, &[&inside[..], words].concat(), limit).await
+        let words = inside.into_iter().chain(words.iter().map(|word| (*word).to_owned()));
+        git(&self.of, &words.collect::<Vec<_>>(), limit).await
     }
 
     /// The directory in which the package lies, as an installation's packages do: `src`, or the top.

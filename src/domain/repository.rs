@@ -18,15 +18,6 @@ pub enum Wish {
     Name(String),
 }
 
-/// The commit a name stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Commit {
-    /// Its id, whole.
-    pub id: String,
-    /// What it was found by: `refs/heads/main`; `None`: by its id.
-    pub reference: Option<String>,
-}
-
 /// A version as it is written in its normal form, which is how an installation's files are named after it.
 static NORMAL: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let n = r"(?:0|[1-9]\d*)";
@@ -123,12 +114,12 @@ pub fn references(name: &str) -> Vec<String> {
     ["refs/heads/", "refs/tags/"].map(|kind| [kind, name].concat()).to_vec()
 }
 
-/// The commit a name stands for, from what `git ls-remote` lists: a line each, `ID<tab>REFERENCE`.
+/// The id of the commit a name stands for, from what `git ls-remote` lists: a line each, `ID<tab>REFERENCE`.
 ///
 /// # Errors
 /// Why there is none, or which of several is meant can't be told.
-pub fn chosen(listed: &str, name: &str) -> Result<Commit, String> {
-    let mut found: Vec<Commit> = Vec::new();
+pub fn chosen(listed: &str, name: &str) -> Result<String, String> {
+    let mut found: Vec<String> = Vec::new();
     for reference in references(name) {
         // A tag with a message of its own is listed twice: the second line has the commit.
         let peeled = format!("{reference}^{{}}");
@@ -136,7 +127,7 @@ pub fn chosen(listed: &str, name: &str) -> Result<Commit, String> {
             let mut lines = listed.lines().filter_map(|line| line.split_once('\t'));
             lines.find(|(_, name)| *name == wanted).map(|(id, _)| id.to_owned())
         };
-        found.extend(id(&peeled).or_else(|| id(&reference)).map(|id| Commit { id, reference: Some(reference) }));
+        found.extend(id(&peeled).or_else(|| id(&reference)));
     }
     let mut all = found.into_iter();
     let Some(first) = all.next() else {
@@ -144,13 +135,13 @@ pub fn chosen(listed: &str, name: &str) -> Result<Commit, String> {
         let hint = if may_be_id { "; the id of a commit has to be given whole, all 40 digits" } else { "" };
         return Err(format!("has no branch and no tag called {name}{hint}"));
     };
-    if all.any(|other| other.id != first.id) {
+    if all.any(|other| other != first) {
         return Err(format!(
             "has a branch and a tag called {name}, which are two commits: give refs/heads/{name}, refs/tags/{name}, or the \
              commit's id"
         ));
     }
-    if !is_id(&first.id) {
+    if !is_id(&first) {
         return Err(format!("names its commits in another way than by {ID} digits"));
     }
     Ok(first)

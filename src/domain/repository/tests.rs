@@ -1,4 +1,4 @@
-use super::{Commit, Wish, address, chosen, version, wish};
+use super::{Wish, address, chosen, version, wish};
 
 const A: &str = "1111111111111111111111111111111111111111";
 const B: &str = "2222222222222222222222222222222222222222";
@@ -78,15 +78,15 @@ fn a_commit_is_a_whole_id_or_a_name() {
 
 #[test]
 fn a_name_stands_for_one_commit() {
-    let commit = |id: &str, reference: &str| Ok(Commit { id: id.to_owned(), reference: Some(reference.to_owned()) });
+    let commit = |id: &str| Ok(id.to_owned());
     let listed = format!(
         "{A}\tHEAD\n{A}\trefs/heads/main\n{B}\trefs/remotes/x/refs/heads/main\n{B}\trefs/tags/v1\n{A}\trefs/tags/v1^{{}}\n\
          {A}\trefs/heads/both\n{B}\trefs/tags/both\n{A}\trefs/heads/same\n{A}\trefs/tags/same\nabc\trefs/heads/odd\n"
     );
-    assert_eq!(chosen(&listed, "main"), commit(A, "refs/heads/main"));
-    assert_eq!(chosen(&listed, "v1"), commit(A, "refs/tags/v1"), "the commit, not the tag's own number");
-    assert_eq!(chosen(&listed, "same"), commit(A, "refs/heads/same"));
-    assert_eq!(chosen(&listed, "refs/tags/both"), commit(B, "refs/tags/both"));
+    assert_eq!(chosen(&listed, "main"), commit(A));
+    assert_eq!(chosen(&listed, "v1"), commit(A), "the commit, not the tag's own number");
+    assert_eq!(chosen(&listed, "same"), commit(A));
+    assert_eq!(chosen(&listed, "refs/tags/both"), commit(B));
     let refused = |name: &str| chosen(&listed, name).unwrap_err();
     assert!(refused("both").contains("two commits"));
     assert!(refused("mai").contains("no branch and no tag called mai") && !refused("mai").contains("40 digits"));

@@ -117,11 +117,10 @@ fn kept(of: &Installation) -> Option<Kept> {
         let made: i64 = made.parse().ok()?;
         let packages = Places::at(own.clone()).inside(of, &of.packages);
         let whole = packages.join(format!("{}-{from}.dist-info", of.name)).join("RECORD").is_file();
-        // Versions may be the same: one that was built from a commit has put exactly that into use, and nothing of it is left
-        // where the old one is kept.
+        // Versions may be the same: it must be what was put into use, and nothing of that be left where the old one is kept.
         let its_own = match built_from(&own) {
             Some(id) => of.commit.as_ref() == Some(&id) && !packages.join(mark(of.name, to, &id)).exists(),
-            None => true,
+            None => of.commit.is_none(),
         };
         let kept = || Kept { commit: commit(&packages, of.name, from), version: from.to_owned(), own };
         (to == of.version && whole && its_own).then(|| (made, kept()))

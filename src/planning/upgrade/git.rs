@@ -5,7 +5,7 @@ use super::built::Built;
 use super::{Draft, Installation, Step, Subject, Upgrade, environment, installation, no, room};
 use crate::backends::git::{self, Source};
 use crate::backends::pip;
-use crate::domain::repository::{Commit, Wish, address, chosen, short, wish};
+use crate::domain::repository::{Wish, address, chosen, short, wish};
 use crate::domain::text::plain;
 
 /// What stands for the application's own repository.
@@ -59,22 +59,22 @@ impl Draft<'_> {
         let wish = wish(commit).map_err(|why| wrong("commit", commit, why))?;
         git::there().map_err(no)?;
         let found = match wish {
-            Wish::Id(id) => Commit { id, reference: None },
+            Wish::Id(id) => id,
             Wish::Name(name) => {
                 let listed = git::listed(&of, &url, &name).await.map_err(no)?;
                 let found = chosen(&listed, &name).map_err(|why| wrong("commit", commit, format!("{url} {why}")))?;
-                self.at_risk.push(format!("{name} is commit {} of {url}.", found.id));
+                self.at_risk.push(format!("{name} is commit {found} of {url}."));
                 found
             }
         };
         // From here on it is the commit alone, and no name of it.
-        self.typed = Some(short(&found.id).to_owned());
-        self.values.insert("commit".to_owned(), found.id.clone());
+        self.typed = Some(short(&found).to_owned());
+        self.values.insert("commit".to_owned(), found.clone());
         self.values.insert("repository".to_owned(), url.clone());
         let source = git::fetch(&of, &url, &found).await.map_err(no)?;
-        let fail = |why: String| no(format!("commit {} of {url}: {why}", found.id));
+        let fail = |why: String| no(format!("commit {found} of {url}: {why}"));
         let version = source.version(of.name).map_err(fail)?;
-        let built = Built { repository: url, commit: found.id };
+        let built = Built { repository: url, commit: found };
         let same = of.version == version && of.commit.as_ref() == Some(&built.commit);
         if same {
             self.is_unfinished(&of).await?;

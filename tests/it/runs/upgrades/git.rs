@@ -197,6 +197,8 @@ fn a_commit_that_is_not_to_be_had_or_not_newer_is_refused_as_root() {
     let shop = Shop::developed();
     let id = shop.commit("main", (DEV, "first", "whole"));
     shop.git(&["tag", "both"]);
+    shop.git(&["tag", "--annotate", "--message=x", "told"]);
+    let tag = shop.git(&["rev-parse", "told"]);
     shop.commit("both", (DEV, "second", "whole"));
     shop.commit("older", ("2026.6.0", "older", "whole"));
     shop.commit("far", ("2028.1.0.dev0", "far", "whole"));
@@ -211,8 +213,9 @@ fn a_commit_that_is_not_to_be_had_or_not_newer_is_refused_as_root() {
     for (name, why) in [
         ("nowhere", "has no branch and no tag called nowhere"),
         (id.get(..9).unwrap(), "has to be given whole, all 40 digits"),
-        (&"0".repeat(40), "can't be fetched: git says"),
+        (&"0".repeat(40), "can't be fetched by its id, which pip has to do, too: git says"),
         ("both", "two commits"),
+        (&tag, "is no commit"),
         ("older", "2026.6.0 is older"),
         ("far", "last release of 2027 first"),
         ("odd", "2026.8-x, which is not written as pip writes versions"),
