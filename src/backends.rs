@@ -1,7 +1,8 @@
 //! The real adapters: where sources are asked and state is kept. Each source fulfils a trait of [`crate::ports`] and
 //! explains its failures in plain sentences.
 //!
-//! Invariant: nothing here changes anything outside midwatch's own state directory; sources are asked, never told. What a
+//! Invariant: nothing here changes anything outside midwatch's own state directory; sources are asked, never told (pip and git
+//! lay what they look at into a temporary directory of theirs, which goes again). What a
 //! run does to them is the hands' ([`crate::hands`]), who keep their [`journal`] here.
 
 pub mod access;
@@ -13,6 +14,7 @@ pub mod compose;
 pub(crate) mod contained;
 pub mod database;
 mod errand;
+pub mod git;
 pub mod host;
 pub mod http;
 pub mod images;

@@ -24,6 +24,7 @@ pub mod reading;
 pub mod record;
 pub mod redact;
 pub mod redis;
+pub mod repository;
 pub mod schedule;
 pub mod service;
 pub mod text;

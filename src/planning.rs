@@ -81,6 +81,8 @@ struct Draft<'c> {
     at_risk: Vec<String>,
     /// The way back, where the runbook's own words don't say it all.
     way_back: Option<String>,
+    /// What has to be typed, where that is something of its own.
+    typed: Option<String>,
     /// Whether all services it touches are down anyway; `None`: it touches none.
     down: Option<bool>,
 }
@@ -109,6 +111,7 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
         costs: Vec::new(),
         at_risk: Vec::new(),
         way_back: None,
+        typed: None,
         down: None,
     };
     for parameter in &runbook.parameters {
@@ -132,7 +135,10 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
     costs.append(&mut draft.costs);
     let host = process_id::host(&ground.config.host.0);
     let mut names = identity::names(&host, site);
-    let confirm = confirm(runbook.risk, draft.down == Some(true), &host, site, &draft.values);
+    let confirm = match draft.typed.take() {
+        Some(text) => Confirm::Type(text),
+        None => confirm(runbook.risk, draft.down == Some(true), &host, site, &draft.values),
+    };
     Ok(Plan {
         schema: SCHEMA,
         made: ground.made,
@@ -275,6 +281,7 @@ impl Draft<'_> {
             "undo-upgrade" => Box::pin(self.undo_upgrade(None, step)).await,
             "undo-upgrade-and-restore" => Box::pin(self.undo_upgrade(Some(value("backup")), step)).await,
             "upgrade" => Box::pin(self.upgrade((value("version"), value("wheels")), step)).await,
+            "upgrade-from-git" => Box::pin(self.upgrade_from_git((value("commit"), value("repository")), step)).await,
             "restore-files" => self.restore_files(value("backup"), value("directory"), step).await,
             "rotate-backups" => self.rotate_backups(value("directory"), step).await,
             "take-backup" => self.take_backup(value("directory"), step).await,

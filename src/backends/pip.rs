@@ -11,6 +11,8 @@ use super::store::who;
 const INDEX: Duration = Duration::from_secs(20);
 /// How long pip may take to find out what belongs together.
 const RESOLVE: Duration = Duration::from_mins(3);
+/// How long pip may take to look through an installation.
+const CHECK: Duration = Duration::from_mins(1);
 
 /// A package that would be installed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,21 +95,53 @@ pub async fn size(of: &Installation) -> Result<u64, String> {
     }
 }
 
-/// Runs pip of the installation, as its user, with nothing of this user's environment: as a run does later.
-async fn pip(of: &Installation, arguments: &[&str], limit: Duration) -> Result<String, String> {
+/// Whether everything in an installation fits together.
+///
+/// # Errors
+/// Why that is not known.
+pub async fn fits(of: &Installation) -> Result<bool, String> {
+    match ended(of, &["check"], CHECK).await {
+        Ended::Well(_) => Ok(true),
+        // It says what on its standard output; what it complains of is something else.
+        Ended::Badly(why) if why.starts_with("exit status") => Ok(false),
+        other @ (Ended::Badly(_) | Ended::Late | Ended::Absent | Ended::Failed(_)) => {
+            told(other, CHECK).map(|_said| true)
+        }
+    }
+}
+
+/// The path that programs of an installation are looked for in, as a run does.
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What stands before a program that `env` runs as the user of an installation, with nothing of this user's environment: as a
+/// run does later.
+pub(super) fn as_its_user(of: &Installation) -> Vec<String> {
     let home = who::home(&of.user).unwrap_or_else(|| "/".to_owned());
-    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    let mut words = vec!["-i".to_owned(), format!("PATH={path}"), format!("HOME={home}"), "LC_ALL=C.UTF-8".to_owned()];
+    let mut words = vec!["-i".to_owned(), format!("PATH={PATH}"), format!("HOME={home}"), "LC_ALL=C.UTF-8".to_owned()];
     let own = who::user();
     if own != of.user {
         let change: &[&str] =
             if own == "root" { &["runuser", "-u", &of.user, "--"] } else { &["sudo", "-n", "-u", &of.user, "--"] };
         words.extend(change.iter().map(|word| (*word).to_owned()));
     }
+    words
+}
+
+/// What pip of the installation says, run as its user.
+async fn pip(of: &Installation, arguments: &[&str], limit: Duration) -> Result<String, String> {
+    told(ended(of, arguments, limit).await, limit)
+}
+
+async fn ended(of: &Installation, arguments: &[&str], limit: Duration) -> Ended {
+    let mut words = as_its_user(of);
     words.extend([of.python().display().to_string(), "-m".to_owned(), "pip".to_owned()]);
     words.extend(["--disable-pip-version-check", "--no-input", "--no-cache-dir"].map(str::to_owned));
     words.extend(arguments.iter().map(|word| (*word).to_owned()));
-    match run("env", &words, &[], limit).await {
+    run("env", &words, &[], limit).await
+}
+
+fn told(ended: Ended, limit: Duration) -> Result<String, String> {
+    match ended {
         Ended::Well(said) => Ok(said),
         Ended::Badly(why) => Err(format!("pip says: {why}")),
         Ended::Late => Err(format!("pip has not answered within {} s", limit.as_secs())),

@@ -11,6 +11,7 @@ use color_eyre::eyre::WrapErr;
 
 use super::args::{Cli, Command, ConfigCommand, DemoPart, Form, Global, StatusArgs};
 use crate::config::Config;
+use crate::hands::exchange::Marks;
 
 use crate::watch::{self, Watch};
 
@@ -49,7 +50,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn exchange(args: &super::args::ExchangeArgs) -> color_eyre::Result<u8> {
-    told(crate::hands::exchange::exchange(&args.live, &args.beside, &args.mark, &args.before))
+    let (with, without) = (args.with.as_deref(), args.without.as_deref());
+    let marks = Marks { mark: &args.mark, before: &args.before, with, without };
+    told(crate::hands::exchange::exchange(&args.live, &args.beside, marks))
 }
 
 /// What a part of a step says of itself.

@@ -16,6 +16,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("swap-back", include_str!("../../assets/runbooks/swap-back.toml")),
     ("release-held", include_str!("../../assets/runbooks/release-held.toml")),
     ("upgrade", include_str!("../../assets/runbooks/upgrade.toml")),
+    ("upgrade-from-git", include_str!("../../assets/runbooks/upgrade-from-git.toml")),
     ("undo-upgrade", include_str!("../../assets/runbooks/undo-upgrade.toml")),
     ("undo-upgrade-and-restore", include_str!("../../assets/runbooks/undo-upgrade-and-restore.toml")),
     ("evidence", include_str!("../../assets/runbooks/evidence.toml")),

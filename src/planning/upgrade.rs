@@ -1,6 +1,8 @@
 //! How an application is upgraded: what must be so before, what is installed, and the steps.
 
 mod back;
+mod built;
+mod git;
 mod image;
 mod releases;
 mod steps;
@@ -8,6 +10,7 @@ mod versions;
 
 use std::time::{Duration, Instant};
 
+use self::built::Built;
 pub(super) use self::steps::app;
 use self::versions::{Version, jump};
 use super::{Choice, Draft, NoPlan, StateDir, Step};
@@ -41,6 +44,8 @@ struct Upgrade {
     wheels: Option<String>,
     /// The packages that change; none where the version is installed, and only what follows is left to do.
     changes: Vec<Change>,
+    /// The commit it is built from; `None`: it is a release, or nothing is installed.
+    built: Option<Built>,
     /// The proven backup from before.
     backup: String,
     /// What the database has seen.
@@ -60,6 +65,13 @@ struct Change {
 
 fn no(why: impl Into<String>) -> NoPlan {
     NoPlan::Impossible(why.into())
+}
+
+impl Upgrade {
+    /// Whether something is installed, and not only brought to its end.
+    const fn installs(&self) -> bool {
+        !self.changes.is_empty() || self.built.is_some()
+    }
 }
 
 impl<'c> Draft<'c> {
@@ -117,7 +129,7 @@ impl<'c> Draft<'c> {
         let schema = self.count_on(Subject::Schema).await?;
         let changes = if same { Vec::new() } else { changes(&of, version, wheels.as_deref()).await? };
         let version = if same { of.version.clone() } else { version.to_owned() };
-        let upgrade = Upgrade { of, version, wheels, changes, backup, schema, web, behind };
+        let upgrade = Upgrade { of, version, wheels, changes, built: None, backup, schema, web, behind };
         self.upgrade_steps(&upgrade, step).await
     }
 
@@ -132,7 +144,7 @@ impl<'c> Draft<'c> {
 
     /// What was installed by hand, or by a run that ended half-way, can be brought to its end.
     async fn is_unfinished(&mut self, of: &Installation) -> Result<(), NoPlan> {
-        let installed = format!("{} {} is installed already", of.name, of.version);
+        let installed = format!("{} {} is installed already", of.name, of.told());
         match self.looker.unfinished().await.map_err(no)? {
             None => Err(no(format!(
                 "{installed}, its migrations are applied, and every process has it: nothing is to be done"

@@ -64,7 +64,7 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// What is lost or interrupted by it, in sentences.
     pub costs: Vec<String>,
-    /// What of it changes by the second: tasks that are under way now. No part of what is approved.
+    /// What of it changes by the second: tasks that are under way now, where a branch stands. No part of what is approved.
     pub at_risk: Vec<String>,
     /// The way back, in a sentence.
     pub way_back: String,

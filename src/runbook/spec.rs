@@ -214,13 +214,14 @@ pub enum Does {
 }
 
 /// What midwatch does by code of its own, by name, with what each has to be given.
-pub const OWN: [(&str, &[&str]); 20] = [
+pub const OWN: [(&str, &[&str]); 21] = [
     ("restore-database", &["backup", "older"]),
     ("restore-in-place", &["backup", "directory"]),
     ("prove-backup", &["backup"]),
     ("swap-back", &["held"]),
     ("release-held", &["held"]),
     ("upgrade", &["version", "wheels"]),
+    ("upgrade-from-git", &["commit", "repository"]),
     ("undo-upgrade", &[]),
     ("undo-upgrade-and-restore", &["backup"]),
     ("restore-files", &["backup", "directory"]),

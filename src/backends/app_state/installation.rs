@@ -10,6 +10,7 @@ use crate::backends::store::who;
 use crate::config::SiteConfig;
 use crate::discovery::{Runner, runners};
 use crate::domain::app_state::AppMigrations;
+use crate::domain::repository::{self, short};
 
 /// Where and how an application is installed with pip.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Installation {
     pub name: &'static str,
     /// The version installed.
     pub version: String,
+    /// The commit it was built from, where that was written down; `None`: that is not known, or it is a release.
+    pub commit: Option<String>,
     /// The virtual environment: `/var/pretix/venv`.
     pub venv: PathBuf,
     /// The directory of its packages below that.
@@ -38,6 +41,11 @@ impl Installation {
         self.venv.join("bin/python")
     }
 
+    /// The version, and the commit it was built from.
+    pub fn told(&self) -> String {
+        told(&self.version, self.commit.as_deref())
+    }
+
     /// A version of it, as pip is told it, with the extras it seems to have been installed with.
     pub fn spec(&self, version: &str) -> String {
         let metadata = self.packages.join(format!("{}-{}.dist-info/METADATA", self.name, self.version));
@@ -55,6 +63,40 @@ impl Installation {
         };
         entries.iter().filter_map(one).collect()
     }
+}
+
+/// A version, and the commit it was built from.
+pub fn told(version: &str, commit: Option<&str>) -> String {
+    commit.map_or_else(|| version.to_owned(), |id| format!("{version} of commit {}", short(id)))
+}
+
+/// The commit that a version of a package was built from, as an upgrade has written it down among its packages. What was
+/// installed there since was another.
+pub fn commit(packages: &Path, name: &str, version: &str) -> Option<String> {
+    let changed = |path: &Path| std::fs::symlink_metadata(path).ok()?.modified().ok();
+    let installed = changed(&packages.join(format!("{name}-{version}.dist-info/RECORD")))?;
+    let mut marks = marked(packages, name).into_iter().filter_map(|path| {
+        let id = path.file_name()?.to_str()?.strip_prefix(&repository::marks(name, version))?.to_owned();
+        (repository::is_id(&id) && changed(&path)? >= installed).then_some(id)
+    });
+    marks.next().filter(|_| marks.next().is_none())
+}
+
+/// Everything that says which commit a version of a package was built from.
+pub fn marked(packages: &Path, name: &str) -> Vec<PathBuf> {
+    let one = |path: &PathBuf| {
+        let rest = path.file_name()?.to_str()?.strip_prefix(name)?.strip_prefix('-')?;
+        repository::is_id(rest.split_once(".commit-")?.1).then_some(())
+    };
+    let all = roll::list(packages, 20_000).unwrap_or_default();
+    all.into_iter().filter(|path| one(path).is_some() && path.is_dir()).collect()
+}
+
+/// The commit that pip has installed something from by itself, as it has written that down; not one that is worked on.
+fn by_commit(direct: &str) -> Option<String> {
+    let direct: serde_json::Value = serde_json::from_str(direct).ok()?;
+    let id = direct.get("vcs_info")?.get("commit_id")?.as_str()?;
+    (repository::is_id(id) && direct.get("dir_info").is_none()).then(|| id.to_owned())
 }
 
 /// The home directory a process was given.
@@ -146,11 +188,13 @@ pub fn installation(site: &SiteConfig) -> Result<Installation, String> {
         ));
     }
     let info = found.packages.join(format!("{name}-{}.dist-info", found.version));
-    if info.join("direct_url.json").exists() {
+    let direct = info.join("direct_url.json");
+    let by_hand = direct.exists().then(|| roll::text(&direct).ok().and_then(|text| by_commit(&text)));
+    if by_hand == Some(None) {
         return Err(format!(
-            "{name} was installed from a directory, a file or a repository ({}), not as a release: midwatch upgrades \
-             releases only",
-            info.join("direct_url.json").display()
+            "{name} was installed from a directory or a file ({}), not as a release or from a repository: midwatch upgrades \
+             no other",
+            direct.display()
         ));
     }
     let owner = std::fs::metadata(&found.packages).map_err(|error| format!("{}: {error}", found.packages.display()))?;
@@ -177,6 +221,7 @@ pub fn installation(site: &SiteConfig) -> Result<Installation, String> {
     let recycles = |word: &String| word.starts_with("--max-requests") && !word.ends_with("=0");
     Ok(Installation {
         name,
+        commit: by_hand.flatten().or_else(|| commit(&found.packages, name, &found.version)),
         version: found.version,
         packages: found.packages,
         user: who::name(owner.uid()),
@@ -194,7 +239,45 @@ pub(in crate::backends) fn migrations(packages: &Path, name: &str) -> Vec<AppMig
 
 #[cfg(test)]
 mod tests {
-    use super::{extras, normal};
+    use std::fs;
+    use std::time::{Duration, SystemTime};
+
+    use super::{by_commit, commit, extras, marked, normal};
+
+    #[test]
+    fn a_commit_that_pip_was_told_by_hand_is_known_and_a_checkout_is_not_taken() {
+        let id = "1".repeat(40);
+        let direct = |info: &str| format!("{{\"url\": \"https://example.org/a\", {info}}}");
+        let vcs = format!("\"vcs_info\": {{\"vcs\": \"git\", \"commit_id\": \"{id}\"}}");
+        assert_eq!(by_commit(&direct(&vcs)), Some(id));
+        for other in
+            ["\"dir_info\": {\"editable\": true}", "\"archive_info\": {}", "\"vcs_info\": {\"commit_id\": \"x\"}"]
+        {
+            assert_eq!(by_commit(&direct(other)), None);
+        }
+        assert_eq!(by_commit(""), None);
+    }
+
+    #[test]
+    fn the_commit_is_that_of_what_is_installed_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let (id, other) = ("1".repeat(40), "2".repeat(40));
+        let record = dir.path().join("a-1.0.dist-info/RECORD");
+        fs::create_dir(record.parent().unwrap()).unwrap();
+        fs::write(&record, "").unwrap();
+        let name = |version: &str, id: &str| dir.path().join(format!("a-{version}.commit-{id}"));
+        let of = |version: &str| commit(dir.path(), "a", version);
+        assert_eq!(of("1.0"), None);
+        fs::create_dir(name("1.0", &id)).unwrap();
+        fs::create_dir(name("0.9", &other)).unwrap();
+        fs::create_dir(name("1.0", "123")).unwrap();
+        assert_eq!((of("1.0"), of("0.9")), (Some(id.clone()), None));
+        assert_eq!(marked(dir.path(), "a"), [name("0.9", &other), name("1.0", &id)]);
+        // By hand, the same version.
+        let file = fs::File::options().append(true).open(&record).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_mins(1)).unwrap();
+        assert_eq!(of("1.0"), None);
+    }
 
     #[test]
     fn an_extra_is_meant_where_all_of_it_is_there() {

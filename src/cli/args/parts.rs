@@ -45,6 +45,12 @@ pub struct ExchangeArgs {
     /// What the one in place holds now.
     #[arg(value_name = "BEFORE")]
     pub before: String,
+    /// What the one beside holds besides, and the other does not.
+    #[arg(long, value_name = "NAME")]
+    pub with: Option<String>,
+    /// What the one beside does not hold, and the other does.
+    #[arg(long, value_name = "NAME")]
+    pub without: Option<String>,
 }
 
 /// Flags of `shim`.

@@ -2,15 +2,25 @@
 
 use std::path::PathBuf;
 
+use super::built::built_from;
 use super::steps::Places;
 use super::{BY_HAND, Draft, Installation, NoPlan, Step, Subject, Upgrade, environment, image, installation, no};
+use crate::backends::app_state::installation::{commit, told};
 use crate::domain::database::Engine;
+use crate::domain::repository::mark;
 use crate::runbook::plan::postgres::Fit;
 
 /// What an upgrade has kept.
 struct Kept {
     version: String,
+    commit: Option<String>,
     own: PathBuf,
+}
+
+impl Kept {
+    fn told(&self) -> String {
+        told(&self.version, self.commit.as_deref())
+    }
 }
 
 impl Draft<'_> {
@@ -30,12 +40,13 @@ impl Draft<'_> {
         let kept = kept(&of).ok_or_else(|| {
             no(format!(
                 "no upgrade by midwatch to {} has kept what was before in {}",
-                of.version,
+                of.told(),
                 of.venv.join("midwatch-upgrades").display()
             ))
         })?;
+        let was = kept.told();
         let places = Places::at(kept.own);
-        let packages = places.beside.join(of.packages.strip_prefix(&of.venv).unwrap_or(&of.packages));
+        let packages = places.inside(&of, &of.packages);
         let foreign = self.looker.foreign(&packages, of.name).await.map_err(no)?;
         match backup {
             None if !foreign.is_empty() => {
@@ -43,7 +54,7 @@ impl Draft<'_> {
                     "the database has seen migrations that {} {} does not know: {}. Bring back the database from before the \
                      upgrade too, as it was, not migrated anew: {}",
                     of.name,
-                    kept.version,
+                    was,
                     foreign.join(", "),
                     self.brings_back()
                 )));
@@ -57,13 +68,12 @@ impl Draft<'_> {
             Some(_) if foreign.is_empty() => {
                 return Err(no(format!(
                     "{} {} knows the database as it is: undo-upgrade puts it back, and nothing that was written is lost",
-                    of.name, kept.version
+                    of.name, was
                 )));
             }
             None | Some(_) => {}
         }
-        self.costs
-            .push(format!("{} {} is exchanged for {}, which its upgrade has kept.", of.name, of.version, kept.version));
+        self.costs.push(format!("{} {} is exchanged for {was}, which its upgrade has kept.", of.name, of.told()));
         let (web, behind) = self.running(&of).await?;
         let schema = self.count_on(Subject::Schema).await?;
         let back = Upgrade {
@@ -71,6 +81,7 @@ impl Draft<'_> {
             version: kept.version,
             wheels: None,
             changes: Vec::new(),
+            built: None,
             backup: String::new(),
             schema,
             web,
@@ -97,18 +108,23 @@ impl Draft<'_> {
     }
 }
 
-/// Of what upgrades to the installed version have kept, the newest.
+/// Of what upgrades to what is installed have kept, the newest.
 fn kept(of: &Installation) -> Option<Kept> {
     let entries = std::fs::read_dir(of.venv.join("midwatch-upgrades")).ok()?;
-    let inside = of.packages.strip_prefix(&of.venv).ok()?.to_owned();
     let one = |own: PathBuf| {
         let name = own.file_name()?.to_str()?.to_owned();
         let (versions, made) = name.rsplit_once('-')?;
         let (from, to) = versions.split_once("-to-")?;
-        let mark = format!("{}-{from}.dist-info", of.name);
-        let whole = own.join("venv").join(&inside).join(mark).join("RECORD").is_file();
         let made: i64 = made.parse().ok()?;
-        (to == of.version && whole).then(|| (made, Kept { version: from.to_owned(), own }))
+        let packages = Places::at(own.clone()).inside(of, &of.packages);
+        let whole = packages.join(format!("{}-{from}.dist-info", of.name)).join("RECORD").is_file();
+        // Versions may be the same: it must be what was put into use, and nothing of that be left where the old one is kept.
+        let its_own = match built_from(&own) {
+            Some(id) => of.commit.as_ref() == Some(&id) && !packages.join(mark(of.name, to, &id)).exists(),
+            None => of.commit.is_none(),
+        };
+        let kept = || Kept { commit: commit(&packages, of.name, from), version: from.to_owned(), own };
+        (to == of.version && whole && its_own).then(|| (made, kept()))
     };
     entries.flatten().filter_map(|entry| one(entry.path())).max_by_key(|(made, _)| *made).map(|(_, kept)| kept)
 }

@@ -251,7 +251,7 @@ impl Change<'_> {
 }
 
 /// Whether a user can start midwatch itself, for what it does as them.
-fn may_start(midwatch: &Path, uid: u32) -> Result<(), NoPlan> {
+pub(super) fn may_start(midwatch: &Path, uid: u32) -> Result<(), NoPlan> {
     if uid == rustix::process::geteuid().as_raw() {
         return Ok(());
     }

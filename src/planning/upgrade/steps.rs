@@ -1,9 +1,12 @@
 //! The steps of an upgrade.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::services::Verb;
+use super::releases::may_start;
 use super::{Change, Draft, Installation, NoPlan, Step, Upgrade, no};
+use crate::backends::app_state::installation::marked;
 use crate::domain::database::Engine;
 use crate::domain::service::Service;
 use crate::runbook::plan::postgres::{Exchange, Server};
@@ -18,8 +21,8 @@ const MINUTE_MS: u64 = 60_000;
 
 /// A directory of the upgrade's own inside the virtual environment: it is its user's, on its disk, and found again.
 pub(super) struct Places {
-    own: PathBuf,
-    packages: PathBuf,
+    pub(super) own: PathBuf,
+    pub(super) packages: PathBuf,
     /// The copy: a virtual environment without its own tools.
     pub(super) beside: PathBuf,
 }
@@ -28,6 +31,11 @@ impl Places {
     fn of(upgrade: &Upgrade, made: i64) -> Self {
         let own = upgrade.of.venv.join("midwatch-upgrades");
         Self::at(own.join(format!("{}-to-{}-{made}", upgrade.of.version, upgrade.version)))
+    }
+
+    /// Where something of an installation lies in the copy.
+    pub(super) fn inside(&self, of: &Installation, path: &Path) -> PathBuf {
+        self.beside.join(path.strip_prefix(&of.venv).unwrap_or(path))
     }
 
     /// Those of an upgrade with this directory.
@@ -41,11 +49,11 @@ pub(super) fn word(path: &Path) -> String {
 }
 
 impl Upgrade {
-    fn command(&self, argv: Vec<String>) -> Command {
+    pub(super) fn command(&self, argv: Vec<String>) -> Command {
         Command { argv, user: Some(self.of.user.clone()), ..Command::default() }
     }
 
-    fn pip(&self, python: &Path, arguments: &[&str]) -> Command {
+    pub(super) fn pip(&self, python: &Path, arguments: &[&str]) -> Command {
         let mut argv = vec![word(python)];
         let always = ["-m", "pip", "--disable-pip-version-check", "--no-input", "--no-cache-dir"];
         argv.extend(always.iter().chain(arguments).map(|word| (*word).to_owned()));
@@ -57,7 +65,7 @@ impl Upgrade {
         app(&self.of, python, arguments, around)
     }
 
-    fn mark(&self, version: &str) -> String {
+    pub(super) fn mark(&self, version: &str) -> String {
         format!("{}-{version}.dist-info", self.of.name)
     }
 
@@ -76,6 +84,30 @@ impl Upgrade {
         let version = self.version.clone();
         let runs = Act::Wait(Probe::Upgrade(UpgradeProbe::Running { version }));
         step(format!("{} runs", self.version), runs, 2, 3)
+    }
+
+    /// What makes a copy of the installation that says of no commit that it was built from it.
+    pub(super) fn copy(&self, places: &Places) -> Vec<Command> {
+        let (of, beside) = (&self.of, word(&places.beside));
+        let words = |words: &[&str]| self.command(words.iter().map(|word| (*word).to_owned()).collect());
+        // pip finds its index by its file there.
+        let parts: Vec<String> = ["bin", "lib", "lib64", "pyvenv.cfg", "pip.conf"]
+            .map(|part| of.venv.join(part))
+            .iter()
+            .filter(|part| part.symlink_metadata().is_ok())
+            .map(|part| word(part))
+            .collect();
+        let mut copy = vec!["cp", "-a", "--reflink=auto", "--"];
+        copy.extend(parts.iter().map(String::as_str));
+        copy.push(&beside);
+        let mut out = vec![words(&["rm", "-rf", "--", &beside]), words(&["mkdir", "--", &beside]), words(&copy)];
+        let marks: Vec<String> =
+            marked(&of.packages, of.name).iter().map(|mark| word(&places.inside(of, mark))).collect();
+        if !marks.is_empty() {
+            let marks: Vec<&str> = marks.iter().map(String::as_str).collect();
+            out.push(words(&[&["rm", "-rf", "--"], &marks[..]].concat()));
+        }
+        out
     }
 
     /// What has to be fetched, as pip is told it.
@@ -124,9 +156,11 @@ impl Draft<'_> {
     /// All of it: what can be done beforehand, what interrupts, what shows that it was done.
     pub(super) async fn upgrade_steps(&mut self, upgrade: &Upgrade, written: &Step) -> Result<(), NoPlan> {
         let places = Places::of(upgrade, self.ground.made.as_millis());
-        let installs = !upgrade.changes.is_empty();
+        let installs = upgrade.installs();
         self.told(upgrade, installs.then_some(&places));
-        if installs {
+        if let Some(built) = &upgrade.built {
+            self.build_beside(upgrade, built, &places);
+        } else if installs {
             self.install_beside(upgrade, &places);
         }
         self.listed(upgrade, installs.then_some(&places));
@@ -240,7 +274,8 @@ impl Draft<'_> {
             "As long as nothing was migrated, revert (and when the run is done, undo-upgrade) puts {} {} back at once: it is \
              kept whole in {own} (remove that when the upgrade has proven itself). Once something was migrated both refuse, \
              for the old version does not know the new schema: the database from {backup} has to be brought back {when}.",
-            of.name, of.version
+            of.name,
+            of.told()
         ));
     }
 
@@ -261,25 +296,11 @@ impl Draft<'_> {
         fetch.extend(&specs);
         self.steps.push(step("fetch", Act::Command(upgrade.pip(&of.python(), &fetch)), 30, 20));
 
-        let (beside, python) = (word(&places.beside), places.beside.join("bin/python"));
-        let words = |words: &[&str]| upgrade.command(words.iter().map(|word| (*word).to_owned()).collect());
-        let parts: Vec<String> = ["bin", "lib", "lib64", "pyvenv.cfg"]
-            .map(|part| of.venv.join(part))
-            .iter()
-            .filter(|part| part.symlink_metadata().is_ok())
-            .map(|part| word(part))
-            .collect();
-        let mut copy = vec!["cp", "-a", "--reflink=auto", "--"];
-        copy.extend(parts.iter().map(String::as_str));
-        copy.push(&beside);
+        let python = places.beside.join("bin/python");
         let mut install = vec!["install", "--no-index", "--no-deps", "--find-links", packages.as_str()];
         install.extend(&specs);
-        let prepared = vec![
-            words(&["rm", "-rf", "--", &beside]),
-            words(&["mkdir", "--", &beside]),
-            words(&copy),
-            upgrade.pip(&python, &install),
-        ];
+        let mut prepared = upgrade.copy(places);
+        prepared.push(upgrade.pip(&python, &install));
         let prepared = Act::Upgrade(UpgradeAct::InOrder(prepared));
         self.steps.push(step("install into a copy of the installation", prepared, 30, 30));
 
@@ -320,18 +341,24 @@ impl Draft<'_> {
     fn exchange(&mut self, upgrade: &Upgrade, places: &Places) -> Result<(), NoPlan> {
         let of = &upgrade.of;
         let midwatch = midwatch()?;
-        let inside = of.packages.strip_prefix(&of.venv).unwrap_or(&of.packages);
-        let beside = word(&places.beside.join(inside));
-        let to = |new: &str, old: &str| {
+        let owner =
+            std::fs::metadata(&of.packages).map_err(|error| no(format!("{}: {error}", of.packages.display())))?;
+        may_start(&midwatch, owner.uid())?;
+        let beside = word(&places.inside(of, &of.packages));
+        let apart = upgrade.apart();
+        let to = |new: &str, old: &str, forth: bool| {
             let (new, old) = (upgrade.mark(new), upgrade.mark(old));
-            let argv = [&word(&midwatch), "exchange", &word(&of.packages), &beside, &new, &old];
-            upgrade.command(argv.map(str::to_owned).to_vec())
+            let mut argv =
+                [&word(&midwatch), "exchange", &word(&of.packages), &beside, &new, &old].map(str::to_owned).to_vec();
+            argv.extend(apart.iter().flat_map(|apart| apart.told(forth)));
+            upgrade.command(argv)
         };
         let record = of.packages.join(upgrade.mark(&upgrade.version)).join("RECORD");
-        let looks = upgrade.command(["test", "-e", &word(&record)].map(str::to_owned).to_vec());
-        let mut planned = step("exchange the two", Act::Command(to(&upgrade.version, &of.version)), 1, 1);
-        planned.verify = Some(Probe::Succeeds(looks));
-        planned.revert = Some(Act::Command(to(&of.version, &upgrade.version)));
+        let mut looks = ["test", "-e", &word(&record)].map(str::to_owned).to_vec();
+        looks.extend(apart.iter().flat_map(|apart| apart.test(&of.packages)));
+        let mut planned = step("exchange the two", Act::Command(to(&upgrade.version, &of.version, true)), 1, 1);
+        planned.verify = Some(Probe::Succeeds(upgrade.command(looks)));
+        planned.revert = Some(Act::Command(to(&of.version, &upgrade.version, false)));
         self.steps.push(planned);
         Ok(())
     }

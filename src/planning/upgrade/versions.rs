@@ -58,12 +58,37 @@ impl Ord for Version {
     fn cmp(&self, other: &Self) -> Ordering {
         let longest = self.release.len().max(other.release.len());
         let numbers = (0..longest).map(|n| self.at(n).cmp(&other.at(n))).find(|order| order.is_ne());
-        let rank = |version: &Self| if version.early() { 0 } else { 1 + u8::from(version.late()) };
         numbers
             .unwrap_or(Ordering::Equal)
-            .then_with(|| rank(self).cmp(&rank(other)))
+            .then_with(|| ranks(&self.rest).cmp(&ranks(&other.rest)))
             .then_with(|| self.rest.cmp(&other.rest))
     }
+}
+
+/// What follows the numbers, so that it can be compared: each word's place, and the number behind it; then the end's.
+fn ranks(rest: &str) -> Vec<(u8, u64)> {
+    const END: u8 = 4;
+    let mut out = Vec::new();
+    let mut left = rest;
+    while let Some(at) = left.find(|c: char| c.is_ascii_alphabetic() || c == '+') {
+        left = left.get(at..).unwrap_or_default();
+        let letters = left.find(|c: char| !c.is_ascii_alphabetic() && c != '+').unwrap_or(left.len());
+        let (word, after) = left.split_at(letters);
+        let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+        let (number, after) = after.split_at(digits);
+        let rank = match word {
+            "dev" => 0,
+            "a" | "alpha" => 1,
+            "b" | "beta" => 2,
+            "post" => END + 1,
+            word if word.starts_with('+') => END + 1,
+            _ => 3,
+        };
+        out.push((rank, number.parse().unwrap_or(0)));
+        left = after;
+    }
+    out.push((END, 0));
+    out
 }
 
 /// Whether one may go from the one to the other at once. `offered`: all versions there are, where that is known.
@@ -126,6 +151,12 @@ mod tests {
         let mut all = ["2026.8.0", "2026.8.0rc1", "2026.10.0", "2026.8", "2026.8.0.post1", "4.20.1"].map(v);
         all.sort();
         assert_eq!(all, ["4.20.1", "2026.8.0rc1", "2026.8.0", "2026.8", "2026.8.0.post1", "2026.10.0"].map(v));
+        let order =
+            ["1.0.dev9", "1.0.dev10", "1.0a1.dev2", "1.0a1", "1.0b1", "1.0rc2", "1.0rc10", "1.0", "1.0.post1.dev0"];
+        let mut sorted = order.map(v);
+        sorted.reverse();
+        sorted.sort();
+        assert_eq!(sorted, order.map(v));
         assert!(v("2026.8") == v("2026.8.0") && v("2026.8.0") != v("2026.8.0rc1"));
         assert_eq!((Version::of("main"), Version::of("")), (None, None));
     }

@@ -183,7 +183,7 @@ fn entry(head: &str) -> Option<(String, String)> {
 /// What a plan is made of for each runbook that acts on a site.
 fn plans(backups: &str) -> Vec<Vec<String>> {
     let dump = format!("backup={backups}/shop.dump");
-    let all: [&[&str]; 15] = [
+    let all: [&[&str]; 16] = [
         &["restart-services", "service=all"],
         &["reset-crash-loop", "service=backend"],
         &["unblock-locks"],
@@ -196,6 +196,7 @@ fn plans(backups: &str) -> Vec<Vec<String>> {
         &["swap-back-file", "held=/srv/x"],
         &["release-held", "held=postgres_held_20260101000000"],
         &["upgrade", "version=1.0"],
+        &["upgrade-from-git", "commit=main"],
         &["undo-upgrade"],
         &["give-back-tasks", "parked=x"],
         &["drop-tasks", "parked=x"],

@@ -1,6 +1,7 @@
 //! A stand-in for pretix, installed with a real pip into a real virtual environment, is upgraded; at every step it is cut
 //! off, or something fails.
 
+mod git;
 mod older;
 mod postgres;
 mod storms;
@@ -61,7 +62,10 @@ struct Shop {
 
 impl Shop {
     fn open() -> Self {
-        let ground = Ground::new("discover = false\n", "");
+        Self::on(Ground::new("discover = false\n", ""))
+    }
+
+    fn on(ground: Ground) -> Self {
         let (root, port) = (ground.path().to_owned(), free_port());
         for part in ["venv", "wheels", "standin.py"] {
             let done = Command::new("cp").arg("-a").arg(MADE.join(part)).arg(&root).status().unwrap();
@@ -148,7 +152,8 @@ impl Shop {
     /// What is installed: nothing half, nothing left over of the other version.
     fn holds(&self, version: &str) {
         let packages = self.packages();
-        let (new, dependency) = (version == "2026.8.0", if version == "2026.8.0" { "2.0" } else { "1.0" });
+        let new = version != "2026.7.0";
+        let dependency = if new { "2.0" } else { "1.0" };
         let mut infos: Vec<String> = fs::read_dir(&packages)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -202,12 +207,16 @@ impl Shop {
     }
 
     fn upgraded(&self) {
-        self.holds("2026.8.0");
-        self.serves("2026.8.0");
+        self.upgraded_to("2026.8.0");
+    }
+
+    fn upgraded_to(&self, version: &str) {
+        self.holds(version);
+        self.serves(version);
         assert_eq!(self.migrated(), ["0001_initial", "0002_more", "0003_last"]);
         for command in ["rebuild", "updateassets"] {
             let said = fs::read_to_string(self.path("data").join(command)).unwrap();
-            assert!(said.lines().all(|line| line == "2026.8.0"), "{said}");
+            assert!(said.lines().all(|line| line == version), "{said}");
         }
         assert!(!self.path("data/updatestyles").exists(), "it has no such command");
     }

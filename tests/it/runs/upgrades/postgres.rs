@@ -16,14 +16,14 @@ insert into django_migrations (app, name) values ('pretixbase', '0001_initial');
 create table pretixbase_order (id serial primary key, code text, datetime timestamptz default now());
 insert into pretixbase_order (code) select 'A' || n from generate_series(1, 50) n;";
 
-struct Moved {
-    shop: Shop,
+pub(super) struct Moved {
+    pub(super) shop: Shop,
     server: PostgresServer,
 }
 
 impl Moved {
     /// The stand-in's older version on a database of its own, with a dump of it.
-    fn open() -> Self {
+    pub(super) fn open() -> Self {
         let (shop, server) = (Shop::open(), PostgresServer::start(&[]));
         let rules = server.path().join("data/pg_hba.conf");
         let before = fs::read_to_string(&rules).unwrap();
@@ -59,7 +59,7 @@ impl Moved {
         format!("postgresql://postgres:super-pw@127.0.0.1:{}/{database}", self.server.port)
     }
 
-    fn sql(&self, database: &str, sql: &str) -> String {
+    pub(super) fn sql(&self, database: &str, sql: &str) -> String {
         let mut psql = Command::new("psql");
         psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", &self.url(database), "-c", sql]);
         let done = psql.output().unwrap();
@@ -68,7 +68,7 @@ impl Moved {
     }
 
     /// What the database in use has seen, and how much is in it.
-    fn has(&self, migrations: u32, orders: u32) {
+    pub(super) fn has(&self, migrations: u32, orders: u32) {
         let sql = "select (select count(*) from django_migrations), (select count(*) from pretixbase_order)";
         assert_eq!(self.sql("shop", sql), format!("{migrations}|{orders}"));
     }
@@ -80,13 +80,13 @@ impl Moved {
         self.has(3, 57);
     }
 
-    fn older(&self) {
+    pub(super) fn older(&self) {
         self.shop.holds("2026.7.0");
         self.shop.serves("2026.7.0");
         self.has(1, 50);
     }
 
-    fn back(&self) -> String {
+    pub(super) fn back(&self) -> String {
         let wish = ["undo-upgrade-and-restore".to_owned(), format!("backup={}", self.dump())];
         let wish = wish.each_ref().map(String::as_str);
         let token = self.shop.ground.token(&wish);

@@ -1,9 +1,9 @@
 """Makes a stand-in for pretix that pip can install: wheels in DIR/wheels, a configuration, a database, a backup.
 
-Called as: standin.py wheels DIR | standin.py site DIR PORT
+Called as: standin.py wheels DIR | standin.py site DIR PORT | standin.py source DIR VERSION WORD MARK [first|broken|lies|lacks]
 """
 
-import hashlib, base64, os, sqlite3, sys, time, zipfile
+import hashlib, base64, json, os, sqlite3, sys, time, zipfile
 
 MAIN = r'''
 import configparser, importlib.metadata, os, sqlite3, subprocess, sys
@@ -155,6 +155,43 @@ def wheels(root):
     wheel(to, "pretix", "2026.9.0", application("2026.9.0", all_of_them), ["standinlacking"])
 
 
+BACKEND = r'''
+import json, os, standin
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    told = json.load(open("told.json"))
+    with open(told["mark"], "a") as mark:
+        mark.write(told["version"] + " " + told["word"] + "\n")
+    if told["kind"] == "broken":
+        raise RuntimeError("it can't be built")
+    files = {}
+    for place, _, names in os.walk("src"):
+        for path in [os.path.join(place, name) for name in names]:
+            files[os.path.relpath(path, "src")] = open(path).read()
+    version = "2026.8.9" if told["kind"] == "lies" else told["version"]
+    requires = ["standinlacking"] if told["kind"] == "lacks" else ["standindep==2.0", "standinextra"]
+    standin.wheel(wheel_directory, "pretix", version, files, requires)
+    return f"pretix-{version}-py3-none-any.whl"
+'''
+
+
+def source(root, version, word, mark, kind="whole"):
+    """The source as a repository has it: it brings what builds it, which leaves a mark."""
+    names = ["0001_initial"] if kind == "first" else ["0001_initial", "0002_more", "0003_last"]
+    files = {"src/" + path: text for path, text in application(version, names).items()}
+    files["src/pretix/which.py"] = word
+    files["build/backend.py"] = BACKEND
+    files["build/standin.py"] = open(__file__).read()
+    files["pyproject.toml"] = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["build"]\n'
+    files["pyproject.toml"] += '[project]\nname = "pretix"\ndynamic = ["version"]\n'
+    files["told.json"] = json.dumps({"version": version, "word": word, "mark": mark, "kind": kind})
+    for path, text in files.items():
+        path = os.path.join(root, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+
+
 def site(root, port):
     data, venv = os.path.join(root, "data"), os.path.join(root, "venv")
     config = os.path.join(root, "pretix.cfg")
@@ -192,7 +229,10 @@ def site(root, port):
     os.chmod(start, 0o755)
 
 
-if sys.argv[1] == "wheels":
-    wheels(sys.argv[2])
-else:
-    site(sys.argv[2], int(sys.argv[3]))
+if __name__ == "__main__":
+    if sys.argv[1] == "wheels":
+        wheels(sys.argv[2])
+    elif sys.argv[1] == "source":
+        source(*sys.argv[2:])
+    else:
+        site(sys.argv[2], int(sys.argv[3]))
