@@ -210,6 +210,12 @@ impl Laid {
         assert_eq!(self.shop.sql("postgres", barred), "0");
     }
 
+    /// What is held goes, and with it what was sold into it.
+    pub(in super::super) fn release(&self) {
+        self.shop.sql("postgres", &format!("drop database {}", self.shop.held()));
+        fs::write(self.confirmed(), "").unwrap();
+    }
+
     /// Starts a run.
     pub(in super::super) fn begin(&self, wish: &[&str]) -> String {
         let token = self.shop.ground.token(wish);
@@ -277,8 +283,7 @@ fn what_has_migrated_goes_back_with_its_database_and_forth_again_as_root() {
     assert_eq!(shop.sql("shop", "select count(*) from shop_order where code = 'live since'"), "1");
     laid.settled(&run, 1);
     laid.whole();
-    shop.sql("postgres", &format!("drop database {}", shop.held()));
-    fs::write(laid.confirmed(), "").unwrap();
+    laid.release();
     let run = laid.begin(&back);
     assert_eq!(laid.ended(&run).0, Outcome::Done, "{:#?}", laid.ended(&run));
     laid.works(OLD);
