@@ -425,6 +425,13 @@ impl<'c> Run<'c> {
             self.note(What::Reverted { step: index, how: format!("it runs already: {how}") }).await?;
             return Ok(true);
         }
+        // A way back that only looks has changed nothing where it refuses: the run can still go on.
+        if let Act::Probe(probe) = &act
+            && let Err(why) = self.holds(probe).await
+        {
+            self.note(What::Note(format!("the way back of step {} failed: {why}", index + 1))).await?;
+            return Ok(false);
+        }
         self.note(What::Undoing { step: index }).await?;
         let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
         let way_back = PlannedStep { act, ..step };

@@ -222,9 +222,10 @@ fn a_release_that_fails_or_is_not_safe_leaves_the_one_in_use_as_root() {
     );
     assert_eq!(fs::read_link(&current).unwrap(), Path::new("releases/2026.2"));
     fs::write(&lacks, text).unwrap();
-    // Once it runs again, the way that was named is open.
-    shop.start("web");
-    eventually("web comes up", || shop.page().contains("seats given out").then_some(()));
+    // Mended, it goes on where it was; and the way back that was named is open.
+    let (_, said) = shop.ground.resume(&run, &["--retry"]);
+    assert_eq!(shop.ground.view(&run).ended().unwrap().0, Outcome::Done, "{said}");
+    shop.serves("2026.2");
     let before = format!("backup={}", backup.display());
     let (code, said) = shop.plan(&["undo-upgrade-and-restore", &before]);
     assert_eq!(code, 0, "{said}");

@@ -86,7 +86,9 @@ impl Laid {
         ));
         fs::remove_file(laid.shop.backup("shop.dump")).unwrap();
         laid.dump("before.dump");
-        ROLES.into_iter().for_each(|role| laid.start(role));
+        for role in ROLES {
+            laid.start(role);
+        }
         laid.works(OLD);
         laid
     }

@@ -114,7 +114,9 @@ fn what_somebody_starts_in_between_is_not_left_with_the_other_half_as_root() {
             assert!(reached(&laid.shop.ground, &run, (step, Moment::Begun), 1));
             strike(&mut laid, &run);
             // Whoever comes by does not know of a run.
-            ROLES.into_iter().for_each(|role| laid.start(role));
+            for role in ROLES {
+                laid.start(role);
+            }
             let (_, said) = laid.shop.ground.resume(&run, &[]);
             assert_eq!(laid.ended(&run).0, Outcome::Done, "{name}: {said}: {:#?}", laid.shop.ground.view(&run).entries);
             laid.works(to);
