@@ -173,7 +173,8 @@ impl Draft<'_> {
         self.start_stopped((&back.web, &back.behind), back.runs(), written).await
     }
 
-    /// Everything that was stopped runs again, and is seen to.
+    /// Everything that was stopped runs again, and is seen to. On the way back it is stopped first: neither half is put back
+    /// under who runs.
     pub(super) async fn start_stopped(
         &mut self,
         (web, behind): (&[Service], &[Service]),
@@ -181,7 +182,11 @@ impl Draft<'_> {
         written: &Step,
     ) -> Result<(), NoPlan> {
         for service in web.iter().chain(behind) {
+            let stop = self.stops_again(service);
             self.anew(service, (Verb::Start, "start"), written).await?;
+            if let Some(started) = self.steps.last_mut() {
+                started.revert = Some(stop);
+            }
         }
         self.afterwards(runs);
         Ok(())
