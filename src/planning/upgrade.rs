@@ -92,7 +92,7 @@ impl<'c> Draft<'c> {
     pub(super) async fn upgrade(&mut self, (version, wheels): (&str, &str), step: &Step) -> Result<(), NoPlan> {
         let site = self.upgraded()?;
         if let Some(releases) = &site.releases {
-            return self.upgrade_release((site, releases), version, step).await;
+            return Box::pin(self.upgrade_release((site, releases), version, step)).await;
         }
         let of = installation(site).map_err(no)?;
         Self::may_change(&of)?;

@@ -19,7 +19,7 @@ impl Draft<'_> {
     pub(in crate::planning) async fn undo_upgrade(&mut self, backup: Option<&str>, step: &Step) -> Result<(), NoPlan> {
         let site = self.upgraded()?;
         if let Some(releases) = &site.releases {
-            return self.undo_release((site, releases), backup, step).await;
+            return Box::pin(self.undo_release((site, releases), backup, step)).await;
         }
         let of = installation(site).map_err(no)?;
         Self::may_change(&of)?;

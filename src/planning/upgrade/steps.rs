@@ -183,7 +183,7 @@ impl Draft<'_> {
     ) -> Result<(), NoPlan> {
         for service in web.iter().chain(behind) {
             let stop = self.stops_again(service);
-            self.anew(service, (Verb::Start, "start"), written).await?;
+            Box::pin(self.anew(service, (Verb::Start, "start"), written)).await?;
             if let Some(started) = self.steps.last_mut() {
                 started.revert = Some(stop);
             }
@@ -229,10 +229,10 @@ impl Draft<'_> {
         written: &Step,
     ) -> Result<(), NoPlan> {
         for service in web {
-            self.anew(service, (Verb::Restart, "restart"), written).await?;
+            Box::pin(self.anew(service, (Verb::Restart, "restart"), written)).await?;
         }
         for service in behind {
-            self.anew(service, (Verb::Start, "start"), written).await?;
+            Box::pin(self.anew(service, (Verb::Start, "start"), written)).await?;
         }
         self.afterwards(runs);
         Ok(())

@@ -279,7 +279,7 @@ fn what_has_migrated_goes_back_with_its_database_and_forth_again_as_root() {
     assert!(plan.steps[..point].iter().any(|step| step.name == "stop web"), "neither meets the other's half");
     let started: Vec<_> = plan.steps[point..].iter().filter(|step| step.name.starts_with("start ")).collect();
     let stops = |step: &&PlannedStep| matches!(&step.revert, Some(Act::Halt(_)));
-    assert!(started.len() == 2 && started.iter().all(|step| stops(step)), "nor on the way back");
+    assert!(started.len() == 2 && started.iter().all(stops), "nor on the way back");
     let starts = plan.steps.iter().position(|step| step.name == "start tasks").unwrap();
     assert!(shop.ground.kill_at(&run, starts));
     assert_eq!(laid.points_to(), OLD);
