@@ -124,7 +124,7 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
     draft.tell_unseen();
     // Who only looks may run nothing anyway.
     if !ground.config.read_only {
-        privileges::proven(&draft.steps).await?;
+        privileges::proven(&draft.steps, draft.looker).await?;
     }
     let parameters =
         runbook.parameters.iter().filter_map(|p| Some((p.name.clone(), draft.values.get(&p.name)?.clone())));

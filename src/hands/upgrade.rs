@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::acts::{self, Sign};
 use super::files::settled;
 use super::work::Tools;
+use super::work::wait::DOWN;
 use super::{releases, retag};
 use crate::backends::backups::likeness::content;
 use crate::backends::look::process;
@@ -82,16 +83,41 @@ pub(super) async fn act(
                 signs.send(Sign::Note(format!("{service}: {ended}"))).await.ok();
             }
             if let Some(start) = start {
-                acts::command(tools, (run, start), at, (deadline, stop), signs).await?;
+                acts::command(tools, (run, start), at, (deadline, stop.clone()), signs).await?;
             }
-            loop {
-                match tools.looker.holds(&Probe::Runs(service.clone())).await {
-                    Ok(how) => return Ok(how),
-                    Err(why) if Instant::now() >= deadline => return Err(format!("not within its time: {why}")),
-                    Err(_) => sleep(LOOK).await,
-                }
-            }
+            comes_up(tools, (service, start.is_some()), (deadline, stop)).await
         }
+    }
+}
+
+/// Waits until a service runs. One that was `started` and stays down does not come up by itself; one whose keeper is waited
+/// for may.
+async fn comes_up(
+    tools: &Tools<'_>,
+    (service, started): (&str, bool),
+    (deadline, stop): (Instant, watch::Receiver<bool>),
+) -> Result<String, String> {
+    let (runs, mut down) = (Probe::Runs(service.to_owned()), None);
+    loop {
+        let why = match tools.looker.holds(&runs).await {
+            Ok(how) => return Ok(how),
+            Err(why) => why,
+        };
+        let since = (started && tools.looker.down(&runs).await).then(|| *down.get_or_insert_with(Instant::now));
+        down = since;
+        if since.is_some_and(|since| since.elapsed() >= DOWN) {
+            return Err(format!(
+                "it was started, and has not run for {} s: {why}; its own log says why it ended",
+                DOWN.as_secs()
+            ));
+        }
+        if *stop.borrow() {
+            return Err(format!("stopped while it was waited for: {why}"));
+        }
+        if Instant::now() >= deadline {
+            return Err(format!("not within its time: {why}"));
+        }
+        sleep(LOOK).await;
     }
 }
 

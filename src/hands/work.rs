@@ -2,7 +2,7 @@
 
 mod settle;
 mod together;
-mod wait;
+pub(super) mod wait;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::runbook::kept::Printed;
 use crate::runbook::plan::drill::DrillAct;
 use crate::runbook::plan::mysql::MysqlAct;
 use crate::runbook::plan::postgres::PostgresAct;
-use crate::runbook::plan::{Act, Plan, PlannedStep, Probe, Subject, subject};
+use crate::runbook::plan::{Act, Plan, PlannedStep, Probe, Subject, UpgradeAct, subject};
 use crate::runbook::run::{Next, Outcome, Progress, StepState, What, Word};
 use crate::runbook::spec::Risk;
 
@@ -76,8 +76,9 @@ pub(super) fn destroys(plan: &Plan, step: &PlannedStep) -> bool {
         | Act::End { .. }
         | Act::Session { .. }
         | Act::Halt(_)
+        | Act::Upgrade(UpgradeAct::Renew { .. })
         | Act::Empty(_) => false,
-        Act::Command(_) => {
+        Act::Command(_) | Act::Upgrade(UpgradeAct::InOrder(_)) => {
             let service = |probe: &Probe| matches!(probe, Probe::Runs(_) | Probe::Restarted { .. } | Probe::Stopped(_));
             !step.verify.as_ref().is_some_and(service)
         }
@@ -85,7 +86,9 @@ pub(super) fn destroys(plan: &Plan, step: &PlannedStep) -> bool {
         | Act::Mysql(_)
         | Act::Forget(_)
         | Act::Tasks(_)
-        | Act::Upgrade(_)
+        | Act::Upgrade(
+            UpgradeAct::MigrateOther { .. } | UpgradeAct::Again(_) | UpgradeAct::Retag(_) | UpgradeAct::Releases(_),
+        )
         | Act::Files(_)
         | Act::Drill(_)
         | Act::Together(_)
@@ -423,6 +426,13 @@ impl<'c> Run<'c> {
         {
             self.note(What::Reverted { step: index, how: format!("it runs already: {how}") }).await?;
             return Ok(true);
+        }
+        // A way back that only looks has changed nothing where it refuses: the run can still go on.
+        if let Act::Probe(probe) = &act
+            && let Err(why) = self.holds(probe).await
+        {
+            self.note(What::Note(format!("the way back of step {} failed: {why}", index + 1))).await?;
+            return Ok(false);
         }
         self.note(What::Undoing { step: index }).await?;
         let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);

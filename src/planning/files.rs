@@ -79,17 +79,21 @@ impl Draft<'_> {
         Ok(all)
     }
 
+    /// What stops once more a service that a step of this plan has stopped, when it has been started again.
+    pub(super) fn stops_again(&self, service: &Service) -> Act {
+        let stopped = format!("stop {}", service.name);
+        match self.steps.iter().find(|step| step.name == stopped).map(|step| &step.act) {
+            Some(Act::Command(command)) => Act::Command(command.clone()),
+            // Which process it will be is not known yet.
+            Some(_) | None => Act::Halt(service.name.clone()),
+        }
+    }
+
     /// Starts them again, and sees that the site works. On the way back they are stopped first.
     pub(super) async fn start_users(&mut self, users: &[Service], step: &Step) -> Result<(), NoPlan> {
         let start = Step { name: "start".to_owned(), timeout_ms: SERVICE_MS, ..step.clone() };
         for service in users.iter().rev() {
-            let stopped = format!("stop {}", service.name);
-            let stop = self.steps.iter().find(|step| step.name == stopped).map(|step| &step.act);
-            let stop = match stop {
-                Some(Act::Command(command)) => Act::Command(command.clone()),
-                // Which process it will be is not known yet.
-                Some(_) | None => Act::Halt(service.name.clone()),
-            };
+            let stop = self.stops_again(service);
             self.services(&service.name, Verb::Start, &start).await?;
             if let Some(started) = self.steps.last_mut() {
                 started.revert = Some(stop);

@@ -5,8 +5,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use super::NoPlan;
+use crate::backends::look::Looker;
 use crate::backends::store::who;
-use crate::runbook::plan::{Act, Command, PlannedStep};
+use crate::runbook::plan::{Act, Command, PlannedStep, UpgradeAct};
 
 /// How long sudo may take: it may ask a directory server.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -15,15 +16,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// Which program may not be run, and what would allow it.
-pub(super) async fn proven(steps: &[PlannedStep]) -> Result<(), NoPlan> {
+pub(super) async fn proven(steps: &[PlannedStep], looker: Looker<'_>) -> Result<(), NoPlan> {
     let uid = rustix::process::geteuid();
     if uid.is_root() {
         return Ok(());
     }
-    if let Some((pid, owner)) = steps.iter().find_map(|step| foreign(&step.act, uid.as_raw())) {
-        return Err(NoPlan::Impossible(format!(
-            "process {pid} is {owner}'s: only {owner} and root may end it; run it as root: `sudo midwatch runbook …`"
-        )));
+    for step in steps {
+        let ends = if let Act::Halt(service) | Act::Upgrade(UpgradeAct::Renew { service, .. }) = &step.act {
+            looker.service(service).await.map_err(NoPlan::Impossible)?.pid
+        } else if let Act::End { pid, .. } = &step.act {
+            Some(*pid)
+        } else {
+            None
+        };
+        if let Some((pid, owner)) = ends.and_then(|pid| foreign(pid, uid.as_raw())) {
+            return Err(NoPlan::Impossible(format!(
+                "process {pid} is {owner}'s: only {owner} and root may end it; run it as root: `sudo midwatch runbook …`"
+            )));
+        }
     }
     for (user, argv) in others(steps, who::named(uid.as_raw()).as_deref()) {
         allowed(&user, &argv).await?;
@@ -31,19 +41,30 @@ pub(super) async fn proven(steps: &[PlannedStep]) -> Result<(), NoPlan> {
     Ok(())
 }
 
-/// The process that an act ends and this user may not.
-fn foreign(act: &Act, me: u32) -> Option<(u32, String)> {
+/// The process, where this user may not end it.
+fn foreign(pid: u32, me: u32) -> Option<(u32, String)> {
     use std::os::unix::fs::MetadataExt as _;
-    let Act::End { pid, .. } = act else { return None };
     let owner = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
-    (owner != me).then(|| (*pid, who::name(owner)))
+    (owner != me).then(|| (pid, who::name(owner)))
+}
+
+/// The programs that an act runs as a user it names.
+fn programs(act: &Act) -> &[Command] {
+    if let Act::Command(command) | Act::Upgrade(UpgradeAct::Renew { start: Some(command), .. }) = act {
+        std::slice::from_ref(command)
+    } else if let Act::Upgrade(UpgradeAct::InOrder(commands)) = act {
+        commands
+    } else {
+        &[]
+    }
 }
 
 /// The programs that run as somebody else than `me`, each once.
 fn others(steps: &[PlannedStep], me: Option<&str>) -> Vec<(String, Vec<String>)> {
     let mut found = Vec::new();
-    for act in steps.iter().flat_map(|step| std::iter::once(&step.act).chain(&step.revert)) {
-        if let Act::Command(Command { argv, user: Some(user), .. }) = act
+    let acts = steps.iter().flat_map(|step| std::iter::once(&step.act).chain(&step.revert));
+    for Command { argv, user, .. } in acts.flat_map(programs) {
+        if let Some(user) = user
             && me != Some(user)
             && !found.contains(&(user.clone(), argv.clone()))
         {
@@ -78,7 +99,7 @@ async fn allowed(user: &str, argv: &[String]) -> Result<(), NoPlan> {
 #[cfg(test)]
 mod tests {
     use super::{foreign, others};
-    use crate::runbook::plan::{Act, Command, OnFailure, PlannedStep};
+    use crate::runbook::plan::{Act, Command, OnFailure, PlannedStep, UpgradeAct};
 
     fn step(act: Act) -> PlannedStep {
         PlannedStep {
@@ -108,13 +129,18 @@ mod tests {
         let asked: Vec<String> =
             others(&steps, Some("rose")).into_iter().map(|(u, argv)| format!("{u} {argv:?}")).collect();
         assert_eq!(asked, ["root [\"do\"]", "root [\"undo\"]"]);
+        // What begins a service anew runs programs, too.
+        let Act::Command(start) = command(Some("root"), "start") else { panic!("it is a command") };
+        let renew = UpgradeAct::Renew { service: "web".to_owned(), start: Some(start.clone()) };
+        for act in [renew, UpgradeAct::InOrder(vec![start])] {
+            assert_eq!(others(&[step(Act::Upgrade(act))], Some("rose")).len(), 1);
+        }
     }
 
     #[test]
     fn a_process_of_somebody_else_is_not_ones_own_to_end() {
-        let end = Act::End { pid: std::process::id(), patience_ms: 1, kill: false };
         let me = rustix::process::geteuid().as_raw();
-        assert_eq!(foreign(&end, me), None);
-        assert_eq!(foreign(&end, me + 1).map(|(pid, _)| pid), Some(std::process::id()));
+        assert_eq!(foreign(std::process::id(), me), None);
+        assert_eq!(foreign(std::process::id(), me + 1).map(|(pid, _)| pid), Some(std::process::id()));
     }
 }

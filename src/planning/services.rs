@@ -163,7 +163,9 @@ impl Draft<'_> {
             Start::Kept => Act::Wait(seen.clone().unwrap_or_else(|| Probe::Runs(service.name.clone()))),
         };
         if verb == Verb::Stop {
-            self.steps.extend(end.map(|end| PlannedStep { name, verify: seen, revert: Some(act), ..end }));
+            // Whatever runs of it by then: who finds it gone in between may have started it.
+            let halt = Act::Halt(service.name.clone());
+            self.steps.extend(end.map(|end| PlannedStep { name, act: halt, verify: seen, revert: Some(act), ..end }));
             return Ok(());
         }
         self.steps.extend(end);

@@ -112,7 +112,7 @@ impl<'c> Draft<'c> {
             return Box::pin(self.upgrade_image((version, wheels), step)).await;
         }
         if let Some(releases) = &site.releases {
-            return self.upgrade_release((site, releases), version, step).await;
+            return Box::pin(self.upgrade_release((site, releases), version, step)).await;
         }
         let of = installation(site).map_err(no)?;
         Self::may_change(&of)?;

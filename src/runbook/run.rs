@@ -363,6 +363,9 @@ impl Progress {
             }
             Word::StopAfter | Word::StopNow => self.stopping = true,
             Word::Retry => {
+                // Of what was to be undone, nothing was begun: it goes on where it was.
+                let untouched = self.undoing.is_none() && !self.steps.contains(&StepState::Reverted);
+                self.reverting &= !untouched;
                 if let Some(slot) = failed.and_then(|step| self.granted.get_mut(step)) {
                     *slot = slot.saturating_add(1);
                 }

@@ -3,6 +3,7 @@
 
 pub mod tables;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::meter::Control;
@@ -12,12 +13,20 @@ use crate::domain::text::plain;
 
 /// Bytes of a statement that are looked at.
 const KEPT: usize = 512;
+/// Most collations that are kept: a database has one, or a few.
+const COLLATIONS: usize = 50;
+/// No name is longer.
+const LONGEST_NAME: usize = 64;
 
-/// Why a dump can't be restored into another schema, in a sentence's end; `None`: nothing of it goes elsewhere.
+/// What a look at every statement has brought: why a dump can't be restored into another schema, in a sentence's end (`None`:
+/// nothing of it goes elsewhere), its bytes, and the collations that its tables name.
+pub type Looked = (Option<String>, u64, BTreeSet<String>);
+
+/// Looks at every statement of a dump.
 ///
 /// # Errors
 /// A sentence: it can't be read or unpacked to its end.
-pub fn foreign(path: &Path, tools: &Tools, control: &Control) -> Result<(Option<String>, u64), String> {
+pub fn foreign(path: &Path, tools: &Tools, control: &Control) -> Result<Looked, String> {
     let (mut lexer, mut bytes) = (Lexer::default(), 0);
     each(path, tools, control, &mut |piece| {
         bytes += u64::try_from(piece.len()).unwrap_or(0);
@@ -27,7 +36,7 @@ pub fn foreign(path: &Path, tools: &Tools, control: &Control) -> Result<(Option<
         Ok(())
     })?;
     lexer.end();
-    Ok((lexer.why, bytes))
+    Ok((lexer.why, bytes, lexer.collations))
 }
 
 /// Where in a statement a byte stands.
@@ -67,6 +76,11 @@ struct Lexer {
     why: Option<String>,
     /// The beginning of the statement that has just ended.
     ended: Option<String>,
+    /// The word that is being read, where something is made.
+    word: Vec<u8>,
+    /// The word before was COLLATE.
+    collate: bool,
+    collations: BTreeSet<String>,
 }
 
 /// The client's own command, taken wherever it stands.
@@ -141,6 +155,7 @@ impl Lexer {
                 "DELIMITER, so more than tables: views, triggers, routines and events are not exchanged by midwatch",
             );
         }
+        self.named(byte);
         match (last, byte) {
             (b'/', b'*') => {
                 self.text.pop();
@@ -172,6 +187,27 @@ impl Lexer {
         }
     }
 
+    /// Keeps the collations that what is made shall have.
+    fn named(&mut self, byte: u8) {
+        if !self.text.get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case(b"CREATE")) {
+            return;
+        }
+        if byte.is_ascii_alphanumeric() || byte == b'_' {
+            if self.word.len() <= LONGEST_NAME {
+                self.word.push(byte);
+            }
+            return;
+        }
+        if self.word.is_empty() {
+            return;
+        }
+        let word = String::from_utf8_lossy(&std::mem::take(&mut self.word)).to_ascii_lowercase();
+        let before = std::mem::replace(&mut self.collate, word == "collate");
+        if before && word.len() <= LONGEST_NAME && self.collations.len() < COLLATIONS {
+            self.collations.insert(word);
+        }
+    }
+
     fn odd(&mut self, what: &str) {
         self.why.get_or_insert_with(|| format!("it holds {what}"));
     }
@@ -184,6 +220,8 @@ impl Lexer {
 
     /// A statement is over.
     fn end(&mut self) {
+        self.named(b';');
+        self.collate = false;
         let text = String::from_utf8_lossy(&std::mem::take(&mut self.text)).into_owned();
         if self.why.is_none() && !text.trim().is_empty() {
             self.why = unfit(text.trim());
@@ -295,9 +333,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.sql");
         std::fs::write(&path, text).unwrap();
-        let (why, bytes) = foreign(&path, &Tools::default(), &Control::default()).unwrap();
+        let (why, bytes, _) = foreign(&path, &Tools::default(), &Control::default()).unwrap();
         assert_eq!(bytes, text.len() as u64);
         why
+    }
+
+    #[test]
+    fn the_collations_of_its_tables_are_kept_and_no_text_of_its_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.sql");
+        let table = "CREATE TABLE `collate` (\n  `a` varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT 'collate x',\n  \
+            `b` text /*!50100 collate latin1_bin */\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci;\n\
+            INSERT INTO `collate` VALUES (1 COLLATE no_such_ci);\nCREATE TABLE c (x int) COLLATE swe7_bin";
+        std::fs::write(&path, format!("{DUMP}{table}")).unwrap();
+        let (_, _, found) = foreign(&path, &Tools::default(), &Control::default()).unwrap();
+        let found: Vec<&str> = found.iter().map(String::as_str).collect();
+        assert_eq!(found, ["latin1_bin", "swe7_bin", "utf8mb4_0900_ai_ci", "utf8mb4_bin"]);
     }
 
     const DUMP: &str = "/*M!999999\\- enable the sandbox mode */ \n-- MariaDB dump 10.19\n--\n\

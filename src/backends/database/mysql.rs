@@ -1,6 +1,7 @@
 //! MySQL 5.7 and later, and MariaDB.
 
 mod chain;
+pub mod collations;
 pub mod dump;
 pub mod facts;
 mod look;

@@ -55,6 +55,9 @@ pub(super) async fn holds(site: &SiteConfig, probe: &ReleasesProbe) -> Result<St
 pub fn runs_from(service: &Service, release: &Path, current: &Path) -> Result<String, String> {
     let name = &service.name;
     let Some(main) = service.pid else { return Err(format!("which process {name} is can't be seen")) };
+    if service.alike > 0 {
+        return Err(format!("{} processes are taken for {name}: end those that are too many", service.alike + 1));
+    }
     let made = std::fs::symlink_metadata(current).map_err(|error| format!("{}: {error}", current.display()))?;
     let made = Timestamp::from_millis(made.mtime() * 1000 + made.mtime_nsec() / 1_000_000);
     let anew = service.started.is_some_and(|began| began.plus_millis(MARGIN_MS) >= made);

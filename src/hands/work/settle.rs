@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{LOOK, Run, SETTLE};
 use crate::backends::look::NOT_YET;
-use crate::runbook::plan::{Probe, UpgradeProbe};
+use crate::runbook::plan::{Act, Probe, UpgradeAct, UpgradeProbe};
 use crate::runbook::run::What;
 
 impl Run<'_> {
@@ -21,6 +21,10 @@ impl Run<'_> {
                     Ok(how) => What::Done { step: index, how: format!("it had been done: {how}"), verified: true },
                     Err(why) => What::Failed { step: index, attempt, why },
                 }
+            }
+            // What ends whatever runs by then: done again it is sure to run what there is.
+            Some(_) if matches!(step.act, Act::Upgrade(UpgradeAct::Renew { .. } | UpgradeAct::InOrder(_))) => {
+                What::NotDone { step: index, how: "it is done again".to_owned() }
             }
             Some(probe) => match self.settled(probe).await? {
                 Ok(how) => What::Done { step: index, how: format!("it had been done: {how}"), verified: true },

@@ -10,7 +10,7 @@ use crate::runbook::plan::{Act, Probe};
 
 /// For how long a service that was started may not be there. One that comes up slowly is there meanwhile: its process, or
 /// its manager, which says that it starts.
-const DOWN: Duration = Duration::from_secs(10);
+pub(in super::super) const DOWN: Duration = Duration::from_secs(10);
 
 impl Run<'_> {
     /// Looks until it holds, the time is over, or the operator stops it.

@@ -11,6 +11,7 @@ use super::super::values::backups::trusted;
 use super::super::{Act, Draft, NoPlan, PlannedStep, Probe, Step, Subject};
 use super::postgres::{SHORT_MS, no, step as step_of};
 use crate::backends::database::held::{Held, held};
+use crate::backends::database::mysql::collations;
 use crate::backends::database::mysql::facts::Facts;
 use crate::backends::database::mysql::own::reader;
 use crate::backends::database::mysql::reach::reach;
@@ -49,6 +50,13 @@ impl<'c> Draft<'c> {
         let name = config.name.clone();
         let found = Found::read(backup, &name, &facts.version).await.map_err(NoPlan::Impossible)?;
         self.at_risk.extend(trusted(self.ground, backup, &found.verdict)?);
+        let mut link = reader(&server, Some(&config.password)).await.map_err(NoPlan::Impossible)?;
+        let unknown = collations::unknown(&mut link, &found.collations).await;
+        link.close().await;
+        if let Some(unknown) = unknown {
+            let server = format!("the site's server ({})", plain(&facts.version, 40));
+            return Err(no(collations::refused(&plain(backup, 200), &unknown, &server)));
+        }
         if let Some(more) = &found.left_out {
             self.costs.push(format!(
                 "Only tables and rows are restored. The backup holds {more}, too: {name} keeps those it has now, and gets none \

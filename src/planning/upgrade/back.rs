@@ -32,7 +32,7 @@ impl Draft<'_> {
             return Box::pin(self.undo_image(backup, step)).await;
         }
         if let Some(releases) = &site.releases {
-            return self.undo_release((site, releases), backup, step).await;
+            return Box::pin(self.undo_release((site, releases), backup, step)).await;
         }
         let of = installation(site).map_err(no)?;
         Self::may_change(&of)?;

@@ -207,7 +207,8 @@ impl Draft<'_> {
         self.start_stopped((&back.web, &back.behind), back.runs(), written).await
     }
 
-    /// Everything that was stopped runs again, and is seen to.
+    /// Everything that was stopped runs again, and is seen to. On the way back it is stopped first: neither half is put back
+    /// under who runs.
     pub(super) async fn start_stopped(
         &mut self,
         (web, behind): (&[Service], &[Service]),
@@ -215,10 +216,27 @@ impl Draft<'_> {
         written: &Step,
     ) -> Result<(), NoPlan> {
         for service in web.iter().chain(behind) {
-            let start = Step { name: "start".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
-            self.services(&service.name, Verb::Start, &start).await?;
+            let stop = self.stops_again(service);
+            Box::pin(self.anew(service, (Verb::Start, "start"), written)).await?;
+            if let Some(started) = self.steps.last_mut() {
+                started.revert = Some(stop);
+            }
         }
         self.afterwards(runs);
+        Ok(())
+    }
+
+    /// Has a service run anew, whatever runs of it by then: who finds it gone in between may have started it with what there
+    /// was.
+    async fn anew(&mut self, service: &Service, (verb, name): (Verb, &str), written: &Step) -> Result<(), NoPlan> {
+        let before = self.steps.len();
+        let step = Step { name: name.to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
+        self.services(&service.name, verb, &step).await?;
+        let renewed = self.renewed(service)?;
+        // What would end it first is part of that.
+        let last = self.steps.pop();
+        self.steps.truncate(before);
+        self.steps.extend(last.map(|last| PlannedStep { act: renewed.unwrap_or(last.act), repeatable: true, ..last }));
         Ok(())
     }
 
@@ -245,12 +263,10 @@ impl Draft<'_> {
         written: &Step,
     ) -> Result<(), NoPlan> {
         for service in web {
-            let restart = Step { name: "restart".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
-            self.services(&service.name, Verb::Restart, &restart).await?;
+            Box::pin(self.anew(service, (Verb::Restart, "restart"), written)).await?;
         }
         for service in behind {
-            let start = Step { name: "start".to_owned(), timeout_ms: 3 * MINUTE_MS, ..written.clone() };
-            self.services(&service.name, Verb::Start, &start).await?;
+            Box::pin(self.anew(service, (Verb::Start, "start"), written)).await?;
         }
         self.afterwards(runs);
         Ok(())

@@ -10,11 +10,12 @@ use std::process::{Child, Command};
 use std::time::{Duration, SystemTime};
 
 use midwatch::runbook::plan::Act;
-use midwatch::runbook::run::Outcome;
+use midwatch::runbook::run::{Outcome, What};
 
 use super::ground::Ground;
 use crate::demo::{Practice, page};
 use crate::support::servers::eventually;
+use crate::support::standins::kill;
 
 struct Shop {
     ground: Ground,
@@ -38,14 +39,19 @@ impl Shop {
         page(self.site.url(), "GET", "/").unwrap_or_default()
     }
 
-    /// The directories that the processes with this word run in.
-    fn places(&self, word: &str) -> Vec<PathBuf> {
+    /// The processes with this word.
+    fn processes(&self, word: &str) -> Vec<u32> {
         let dir = self.site.dir().display().to_string();
         let runs = |pid: &u32| {
             let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             line.contains(&format!("\0{word}\0")) && line.contains(&dir)
         };
-        let all = midwatch::backends::process_id::all().filter(runs);
+        midwatch::backends::process_id::all().filter(runs).collect()
+    }
+
+    /// The directories that they run in.
+    fn places(&self, word: &str) -> Vec<PathBuf> {
+        let all = self.processes(word).into_iter();
         all.filter_map(|pid| fs::read_link(format!("/proc/{pid}/cwd")).ok()).collect()
     }
 
@@ -70,17 +76,41 @@ impl Shop {
         assert!(code != 0 && said.contains(why), "{wish:?}: {code}: {said}");
     }
 
-    /// Runs it to its end, killing its runner at every step but those that end a process: to settle these takes as long as
-    /// that may take, and others show it. How often it was hit in the middle of one.
+    /// Kills web and worker; what no run has stopped is started again, from what the link says.
+    fn strike(&self, run: &str) {
+        ["run-web", "run-worker"].into_iter().flat_map(|word| self.processes(word)).for_each(kill);
+        assert!(self.path(&fs::read_link(self.path("current")).unwrap().display().to_string()).is_dir());
+        let view = self.ground.view(run);
+        for role in ["web", "worker"] {
+            let place = |name: String| view.record.plan.steps.iter().position(|step| step.name == name);
+            let begun = |at: usize| {
+                view.entries.iter().any(|entry| matches!(entry.what, What::Intended { step, .. } if step == at))
+            };
+            let stopped = place(format!("stop {role}")).is_some_and(begun);
+            let again = place(format!("start {role}")).is_some_and(|at| self.ground.acted(run, at));
+            if again || !stopped {
+                self.start(role);
+            }
+        }
+    }
+
+    fn start(&self, role: &str) {
+        let mut start = Command::new(env!("CARGO_BIN_EXE_midwatch"));
+        assert!(start.args(["demo", "start"]).arg(self.site.dir()).arg(role).status().unwrap().success());
+    }
+
+    /// Runs it to its end, killing its runner, web and worker at every step but those that stop a service: to settle these
+    /// takes as long as that may take, and others show it. How often it was hit in the middle of one.
     fn done_though_killed(&self, wish: &[&str]) -> usize {
         let ground = &self.ground;
         let token = ground.token(wish);
         let run = ground.begin(&[wish, &["--confirm", &token]].concat());
         let steps = ground.view(&run).record.plan.steps;
         let (mut hit, mut taken, mut follower) = (0, 1, None::<Child>);
-        for step in (0..steps.len()).filter(|at| !matches!(steps[*at].act, Act::End { .. })) {
+        for step in (0..steps.len()).filter(|at| !matches!(steps[*at].act, Act::Halt(_))) {
             ground.taken_up(&run, taken);
             hit += usize::from(ground.kill_at(&run, step));
+            self.strike(&run);
             // It ends with its runner. Several would keep the next one from its journal.
             follower.take().map(|mut child| child.wait());
             if ground.view(&run).ended().is_some() {
@@ -192,5 +222,11 @@ fn a_release_that_fails_or_is_not_safe_leaves_the_one_in_use_as_root() {
     );
     assert_eq!(fs::read_link(&current).unwrap(), Path::new("releases/2026.2"));
     fs::write(&lacks, text).unwrap();
-    eventually("web comes up", || shop.page().contains("seats given out").then_some(()));
+    // Mended, it goes on where it was; and the way back that was named is open.
+    let (_, said) = shop.ground.resume(&run, &["--retry"]);
+    assert_eq!(shop.ground.view(&run).ended().unwrap().0, Outcome::Done, "{said}");
+    shop.serves("2026.2");
+    let before = format!("backup={}", backup.display());
+    let (code, said) = shop.plan(&["undo-upgrade-and-restore", &before]);
+    assert_eq!(code, 0, "{said}");
 }

@@ -504,5 +504,5 @@ fn killed_while_it_interrupts_it_is_taken_up_as_root() {
 #[test]
 #[ignore = "needs root: takes the locks of the machine; needs python3-venv: tests/run installs it"]
 fn killed_while_it_starts_the_new_one_it_is_taken_up_as_root() {
-    killed_at(12..22);
+    killed_at(12..21);
 }

@@ -42,6 +42,8 @@ pub struct Tables {
     pub why: Option<String>,
     /// Bytes that are left.
     pub bytes: u64,
+    /// The collations that its tables name.
+    pub collations: BTreeSet<String>,
 }
 
 /// Hands on the tables and rows of a dump, unpacked.
@@ -71,7 +73,8 @@ pub fn tables(path: &Path, tools: &Tools, control: &Control, to: &mut dyn Write)
     filter.hand_on(&rest);
     filter.check.end();
     filter.flush(to).map_err(|error| format!("what is in it can't be written: {error}"))?;
-    Ok(Tables { left_out: filter.told(), why: filter.check.why, bytes: filter.bytes })
+    let (left_out, check) = (filter.told(), filter.check);
+    Ok(Tables { left_out, why: check.why, bytes: filter.bytes, collations: check.collations })
 }
 
 /// The same, as all of a dump is handed on; how many bytes.

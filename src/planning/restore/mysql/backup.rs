@@ -1,5 +1,6 @@
 //! A dump, read to its end before anything is planned with it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::super::dump::{begun, whole};
@@ -24,6 +25,8 @@ pub(super) struct Found {
     pub(super) left_out: Option<String>,
     /// Its bytes, unpacked.
     pub(super) bytes: u64,
+    /// The collations that its tables name.
+    pub(super) collations: BTreeSet<String>,
     /// What reading it to its end has brought.
     pub(super) verdict: Verdict,
     /// When it was begun, in the local time of whoever made it.
@@ -56,18 +59,18 @@ fn read(path: &Path, database: &str, server: &str) -> Result<Found, String> {
     }
     let header = verdict.header.clone().unwrap_or_default();
     fits(&shown, &header, database, server)?;
-    let (mut why, mut bytes) = foreign(path, &tools, &control)?;
+    let (mut why, mut bytes, mut collations) = foreign(path, &tools, &control)?;
     let mut left_out = None;
     if why.is_some() {
         let tables = tables(path, &tools, &control, &mut std::io::sink())?;
-        (why, bytes, left_out) = (tables.why, tables.bytes, tables.left_out);
+        (why, bytes, left_out, collations) = (tables.why, tables.bytes, tables.left_out, tables.collations);
     }
     if let Some(why) = why {
         return Err(format!("{shown} can't be restored by midwatch: {why}"));
     }
     let made = begun(&header);
     let packed = packed(path)?.is_some() || left_out.is_some();
-    Ok(Found { packed, left_out, bytes, verdict, made })
+    Ok(Found { packed, left_out, bytes, collations, verdict, made })
 }
 
 /// Whether what it says of itself is of this database, for this server.

@@ -6,6 +6,7 @@ use super::super::drill::{Means, gently};
 use super::super::postgres::no;
 use super::backup::Found;
 use crate::backends::backups::program::Tools;
+use crate::backends::database::mysql::collations;
 use crate::backends::database::mysql::dump::dumped;
 use crate::backends::store::who;
 use crate::config::DatabaseConfig;
@@ -43,6 +44,11 @@ impl Draft<'_> {
         } else {
             None
         };
+        let of = user.as_ref().map(|(user, _)| user.as_str());
+        if let Some(unknown) = collations::unknown_to(&server, of, &found.collations).await {
+            let server = format!("the throw-away server of a drill ({server})");
+            return Err(no(collations::refused(&plain(path, 200), &unknown, &server)));
+        }
         let size = match dumped(config).await {
             Ok(live) => live.bytes,
             Err(why) => {

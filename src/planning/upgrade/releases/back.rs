@@ -113,8 +113,10 @@ impl<'c> Draft<'c> {
             )));
         }
         match engine {
-            Engine::Postgresql => self.undo_with_postgres(change, (backup, was), given).await,
-            Engine::Sqlite | Engine::Mysql => self.undo_with_sqlite(change, (record, backup, was), given).await,
+            Engine::Postgresql => Box::pin(self.undo_with_postgres(change, (backup, was), given)).await,
+            Engine::Sqlite | Engine::Mysql => {
+                Box::pin(self.undo_with_sqlite(change, (record, backup, was), given)).await
+            }
         }
     }
 

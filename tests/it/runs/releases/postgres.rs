@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use midwatch::backends::process_id;
+use midwatch::runbook::plan::{Act, PlannedStep};
 use midwatch::runbook::run::{Outcome, What};
 
 use super::super::shop::{Shop, from};
@@ -86,7 +87,9 @@ impl Laid {
         ));
         fs::remove_file(laid.shop.backup("shop.dump")).unwrap();
         laid.dump("before.dump");
-        ROLES.into_iter().for_each(|role| laid.start(role));
+        for role in ROLES {
+            laid.start(role);
+        }
         laid.works(OLD);
         laid
     }
@@ -210,6 +213,12 @@ impl Laid {
         assert_eq!(self.shop.sql("postgres", barred), "0");
     }
 
+    /// What is held goes, and with it what was sold into it.
+    pub(in super::super) fn release(&self) {
+        self.shop.sql("postgres", &format!("drop database {}", self.shop.held()));
+        fs::write(self.confirmed(), "").unwrap();
+    }
+
     /// Starts a run.
     pub(in super::super) fn begin(&self, wish: &[&str]) -> String {
         let token = self.shop.ground.token(wish);
@@ -268,6 +277,9 @@ fn what_has_migrated_goes_back_with_its_database_and_forth_again_as_root() {
     let plan = shop.ground.view(&run).record.plan;
     let point = plan.steps.iter().position(|step| step.name == "point to 1.0").unwrap();
     assert!(plan.steps[..point].iter().any(|step| step.name == "stop web"), "neither meets the other's half");
+    let started: Vec<_> = plan.steps[point..].iter().filter(|step| step.name.starts_with("start ")).collect();
+    let stops = |step: &&PlannedStep| matches!(&step.revert, Some(Act::Halt(_)));
+    assert!(started.len() == 2 && started.iter().all(stops), "nor on the way back");
     let starts = plan.steps.iter().position(|step| step.name == "start tasks").unwrap();
     assert!(shop.ground.kill_at(&run, starts));
     assert_eq!(laid.points_to(), OLD);
@@ -277,8 +289,7 @@ fn what_has_migrated_goes_back_with_its_database_and_forth_again_as_root() {
     assert_eq!(shop.sql("shop", "select count(*) from shop_order where code = 'live since'"), "1");
     laid.settled(&run, 1);
     laid.whole();
-    shop.sql("postgres", &format!("drop database {}", shop.held()));
-    fs::write(laid.confirmed(), "").unwrap();
+    laid.release();
     let run = laid.begin(&back);
     assert_eq!(laid.ended(&run).0, Outcome::Done, "{:#?}", laid.ended(&run));
     laid.works(OLD);
