@@ -81,7 +81,7 @@ struct Draft<'c> {
     at_risk: Vec<String>,
     /// The way back, where the runbook's own words don't say it all.
     way_back: Option<String>,
-    /// What has to be typed, where that is something of its own.
+    /// What has to be typed besides the usual, where that is something of its own.
     typed: Option<String>,
     /// Whether all services it touches are down anyway; `None`: it touches none.
     down: Option<bool>,
@@ -135,9 +135,11 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
     costs.append(&mut draft.costs);
     let host = process_id::host(&ground.config.host.0);
     let mut names = identity::names(&host, site);
-    let confirm = match draft.typed.take() {
-        Some(text) => Confirm::Type(text),
-        None => confirm(runbook.risk, draft.down == Some(true), &host, site, &draft.values),
+    let usual = confirm(runbook.risk, draft.down == Some(true), &host, site, &draft.values);
+    let confirm = match (draft.typed.take(), usual) {
+        (Some(word), Confirm::Type(usual)) => Confirm::Type(format!("{usual} {word}")),
+        (Some(word), Confirm::Yes | Confirm::Nothing) => Confirm::Type(word),
+        (None, usual) => usual,
     };
     Ok(Plan {
         schema: SCHEMA,

@@ -106,6 +106,11 @@ impl Project {
         }
     }
 
+    /// What keeps Compose from fetching what it shall make containers of: Compose 2 may be told to by the project's files.
+    pub fn without_fetching(&self) -> &'static [&'static str] {
+        if self.old { &[] } else { &["--pull", "never"] }
+    }
+
     /// Docker's own program.
     fn docker(&self) -> Vec<String> {
         vec!["docker".to_owned(), "--host".to_owned(), format!("unix://{}", self.socket.display())]
@@ -224,10 +229,13 @@ async fn asked(command: &Command) -> Result<String, String> {
     match run("env", &words, &[], LIMIT).await {
         Ended::Well(said) => Ok(said),
         Ended::Badly(why) if why.contains("No such file or directory") || why.contains("unknown") => Err(format!(
-            "the project was made with `{name}`, which is not to be had here ({why}): install it, or set DOCKER_CONFIG to \
-             where its plugin is"
+            "`{name}` is not to be had here, with which the project was made: install it, or set DOCKER_CONFIG to where its \
+             plugin is"
         )),
-        Ended::Badly(why) => Err(format!("{name} says: {why}")),
+        // What it complains of may be a line with a secret in it.
+        Ended::Badly(_) => Err(format!(
+            "{name} can't read the project: `{name} config --quiet` there says why (it may show what is secret in its files)"
+        )),
         Ended::Late => Err(format!("{name} has not answered within {} s", LIMIT.as_secs())),
         Ended::Absent => Err("there is no env here".to_owned()),
         Ended::Failed(why) => Err(format!("{name} can't be run: {why}")),

@@ -97,6 +97,15 @@ pub(super) fn destroys(plan: &Plan, step: &PlannedStep) -> bool {
     plan.risk == Risk::Destructive && destroys
 }
 
+/// What of a way back comes first and only looks.
+fn looks_first(act: &Act) -> &[Act] {
+    let looks = |act: &&Act| matches!(act, Act::Probe(_) | Act::Wait(_));
+    if let Act::InTurn(acts) = act {
+        return acts.get(..acts.iter().take_while(looks).count()).unwrap_or_default();
+    }
+    if looks(&act) { std::slice::from_ref(act) } else { &[] }
+}
+
 impl<'c> Run<'c> {
     pub(super) fn new(id: String, plan: Plan, journal: Arc<Journal>, (tools, progress): (Tools<'c>, Progress)) -> Self {
         let bound = OutputBound::after(0);
@@ -427,15 +436,15 @@ impl<'c> Run<'c> {
             self.note(What::Reverted { step: index, how: format!("it runs already: {how}") }).await?;
             return Ok(true);
         }
-        // A way back that only looks has changed nothing where it refuses: the run can still go on.
-        if let Act::Probe(probe) = &act
-            && let Err(why) = self.holds(probe).await
-        {
-            self.note(What::Note(format!("the way back of step {} failed: {why}", index + 1))).await?;
-            return Ok(false);
+        let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
+        // What only looks has changed nothing where it refuses: the run can still go on.
+        for look in looks_first(&act) {
+            if let Err(why) = self.part(look, &step, (index, 0), deadline).await? {
+                self.note(What::Note(format!("the way back of step {} failed: {why}", index + 1))).await?;
+                return Ok(false);
+            }
         }
         self.note(What::Undoing { step: index }).await?;
-        let deadline = Instant::now() + Duration::from_millis(step.timeout_ms);
         let way_back = PlannedStep { act, ..step };
         match self.act(&way_back, (index, 0), deadline).await? {
             Ok(how) => {

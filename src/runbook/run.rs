@@ -255,6 +255,8 @@ pub struct Progress {
     pub reverting: bool,
     /// The step whose way back was begun and has not ended.
     pub undoing: Option<usize>,
+    /// Whether any way back was ever begun: then the run does not go on.
+    pub undone: bool,
     /// Whether it shall stop before the next step.
     pub stopping: bool,
     /// The question that waits for an answer: of which step.
@@ -277,6 +279,7 @@ impl Progress {
             ended: None,
             reverting: false,
             undoing: None,
+            undone: false,
             stopping: false,
             asking: None,
             acted: vec![false; count],
@@ -327,7 +330,10 @@ impl Progress {
                     *slot = slot.saturating_add(1);
                 }
             }
-            What::Undoing { step } => self.undoing = Some(*step),
+            What::Undoing { step } => {
+                self.undoing = Some(*step);
+                self.undone = true;
+            }
             What::Reverted { step, .. } => {
                 self.undoing = None;
                 self.set(*step, StepState::Reverted);
@@ -364,8 +370,7 @@ impl Progress {
             Word::StopAfter | Word::StopNow => self.stopping = true,
             Word::Retry => {
                 // Of what was to be undone, nothing was begun: it goes on where it was.
-                let untouched = self.undoing.is_none() && !self.steps.contains(&StepState::Reverted);
-                self.reverting &= !untouched;
+                self.reverting &= self.undone;
                 if let Some(slot) = failed.and_then(|step| self.granted.get_mut(step)) {
                     *slot = slot.saturating_add(1);
                 }

@@ -10,36 +10,41 @@ const RESTARTS: u64 = 3;
 /// Whether it holds.
 pub(super) async fn holds(probe: &ImageProbe) -> Result<String, String> {
     match probe {
-        ImageProbe::Here { socket, reference } => match images::image(socket, reference).await? {
-            Some(id) => Ok(format!("{reference} is {id}")),
-            None => Err(format!("the engine has no {reference}")),
-        },
-        ImageProbe::Run { of, reference, since } => {
-            let wanted = images::image(&of.socket, reference).await?;
-            let wanted = wanted.ok_or_else(|| format!("the engine has no {reference}"))?;
-            let all = found(of).await?;
-            for service in &of.services {
-                let mut any = false;
-                for one in all.iter().filter(|one| one.service == *service) {
-                    any = true;
-                    well(one)?;
-                    if one.image != wanted || one.reference != *reference {
-                        return Err(format!("{} runs {} ({}), not {reference}", one.name, one.reference, one.image));
-                    }
-                    if since.is_some_and(|since| one.started.is_none_or(|started| started < since)) {
-                        return Err(format!("{} was not started anew", one.name));
-                    }
-                }
-                if !any {
-                    return Err(format!("there is no container of {service}"));
-                }
+        ImageProbe::Here { socket, reference, id: wanted } => match (images::image(socket, reference).await?, wanted) {
+            (Some(id), Some(wanted)) if !id.starts_with(wanted.as_str()) => {
+                Err(format!("{reference} is another image by now ({id}) than the one that ran ({wanted})"))
             }
+            (Some(id), _) => Ok(format!("{reference} is {id}")),
+            (None, _) => Err(format!("the engine has no {reference}")),
+        },
+        ImageProbe::Made { of, reference } => {
+            let wanted = made(of, reference, |_one| Ok(())).await?;
+            Ok(format!("{} are made from {reference} ({wanted})", of.services.join(", ")))
+        }
+        ImageProbe::Run { of, reference, since } => {
+            let runs = |one: &Placed| {
+                well(one)?;
+                match since {
+                    Some(since) if one.started.is_none_or(|started| started < *since) => {
+                        Err(format!("{} was not started anew", one.name))
+                    }
+                    Some(_) | None => Ok(()),
+                }
+            };
+            let wanted = made(of, reference, runs).await?;
             Ok(format!("{} run {reference} ({wanted})", of.services.join(", ")))
         }
         ImageProbe::Stopped(of) => match found(of).await?.iter().find(|one| one.runs()) {
             Some(one) => Err(format!("{} is {}", one.name, one.status)),
             None => Ok(format!("no container of {} runs", of.services.join(", "))),
         },
+        ImageProbe::Ended { socket, project, name } => {
+            let all = images::by_hand(socket, project).await?;
+            match all.iter().find(|one| one.name == *name) {
+                Some(one) => Err(format!("{name} is {}", one.status)),
+                None => Ok(format!("{name} does not run")),
+            }
+        }
         ImageProbe::Reads { project, list, again, sums } => {
             if sums.contains(&sum(&compose::sums(list, again.as_deref()).await?)) {
                 return Ok(format!("Compose reads the settings of {project} as when this plan was made"));
@@ -59,8 +64,38 @@ pub(super) async fn down(probe: &ImageProbe) -> bool {
             let all = found(of).await.unwrap_or_default();
             all.iter().any(|one| !one.runs() || one.restarts >= RESTARTS)
         }
-        ImageProbe::Here { .. } | ImageProbe::Stopped(_) | ImageProbe::Reads { .. } => false,
+        ImageProbe::Made { .. }
+        | ImageProbe::Here { .. }
+        | ImageProbe::Stopped(_)
+        | ImageProbe::Ended { .. }
+        | ImageProbe::Reads { .. } => false,
     }
+}
+
+/// Whether each container of these services has what the engine has under this name, and whatever else must hold of it; the
+/// image's id.
+async fn made(
+    of: &Containers,
+    reference: &str,
+    holds: impl Fn(&Placed) -> Result<(), String>,
+) -> Result<String, String> {
+    let wanted = images::image(&of.socket, reference).await?;
+    let wanted = wanted.ok_or_else(|| format!("the engine has no {reference}"))?;
+    let all = found(of).await?;
+    for service in &of.services {
+        let mut any = false;
+        for one in all.iter().filter(|one| one.service == *service) {
+            any = true;
+            holds(one)?;
+            if one.image != wanted || one.reference != *reference {
+                return Err(format!("{} has {} ({}), not {reference}", one.name, one.reference, one.image));
+            }
+        }
+        if !any {
+            return Err(format!("there is no container of {service}"));
+        }
+    }
+    Ok(wanted)
 }
 
 async fn found(of: &Containers) -> Result<Vec<Placed>, String> {

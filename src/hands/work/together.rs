@@ -64,7 +64,7 @@ impl Run<'_> {
         Ok(Ok(told.join("; ")))
     }
 
-    async fn part(
+    pub(super) async fn part(
         &mut self,
         act: &Act,
         step: &PlannedStep,

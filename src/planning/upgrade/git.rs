@@ -59,7 +59,13 @@ impl Draft<'_> {
         let wish = wish(commit).map_err(|why| wrong("commit", commit, why))?;
         git::there().map_err(no)?;
         let found = match wish {
-            Wish::Id(id) => id,
+            Wish::Id(id) => {
+                self.costs.push(format!(
+                    "Some servers (GitHub's is one) hand out commits of everybody's copies of a repository under its address: \
+                     that {id} is one of {url} itself is for whoever approves this. A branch or a tag is looked up there."
+                ));
+                id
+            }
             Wish::Name(name) => {
                 let listed = git::listed(&of, &url, &name).await.map_err(no)?;
                 let found = chosen(&listed, &name).map_err(|why| wrong("commit", commit, format!("{url} {why}")))?;

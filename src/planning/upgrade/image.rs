@@ -23,10 +23,20 @@ use crate::domain::time::Timestamp;
 use crate::runbook::plan::Subject;
 use crate::runbook::plan::image::{Containers, Retag};
 
+/// Where an exchange leads.
+enum Way {
+    /// To another tag; the text from before is kept there.
+    Forth { keep: String },
+    /// To the one from before, which was this image, by how its id begins.
+    Back { id: String },
+}
+
 /// One exchange of tags, forwards or back.
 struct Exchange {
     app: App,
     to: Reference,
+    /// On the way back: the image that must be, by how its id begins.
+    id: Option<String>,
     retag: Retag,
     /// The services with the image that run: web, and what works behind it.
     web: Vec<String>,
@@ -66,15 +76,16 @@ impl Draft<'_> {
             return Err(no("wheels are for pip: this application is in an image, which comes from a registry"));
         }
         good(tag)?;
-        let app = self.app(site).await?;
+        let app = self.app(site, false).await?;
         let to = app.reference.with(tag);
         self.may_change_tag(&app, tag)?;
         let backup = self.fresh_backup(site).await?;
         let schema = self.schema_seen(&app).await?;
         let made = self.ground.made.as_millis();
         let sum = schema.as_deref().map_or("unseen", schema_sum);
-        let keep = format!("{}.midwatch-{}-to-{tag}-{made}-{sum}", app.places.file.path, app.reference.tag);
-        let exchange = self.exchange_of(app, to, Some(keep)).await?;
+        let id = app.image.get(..19).unwrap_or(&app.image).replace(':', "_");
+        let keep = format!("{}.midwatch-{}-to-{tag}-{made}-{sum}-{id}", app.places.file.path, app.reference.tag);
+        let exchange = self.exchange_of(app, to, Way::Forth { keep }).await?;
         if let Some(ended) = exchange.ended.first().filter(|_| exchange.alone) {
             return Err(no(format!(
                 "{ended} has the image, too, and would have to run first where another service waits for its end, but the rest \
@@ -121,6 +132,13 @@ impl Draft<'_> {
         let from = &app.reference.tag;
         if app.name.is_some() && Tag::of(from).is_some() {
             return Err(no(format!("{tag} is no version midwatch can compare with {from}")));
+        }
+        if app.name.is_some() {
+            return Err(no(format!(
+                "which version {} is can't be told, and so not whether {tag} is newer: give what runs the tag of its version \
+                 first (docker tag {} {}:VERSION), write that into {}, and run `docker compose up -d`",
+                app.reference, app.image, app.reference.name, app.places.file.path
+            )));
         }
         self.costs.push(format!(
             "Whether {tag} is newer than {from}, and whether one may go from the one to the other at once, midwatch can't tell: \

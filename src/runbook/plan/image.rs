@@ -93,6 +93,15 @@ pub enum ImageProbe {
         socket: PathBuf,
         /// The image: `pretix/standalone:2026.8.0`.
         reference: String,
+        /// Which one that must be, by how its id begins: `sha256:ab…`; `None`: whichever.
+        id: Option<String>,
+    },
+    /// Every container of these services was made from what the engine has under this name, whether it runs or not.
+    Made {
+        /// The containers.
+        of: Containers,
+        /// The image.
+        reference: String,
     },
     /// Every container of these services runs what the engine has under this name, is well as far as it says so itself,
     /// and was started since.
@@ -106,6 +115,15 @@ pub enum ImageProbe {
     },
     /// No container of these services runs.
     Stopped(Containers),
+    /// The program of this name, in a container of its own, has ended, or was never begun.
+    Ended {
+        /// The engine's socket.
+        socket: PathBuf,
+        /// The project.
+        project: String,
+        /// The container.
+        name: String,
+    },
     /// Compose reads the project's settings as it did (or as it would have with the other tag) when the plan was made.
     Reads {
         /// The project.
@@ -134,12 +152,15 @@ impl ImageProbe {
     /// What holds, in words.
     pub fn told(&self) -> String {
         match self {
-            Self::Here { reference, .. } => format!("the engine has {reference}"),
+            Self::Here { reference, id: None, .. } => format!("the engine has {reference}"),
+            Self::Here { reference, id: Some(id), .. } => format!("the engine has {reference}, and it is {id}"),
+            Self::Made { of, reference } => format!("{} are made from {reference}", of.services.join(", ")),
             Self::Run { of, reference, since } => {
                 let since = if since.is_some() { ", started since this plan was made" } else { "" };
                 format!("{} run {reference}{since}", of.services.join(", "))
             }
             Self::Stopped(of) => format!("no container of {} runs", of.services.join(", ")),
+            Self::Ended { name, .. } => format!("{name} does not run"),
             Self::Reads { project, .. } => {
                 format!("Compose reads the settings of {project} as when this plan was made")
             }

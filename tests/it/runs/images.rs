@@ -393,6 +393,22 @@ fn migrates_badly(till: &Till<'_>) {
     till.refused("2026.8.0", "can be written by everybody, who may not use Docker");
     mode(0o755);
 
+    // One that fails after something was migrated: neither revert nor undo-upgrade; both together bring it back.
+    fs::write(data("broken"), "").unwrap();
+    let (run, _) = till.begin(&forth);
+    assert_eq!(till.ended(&run).0, Outcome::Failed);
+    till.sql(&["insert into django_migrations (app, name, applied) values ('base', '0002_more', '2026-01-02')"]);
+    let (_, said) = till.ground.resume(&run, &["--revert"]);
+    assert!(said.contains("has been migrated") && said.contains("undo-upgrade-and-restore with"), "{said}");
+    assert_eq!(till.ended(&run).0, Outcome::Failed);
+    till.serves("2026.7.0");
+    fs::remove_file(data("broken")).unwrap();
+    let backup = format!("backup={}", till.path("backups/till.sqlite3").display());
+    let both = ["undo-upgrade-and-restore", "--site", "till", &backup];
+    till.cut(&both, (1..).step_by(2));
+    till.runs(PRETIX, "2026.7.0");
+    assert_eq!(till.newest_migration(), "0001_initial");
+
     // A migration that fails leaves web as it was; the way back starts the worker again.
     fs::write(data("broken"), "").unwrap();
     let before = SERVICES.map(|service| till.containers(service));
@@ -431,6 +447,8 @@ fn migrates_badly(till: &Till<'_>) {
     fs::remove_file(data("held")).unwrap();
     let (outcome, left) = till.ended(&run);
     reverting.wait().unwrap();
+    // It has changed nothing, so the run could go on, too.
+    assert!(!till.ground.view(&run).entries.iter().any(|entry| matches!(entry.what, What::Undoing { .. })));
     let (_, said) = till.ground.call(&["runbook", "log", &run]);
     assert!(outcome == Outcome::Failed && said.contains("the database has been migrated"), "{left}\n{said}");
     assert!(till.text("docker-compose.yml").contains(":2026.8.0"));
@@ -452,12 +470,6 @@ fn migrates_badly(till: &Till<'_>) {
     till.cut(&forth, (1..).step_by(2));
     till.runs(PRETIX, "2026.8.0");
     assert_eq!(fs::read_to_string(data("styles")).unwrap().lines().last(), Some("2026.8.0"));
-    let both = [
-        "undo-upgrade-and-restore",
-        "--site",
-        "till",
-        &format!("backup={}", till.path("backups/till.sqlite3").display()),
-    ];
     let (code, said) = till.ground.call(&[&["runbook", "plan"], both.as_slice()].concat());
     assert!(code == 13 && said.contains("knows the database as it is"), "{code}: {said}");
     for service in SERVICES {
@@ -475,7 +487,27 @@ fn migrates_badly(till: &Till<'_>) {
     assert_eq!(till.newest_migration(), "0001_initial");
     let held =
         fs::read_dir(till.dir.path()).unwrap().flatten().filter(|e| e.file_name().to_string_lossy().contains(HELD));
-    assert_eq!(held.count(), 1);
+    assert_eq!(held.count(), 2);
+
+    // Another image under the old name is none to go back to.
+    let (run, _) = till.begin(&forth);
+    assert_eq!(till.ended(&run).0, Outcome::Done);
+    let (old, other) = (format!("{PRETIX}:2026.7.0"), format!("{PRETIX}:2026.9.0"));
+    till.engine.docker(&["tag", &old, &format!("{PRETIX}:kept")]);
+    till.engine.docker(&["tag", &other, &old]);
+    let (code, said) = till.ground.call(&["runbook", "plan", "undo-upgrade", "--site", "till"]);
+    assert!(code == 13 && said.contains("the image that ran before was sha256:"), "{code}: {said}");
+    till.engine.docker(&["tag", &format!("{PRETIX}:kept"), &old]);
+    till.cut(&["undo-upgrade", "--site", "till"], 2..4);
+    till.runs(PRETIX, "2026.7.0");
+
+    // Which version this is nobody can tell.
+    till.engine.docker(&["tag", &old, &format!("{PRETIX}:stable")]);
+    till.up(&format!("{PRETIX}:stable"));
+    till.serves("2026.7.0");
+    till.refused("2026.8.0", "give what runs the tag of its version");
+    till.up(&old);
+    till.runs(PRETIX, "2026.7.0");
 }
 
 /// The tag is in the project's file itself, for each service; the new image does not start.

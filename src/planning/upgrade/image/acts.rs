@@ -18,66 +18,98 @@ pub(super) fn probe(probe: ImageProbe) -> Probe {
 
 /// What keeps the old image from a schema that it does not know.
 pub(super) struct Guard {
+    /// That nothing was migrated.
     pub(super) schema: Option<Act>,
+    /// Whether that can be seen at all.
+    seen: bool,
 }
 
 impl Guard {
-    pub(super) fn of(exchange: &Exchange, schema: Option<&str>, (backup, both): (&str, bool)) -> Self {
-        let reference = &exchange.app.reference;
-        let (to, services) = (&exchange.to, exchange.everything().join(" "));
-        let comes_back = if both {
-            format!("end this run, then undo-upgrade-and-restore with {backup}")
-        } else {
-            format!(
-                "stop it (docker compose stop {services}), put the database from {backup} back by hand, then revert (or, when the \
-                 run is over, undo-upgrade)"
-            )
+    /// None at all: for the way back from a way back.
+    pub(super) const NONE: Self = Self { schema: None, seen: true };
+
+    /// For the way back of an upgrade. Where the schema can't be seen, it refuses.
+    pub(super) fn forth(exchange: &Exchange, schema: Option<&str>, (backup, both): (&str, bool)) -> Self {
+        let (reference, services) = (&exchange.app.reference, exchange.everything().join(" "));
+        let comes_back = match (schema, both) {
+            (None, _) => "end this run, then undo-upgrade, which asks whether anything was migrated".to_owned(),
+            (Some(_), true) => format!("end this run, then undo-upgrade-and-restore with {backup}"),
+            (Some(_), false) => format!(
+                "stop it (docker compose stop {services}), put the database from {backup} back by hand, then revert (or, when \
+                 the run is over, undo-upgrade)"
+            ),
         };
-        let otherwise = if backup.is_empty() {
-            format!("{to} does not know that schema, so its tag is not put back; revert starts {reference} again")
-        } else {
-            format!(
-                "{reference} does not know that schema, so its tag is not put back. Mend what failed and retry; or {comes_back}"
-            )
-        };
+        let otherwise = format!(
+            "{reference} does not know another schema, so its tag is not put back. Mend what failed and retry; or {comes_back}"
+        );
+        let was = schema.unwrap_or("not known").to_owned();
+        let schema_is = Act::Probe(Probe::Upgrade(UpgradeProbe::SchemaIs { was, otherwise }));
+        Self { schema: Some(schema_is), seen: schema.is_some() }
+    }
+
+    /// For the step of a way back.
+    pub(super) fn back(exchange: &Exchange, schema: Option<&str>) -> Self {
+        let otherwise = format!(
+            "{} does not know that schema, so its tag is not put back; revert starts {} again",
+            exchange.to, exchange.app.reference
+        );
         let guard = |was: &str| {
             let was = was.to_owned();
             Act::Probe(Probe::Upgrade(UpgradeProbe::SchemaIs { was, otherwise }))
         };
-        Self { schema: schema.map(guard) }
+        Self { schema: schema.map(guard), seen: true }
     }
 
     /// Waits for what migrates, and sees that nothing was migrated.
     pub(super) fn alone(&self, exchange: &Exchange) -> Act {
-        let ended = Act::Upgrade(UpgradeAct::InOrder(exchange.ended_once().to_vec()));
+        let (socket, project) = (exchange.app.project.socket.clone(), exchange.app.project.name.clone());
+        let ended = Act::Wait(probe(ImageProbe::Ended { socket, project, name: exchange.once_name() }));
         Act::InTurn(std::iter::once(ended).chain(self.schema.clone()).collect())
     }
 
-    /// Stops what may migrate; before, and again after that, sees that nothing was migrated.
+    /// Stops what may migrate; before, and again after that, sees that nothing was migrated. What runs once is waited for, and
+    /// nothing is stopped if there is no image to go back to.
     pub(super) fn stops(&self, exchange: &Exchange, services: &[String]) -> Act {
-        let ended = Act::Upgrade(UpgradeAct::InOrder(exchange.ended_once().to_vec()));
-        let mut acts = vec![ended];
+        let ended = probe(ImageProbe::Stopped(exchange.of(&exchange.ended)));
+        let mut acts = vec![exchange.old_is_here()];
+        acts.extend((!exchange.ended.is_empty()).then_some(Act::Wait(ended)));
         acts.extend(self.schema.clone());
-        acts.push(Act::Command(exchange.stop(services)));
-        acts.push(Act::Wait(probe(ImageProbe::Stopped(exchange.of(services)))));
+        let all = [services, &exchange.ended].concat();
+        acts.push(Act::Command(exchange.stop(&all)));
+        acts.push(Act::Wait(probe(ImageProbe::Stopped(exchange.of(&all)))));
         acts.extend(self.schema.clone());
         Act::InTurn(acts)
     }
 }
 
 /// The tag in its file. Its way back has Compose make all of it from the old one.
-pub(super) fn tag_changed(exchange: &Exchange) -> PlannedStep {
+pub(super) fn tag_changed(exchange: &Exchange, guard: &Guard) -> PlannedStep {
     let Exchange { app, retag, .. } = exchange;
     let all = exchange.everything();
-    let back = vec![
+    let mut back = vec![exchange.old_is_here()];
+    // Somebody may have run Compose since the tag is there.
+    back.extend(guard.schema.clone().filter(|_| guard.seen));
+    back.extend([
         exchange.reads(&[false, true]),
         Act::Upgrade(UpgradeAct::Retag(retag.back())),
         exchange.up(&all, false),
         Act::Wait(exchange.runs(&all, &app.reference, false)),
-    ];
+    ]);
     let act = Act::InTurn(vec![exchange.reads(&[false, true]), Act::Upgrade(UpgradeAct::Retag(retag.clone()))]);
     let mut planned = step(format!("{} instead of {}", retag.to, retag.from), act, 10, 1);
     planned.revert = Some(Act::InTurn(back));
+    planned
+}
+
+/// The containers of what comes, which do not start yet: none of the other image is left that could, were the engine started
+/// anew, while the databases change places.
+pub(super) fn created(exchange: &Exchange) -> PlannedStep {
+    let all = exchange.everything();
+    let up = exchange.compose_up("--no-start", &all);
+    let act = Act::InTurn(vec![exchange.reads(&[true]), Act::Upgrade(UpgradeAct::Again(up))]);
+    let mut planned = step(format!("containers from {}", exchange.to), act, 10, 10);
+    let reference = exchange.to.to_string();
+    planned.verify = Some(probe(ImageProbe::Made { of: exchange.of(&all), reference }));
     planned
 }
 
@@ -105,16 +137,39 @@ impl Exchange {
 
     /// Has Compose make these services' containers as its files say; those that are so already stay.
     pub(super) fn up(&self, services: &[String], after: bool) -> Act {
+        let up = self.compose_up("--detach", services);
+        Act::InTurn(vec![self.reads(&[after]), Act::Upgrade(UpgradeAct::Again(up))])
+    }
+
+    fn compose_up(&self, how: &str, services: &[String]) -> Command {
         let app = &self.app;
-        // So many as there are, also where somebody has said that by hand.
-        let many = |service: &&String| app.all.iter().filter(|one| one.service == **service && one.runs()).count();
+        // So many as there are, also where somebody has said that by hand, and where all are stopped.
+        let many = |service: &&String| {
+            let of = || app.all.iter().filter(|one| one.service == **service);
+            let run = of().filter(|one| one.runs()).count();
+            if run == 0 { of().count() } else { run }
+        };
         let several = services.iter().filter(|service| many(service) > 1);
         let scales: Vec<String> = several.map(|service| format!("{service}={}", many(&service))).collect();
-        let mut words = vec!["up", "--detach", "--no-build"];
+        let mut words = vec!["up", how, "--no-build"];
+        words.extend(app.project.without_fetching());
         words.extend(self.alone.then_some("--no-deps"));
         words.extend(scales.iter().flat_map(|scale| ["--scale", scale.as_str()]));
         words.extend(services.iter().map(String::as_str));
-        Act::InTurn(vec![self.reads(&[after]), Act::Upgrade(UpgradeAct::Again(app.project.compose_command(&words)))])
+        app.project.compose_command(&words)
+    }
+
+    /// That what runs now can come back: under its name there is still the same image.
+    fn old_is_here(&self) -> Act {
+        let (socket, reference) = (self.app.project.socket.clone(), self.app.reference.to_string());
+        let id = Some(self.app.image.clone()).filter(|id| !id.is_empty());
+        Act::Probe(probe(ImageProbe::Here { socket, reference, id }))
+    }
+
+    /// The same for what comes, on the way back.
+    pub(super) fn new_is_here(&self) -> Act {
+        let (socket, reference) = (self.app.project.socket.clone(), self.to.to_string());
+        Act::Probe(probe(ImageProbe::Here { socket, reference, id: self.id.clone() }))
     }
 
     fn stop(&self, services: &[String]) -> Command {
@@ -157,6 +212,11 @@ impl Exchange {
         run.extend(self.web.first().map(String::as_str));
         run.extend(words);
         self.app.project.compose_command(&run)
+    }
+
+    /// The application's own program with these words, which only looks, or does what may fail.
+    pub(super) fn own(&self, words: &[&str]) -> Act {
+        Act::InTurn(vec![self.reads(&[true]), Act::Command(self.once(None, words))])
     }
 
     /// Migrates, with these words.

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::places::{Places, Reference, Text, places};
+use super::places::{Places, Reference, Text, image_of, places};
 use super::{Draft, NoPlan, no};
-use crate::backends::compose::Project;
+use crate::backends::compose::{Project, Read};
 use crate::backends::images::{self, Placed};
 use crate::config::{AppKind, ServicePlace, SiteConfig};
 use crate::domain::service::Role;
@@ -15,7 +15,7 @@ const MOST: u64 = 4 * 1024 * 1024;
 /// What is known of the project.
 pub(super) struct App {
     pub(super) project: Project,
-    /// What runs now.
+    /// What runs now; on the way back, what the project's files say.
     pub(super) reference: Reference,
     /// Its id.
     pub(super) image: String,
@@ -31,8 +31,9 @@ pub(super) struct App {
 }
 
 impl Draft<'_> {
-    /// The project, its image, and where the tag of that is written.
-    pub(super) async fn app(&self, site: &SiteConfig) -> Result<App, NoPlan> {
+    /// The project, its image, and where the tag of that is written. On the way `back` an upgrade may have ended half-way: then
+    /// what runs is not what the files say.
+    pub(super) async fn app(&self, site: &SiteConfig, back: bool) -> Result<App, NoPlan> {
         let place = |role: Role| {
             site.services.iter().filter(move |service| service.role == role).filter_map(|service| {
                 match &service.place {
@@ -65,15 +66,21 @@ impl Draft<'_> {
         let reference = Reference::of(&first.reference).ok_or_else(|| {
             no(format!("{} runs {}, which has no tag: midwatch changes tags alone", first.name, first.reference))
         })?;
-        let image = images::image(socket, &first.reference).await.map_err(no)?.unwrap_or_default();
-        if image != first.image {
+        let project = Project::of(socket, &first).await.map_err(no)?;
+        let reference = if back {
+            let settings = project.settings(Read::AsItIs).await.map_err(no)?;
+            image_of(&settings, &first.service).unwrap_or(reference)
+        } else {
+            reference
+        };
+        let image = images::image(socket, &reference.to_string()).await.map_err(no)?.unwrap_or_default();
+        if image != first.image && !back {
             return Err(no(format!(
                 "{} runs {}, and {reference} is another image by now, or none: there would be no way back. Run `docker compose \
                  up -d` first, or tag what runs",
                 first.name, first.image
             )));
         }
-        let project = Project::of(socket, &first).await.map_err(no)?;
         let others: Vec<String> = [Role::Database, Role::Redis, Role::Proxy]
             .into_iter()
             .flat_map(|role| place(role).map(|(_, _, service)| service.clone()))

@@ -3,13 +3,15 @@
 
 use std::path::Path;
 
+use super::super::steps::step;
 use super::steps::Database;
-use super::{App, Draft, NoPlan, Reference, Step, no};
+use super::{App, Draft, NoPlan, Reference, Step, Way, no};
 use crate::backends::backups::likeness::content;
+use crate::backends::images;
 use crate::backends::look::{schema_is, schema_sum};
 use crate::domain::database::Engine;
-use crate::runbook::plan::Subject;
 use crate::runbook::plan::postgres::Fit;
+use crate::runbook::plan::{Act, Subject};
 
 /// What an upgrade has kept.
 struct Kept {
@@ -17,27 +19,38 @@ struct Kept {
     tag: String,
     /// The sum of the migrations the database had seen; `None`: that could not be seen.
     sum: Option<String>,
+    /// The image that was, by how its id begins.
+    id: String,
 }
 
 impl Draft<'_> {
     /// Puts back the tag that the last upgrade to this one has kept.
     pub(in super::super) async fn undo_image(&mut self, backup: Option<&str>, step: &Step) -> Result<(), NoPlan> {
-        let app = self.app(self.upgraded()?).await?;
+        let app = self.app(self.upgraded()?, true).await?;
         let file = app.places.file.path.clone();
         let kept = kept(&app).ok_or_else(|| {
             no(format!("no upgrade by midwatch to {} has kept what was before beside {file}", app.reference))
         })?;
         let to = app.reference.with(&kept.tag);
+        let here = images::image(&app.project.socket, &to.to_string()).await.map_err(no)?;
+        if here.as_ref().is_none_or(|here| !here.starts_with(&kept.id)) {
+            return Err(no(format!(
+                "the image that ran before was {}, and {to} is {} by now: nothing else may meet the database as it was. Fetch or \
+                 tag that very image (docker pull {to}; docker tag {} {to}), then it goes",
+                kept.id,
+                here.as_deref().map_or("not on this engine", |here| here.get(..19).unwrap_or(here)),
+                kept.id
+            )));
+        }
+        let way = Way::Back { id: kept.id.clone() };
         self.costs.push(format!("{} ({}) is exchanged for {to}.", app.reference, app.image));
         let Some(backup) = backup else {
             let schema = self.knows_schema(&kept, &to).await?;
-            let exchange = self.exchange_of(app, to, None).await?;
-            self.fetched(&exchange);
+            let exchange = self.exchange_of(app, to, way).await?;
             return self.image_steps_back(&exchange, (schema.as_deref(), Database::Stays), step).await;
         };
         let was = self.needs_database(&kept, &to).await?;
-        let exchange = self.exchange_of(app, to, None).await?;
-        self.fetched(&exchange);
+        let exchange = self.exchange_of(app, to, way).await?;
         let database = if self.engine()? == Engine::Sqlite {
             let held = content(Path::new(backup), true).await.map_err(|why| {
                 no(format!(
@@ -63,10 +76,11 @@ impl Draft<'_> {
             ))),
             Err(why) if kept.sum.is_some() => Err(why),
             Ok(_) | Err(_) => {
-                self.costs.push(format!(
-                    "Which migrations the database had seen before the upgrade is not known: whether {to} knows its schema as \
-                     it is now is for whoever approves this."
-                ));
+                let question = format!(
+                    "Which migrations the database had seen before the upgrade is not known. Does {to} know it as it is now, for \
+                     nothing was migrated, or the one from before was put back?"
+                );
+                self.steps.push(step("the database is one it knows", Act::Ask(question), 60, 30));
                 Ok(None)
             }
         }
@@ -108,12 +122,14 @@ fn kept(app: &App) -> Option<Kept> {
     let before = [path.file_name()?.to_str()?, ".midwatch-"].concat();
     let after = format!("-to-{}", app.reference.tag);
     let one = |name: &str| {
-        let (rest, sum) = name.strip_prefix(&before)?.rsplit_once('-')?;
+        let (rest, id) = name.strip_prefix(&before)?.rsplit_once('-')?;
+        let (rest, sum) = rest.rsplit_once('-')?;
         let (tags, made) = rest.rsplit_once('-')?;
+        let id = id.replace('_', ":");
         let made: i64 = made.parse().ok()?;
         let tag = tags.strip_suffix(&after)?.to_owned();
         let sum = Some(sum.to_owned()).filter(|sum| sum != "unseen");
-        Some((made, Kept { tag, sum }))
+        id.starts_with("sha256:").then_some((made, Kept { tag, sum, id }))
     };
     let entries = std::fs::read_dir(path.parent()?).ok()?;
     let all = entries.flatten().filter_map(|entry| one(entry.file_name().to_str()?));

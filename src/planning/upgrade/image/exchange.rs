@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::places::{Places, Reference, changed};
 use super::trust::in_good_hands;
-use super::{App, Draft, Exchange, NoPlan, no};
+use super::{App, Draft, Exchange, NoPlan, Way, no};
 use crate::backends::compose::Read;
 use crate::backends::images::{self, Placed};
 use crate::backends::store::who;
@@ -16,14 +16,9 @@ use crate::runbook::plan::Subject;
 use crate::runbook::plan::image::{Retag, sum};
 
 impl Draft<'_> {
-    /// What exactly would change, as Compose itself reads the project; nothing else may. `keep`: where the text from before
-    /// is kept; `None`: this is the way back, for which the application may be stopped.
-    pub(super) async fn exchange_of(
-        &mut self,
-        app: App,
-        to: Reference,
-        keep: Option<String>,
-    ) -> Result<Exchange, NoPlan> {
+    /// What exactly would change, as Compose itself reads the project; nothing else may. On the way back
+    /// the application may be stopped, or half of it upgraded.
+    pub(super) async fn exchange_of(&mut self, app: App, to: Reference, way: Way) -> Result<Exchange, NoPlan> {
         let (from, Places { file, at, variable }) = (&app.reference, &app.places);
         ours(&file.path)?;
         in_good_hands(&app.project.socket, app.project.files.iter().chain(&app.project.env_file))?;
@@ -34,7 +29,10 @@ impl Draft<'_> {
                 other.name, other.service, other.name
             )));
         }
-        let back = keep.is_none();
+        let (keep, back) = match way {
+            Way::Forth { keep } => (Some(keep), None),
+            Way::Back { id } => (None, Some(id)),
+        };
         let retag = Retag::of(&file.path, &file.text, at.clone(), (&from.tag, &to.tag), keep);
         let retag = retag.ok_or_else(|| no(format!("{} is not where it was found in {}", from.tag, file.path)))?;
         let path = Path::new(&file.path);
@@ -50,7 +48,7 @@ impl Draft<'_> {
         let services = changed(&before, &after, from, &to)
             .map_err(|why| no(format!("{}: {why}; change it by hand", app.places.told())))?;
         let works = self.works()?;
-        let counts = |one: &&Placed| one.runs() || (back && works.contains(&one.service));
+        let counts = |one: &&Placed| one.runs() || (back.is_some() && works.contains(&one.service));
         let of = |service: &String| app.all.iter().filter(|one| one.service == *service).collect::<Vec<_>>();
         let (there, rest): (Vec<String>, Vec<String>) =
             services.iter().cloned().partition(|service| of(service).iter().any(&counts));
@@ -64,9 +62,14 @@ impl Draft<'_> {
                 app.web.join(", ")
             )));
         }
-        let hashes = hashes(&now);
+        let (hashes, other) = (hashes(&now), hashes(&then));
         for one in app.all.iter().filter(|one| web.contains(&one.service) || behind.contains(&one.service)) {
-            as_written(&app, one, hashes.get(&one.service))?;
+            // What an upgrade that ended half-way has left as it was.
+            let left = back.as_ref().is_some_and(|id| one.image.starts_with(id.as_str()))
+                && other.get(&one.service) == Some(&one.hash);
+            if !left {
+                as_written(&app, one, hashes.get(&one.service))?;
+            }
         }
         // The files it is made anew from, and what runs now.
         let files = app.project.files.iter().chain(&app.project.env_file).map(|file| file.display().to_string());
@@ -84,7 +87,7 @@ impl Draft<'_> {
         }
         let alone = self.others_differ(&app, &services, &hashes).await;
         let sums = (sum(&now), sum(&then));
-        Ok(Exchange { to, retag, web, behind, ended, sums, app, alone, since: self.ground.made })
+        Ok(Exchange { to, id: back, retag, web, behind, ended, sums, app, alone, since: self.ground.made })
     }
 
     /// Whether Compose would make more of the project anew than what is exchanged: the database, because a file or its image
@@ -132,7 +135,8 @@ impl Draft<'_> {
         let site = self.upgraded()?;
         for configured in &site.services {
             let ServicePlace::Compose { service, .. } = &configured.place else { continue };
-            let has = app.all.iter().any(|one| one.service == *service && one.reference == app.reference.to_string());
+            let same = [&app.reference.name, ":"].concat();
+            let has = app.all.iter().any(|one| one.service == *service && one.reference.starts_with(&same));
             match configured.role {
                 Role::Web | Role::Worker | Role::Beat if has && !services.contains(service) => {
                     return Err(no(format!(
@@ -156,6 +160,22 @@ impl Draft<'_> {
                 | Role::Proxy
                 | Role::Other => {}
             }
+        }
+        let others = |role: Role| matches!(role, Role::Database | Role::Redis | Role::Proxy);
+        let other = |service: &str| {
+            let named =
+                |place: &ServicePlace| matches!(place, ServicePlace::Compose { service: of, .. } if of == service);
+            site.services.iter().any(|one| others(one.role) && named(&one.place))
+        };
+        let left = |one: &&Placed| {
+            one.runs() && one.image == app.image && !services.contains(&one.service) && !other(&one.service)
+        };
+        if let Some(left) = app.all.iter().find(left) {
+            return Err(no(format!(
+                "{} runs the same image, and would not get the other one with {}: change it by hand",
+                left.name,
+                app.places.told()
+            )));
         }
         Ok(())
     }

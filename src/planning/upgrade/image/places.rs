@@ -250,6 +250,25 @@ fn set_to<'t>(file: &'t Text, name: &str) -> Result<Option<(usize, &'t str)>, St
     Ok(out)
 }
 
+/// The image of a service, of settings as Compose prints them.
+pub(super) fn image_of(settings: &str, wanted: &str) -> Option<Reference> {
+    let (mut section, mut service) = ("", "");
+    for line in settings.lines() {
+        let bare = line.trim_start_matches(' ');
+        match line.len() - bare.len() {
+            0 => (section, service) = (bare.trim_end_matches(':'), ""),
+            2 if section == "services" => service = bare.trim_end_matches(':').trim_matches(['"', '\'']),
+            4 if section == "services" && service == wanted => {
+                if let Some(value) = bare.strip_prefix("image: ") {
+                    return Reference::of(value.trim().trim_matches(['"', '\'']));
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The services whose image alone is another in the second of two settings, as Compose prints them.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! The steps of an upgrade by an image's tag, and of its way back.
 
 use super::super::steps::step;
-use super::acts::{GRACE, Guard, probe, stopped, tag_changed};
+use super::acts::{GRACE, Guard, created, probe, stopped, tag_changed};
 use super::{App, Draft, Exchange, NoPlan, Step};
 use crate::domain::database::Engine;
 use crate::runbook::plan::files;
@@ -9,11 +9,17 @@ use crate::runbook::plan::image::ImageProbe;
 use crate::runbook::plan::postgres::{Exchange as Exchanged, Server};
 use crate::runbook::plan::{Act, Command, OnFailure, PlannedStep, Probe, UpgradeProbe};
 
+/// How long containers may take to come up whose start may migrate.
+const MIGRATES_MS: u64 = 240 * 60_000;
 /// How often a migration is tried that gives up where it would have to wait for a lock.
 const TRIES: u32 = 3;
 /// What an application may want to be run with another version, of what it leaves in its data directory: what it has of these
 /// is run. What it builds for itself is in the image.
 const AFTERWARDS: [&str; 2] = ["updatestyles", "regenerate_css"];
+
+/// What is said of databases that do not take back what a migration has done before it failed.
+const HALF: &str = "MariaDB and MySQL do not take back what a migration that fails has changed until then, and nothing shows \
+                    that: look at the tables before anything is put back. ";
 
 /// What becomes of the database on the way back.
 pub(super) enum Database {
@@ -43,12 +49,11 @@ impl Draft<'_> {
         let argv = ["test", "-e", backup].map(str::to_owned).to_vec();
         let there = Act::Probe(Probe::Succeeds(Command { argv, ..Command::default() }));
         self.steps.push(step("the backup is still there", there, 1, 1));
-        self.steps.push(tag_changed(exchange));
-        let guard = Guard::of(exchange, schema, (backup, self.does_both()));
+        let guard = Guard::forth(exchange, schema, (backup, self.does_both()));
+        self.steps.push(tag_changed(exchange, &guard));
         let known = matches!(migrating, Migrating::Known);
         if known {
-            let list = exchange.once(None, &["migrate", "--plan"]);
-            let mut planned = step("what would be migrated", Act::Command(list), 5, 15);
+            let mut planned = step("what would be migrated", exchange.own(&["migrate", "--plan"]), 5, 15);
             planned.on_failure = OnFailure::Continue;
             self.steps.push(planned);
         }
@@ -62,7 +67,7 @@ impl Draft<'_> {
                 // What Django has applied it does not apply again.
                 planned.max_attempts = TRIES;
                 self.steps.push(PlannedStep { revert: Some(guard.alone(exchange)), ..planned });
-                let nothing = Act::Command(exchange.once(None, &["migrate", "--check"]));
+                let nothing = exchange.own(&["migrate", "--check"]);
                 self.steps.push(step("nothing is left to migrate", nothing, 5, 10));
             }
             Migrating::By(words) => {
@@ -71,7 +76,8 @@ impl Draft<'_> {
             }
             Migrating::Unknown => {}
         }
-        self.made_anew(exchange, &guard, written);
+        let unknown = matches!(migrating, Migrating::Unknown) || !exchange.ended.is_empty();
+        self.made_anew(exchange, &guard, if unknown { MIGRATES_MS } else { written.timeout_ms });
         if known {
             self.own_words(exchange);
         }
@@ -86,7 +92,8 @@ impl Draft<'_> {
         written: &Step,
     ) -> Result<(), NoPlan> {
         let all = exchange.everything();
-        let guard = Guard::of(exchange, schema, ("", false));
+        let guard = Guard::back(exchange, schema);
+        self.steps.push(step("the image from before is here", exchange.new_is_here(), 1, 1));
         let mut stop = stopped(exchange, &all);
         let from = exchange.app.reference.clone();
         stop.revert = Some(Act::InTurn(vec![exchange.up(&all, false), Act::Wait(exchange.runs(&all, &from, false))]));
@@ -94,13 +101,14 @@ impl Draft<'_> {
         if let Some(schema) = &guard.schema {
             self.steps.push(step("nothing was migrated", schema.clone(), 1, 1));
         }
-        self.steps.push(tag_changed(exchange));
+        self.steps.push(tag_changed(exchange, &Guard::NONE));
+        self.steps.push(created(exchange));
         match database {
             Database::Stays => {}
             Database::Postgres(server, databases) => self.exchange_databases(&server, &databases).await,
             Database::File(files) => self.exchange_all(files, written).await,
         }
-        self.made_anew(exchange, &Guard { schema: None }, written);
+        self.made_anew(exchange, &Guard::NONE, written.timeout_ms);
         if matches!(migrating(&exchange.app), Migrating::Known) {
             self.own_words(exchange);
         }
@@ -126,7 +134,7 @@ impl Draft<'_> {
             Migrating::Known => format!(
                 "Migrations that {to} brings change the database while {web} still serves {from}, and are not undone by \
                  midwatch. They are listed before anything is stopped, in the step `what would be migrated`: a run that is \
-                 aborted there has changed no data."
+                 aborted there has changed no data, and its revert puts the tag back, which is in the file by then."
             ),
             Migrating::By(words) => format!(
                 "What `{}` changes in the database, while {web} still serves {from}, is not undone by midwatch. Where this \
@@ -162,22 +170,25 @@ impl Draft<'_> {
                  containers are stopped, the database from {backup} is put back by hand, and undo-upgrade starts them."
             ),
             (false, _) => format!(
-                "Nothing checks whether the database was migrated meanwhile: where it was, the containers are stopped, the one \
-                 from {backup} is put back by hand, and undo-upgrade starts them."
+                "Once a migration was begun, or a container made from {to}, revert refuses, for whether anything was migrated \
+                 can't be seen; undo-upgrade asks. Where something was, the containers are stopped, the database from {backup} is \
+                 put back by hand, and undo-upgrade starts them."
             ),
         };
+        let half = if self.engine().ok() == Some(Engine::Mysql) { HALF } else { "" };
         self.way_back = Some(format!(
-            "As long as nothing was migrated, revert (and when the run is done, undo-upgrade) stops the containers, puts {} back \
-             into {} and has Compose make them anew from {from}, whose image stays on this engine unless somebody removes it. \
+            "{half}As long as nothing was migrated, revert (and when the run is done, undo-upgrade) stops the containers, puts {} back \
+             into {} and has Compose make them anew from {from}, if that very image is still on this engine then. \
              {once}",
             from.tag, retag.file
         ));
     }
 
     /// The image is had before anything is stopped.
-    pub(super) fn fetched(&mut self, exchange: &Exchange) {
+    fn fetched(&mut self, exchange: &Exchange) {
         let reference = exchange.to.to_string();
-        let here = ImageProbe::Here { socket: exchange.app.project.socket.clone(), reference: reference.clone() };
+        let socket = exchange.app.project.socket.clone();
+        let here = ImageProbe::Here { socket, reference: reference.clone(), id: None };
         let pull = exchange.app.project.docker_command(&["pull", &reference]);
         let mut planned = step("fetch", Act::Command(pull), 30, 30);
         planned.unless = Some(probe(here.clone()));
@@ -185,21 +196,21 @@ impl Draft<'_> {
         self.steps.push(planned);
     }
 
-    fn made_anew(&mut self, exchange: &Exchange, guard: &Guard, written: &Step) {
+    fn made_anew(&mut self, exchange: &Exchange, guard: &Guard, timeout_ms: u64) {
         for (n, services) in [&exchange.web, &exchange.behind].into_iter().enumerate() {
             if services.is_empty() {
                 continue;
             }
             let name = format!("{} from {}", services.join(", "), exchange.to);
             let mut planned = step(name, exchange.up(services, true), 10, 20);
-            planned.timeout_ms = written.timeout_ms;
+            planned.timeout_ms = timeout_ms;
             planned.verify = Some(exchange.runs(services, &exchange.to, true));
             planned.revert = Some(guard.stops(exchange, services));
             self.steps.push(planned);
             if n == 0 {
                 // An image's own migrations come before its first answer.
                 let answers = step("the site answers", Act::Wait(Probe::Healthy), 10, 10);
-                self.steps.push(PlannedStep { timeout_ms: written.timeout_ms, ..answers });
+                self.steps.push(PlannedStep { timeout_ms, ..answers });
             }
         }
         self.steps.push(step("a worker listens", Act::Wait(Probe::WorkerListens), 2, 5));
@@ -211,7 +222,7 @@ impl Draft<'_> {
     fn own_words(&mut self, exchange: &Exchange) {
         for name in AFTERWARDS {
             let list = exchange.once(None, &["help", "--commands"]);
-            let mut planned = step(name, Act::Command(exchange.once(None, &[name])), 30, 15);
+            let mut planned = step(name, exchange.own(&[name]), 30, 15);
             planned.unless = Some(Probe::Upgrade(UpgradeProbe::Lacks { list, word: name.to_owned() }));
             // The site is better off with code and schema that fit than held up by a stylesheet.
             planned.on_failure = OnFailure::Continue;

@@ -124,7 +124,7 @@ fn an_application_is_upgraded_to_the_commit_that_was_planned_as_root() {
         &format!("says it is {DEV}"),
         "runs that repository's own code as root",
         "as its source says: pretixbase.0002_more, pretixbase.0003_last.",
-        &format!("To run it: type {}, or", short(&first)),
+        &format!("/shop {}, or --confirm", short(&first)),
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
