@@ -7,6 +7,7 @@ mod releases;
 mod seller;
 mod targets;
 
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use midwatch::runbook::run::{Outcome, What};
@@ -168,12 +169,18 @@ fn an_exchange_whose_confirmation_is_lost_is_found_done_as_root() {
     // From here on a transaction is on the disk and not confirmed.
     site.shop.sql("postgres", "alter system set synchronous_standby_names = '*'");
     site.shop.sql("postgres", "select pg_reload_conf()");
+    // The server has taken that in when somebody's small transaction waits, too.
+    let comment = ["-XqAt", &site.shop.url("postgres"), "-c", "comment on database postgres is 'waits'"];
+    let mut waits = Command::new("psql").args(comment).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let waiting = "select count(*) from pg_stat_activity where wait_event = 'SyncRep' and query like 'comment%'";
+    eventually("who commits waits", || (site.shop.sql("postgres", waiting) != "0").then_some(()));
     drop(holder);
     let unconfirmed = "select count(*) from pg_stat_activity where wait_event = 'SyncRep' and query ~* 'commit' and \
                        application_name like 'midwatch%'";
     eventually("it is committed and not confirmed", || (site.shop.sql("postgres", unconfirmed) != "0").then_some(()));
     // The runner lives, and hears that its transaction has failed.
     site.shop.server.crash();
+    waits.wait().unwrap();
     eventually("the run has failed", || site.shop.ground.view(&run).ended());
     std::fs::write(site.shop.server.path().join("data/postgresql.auto.conf"), "").unwrap();
     site.calm();

@@ -395,7 +395,7 @@ fn killed_while_it_exchanges_it_is_taken_up_as_root() {
 #[test]
 #[ignore = "needs root: takes the locks of the machine; needs git and python3-venv: tests/run installs them"]
 fn killed_while_it_starts_what_was_built_it_is_taken_up_as_root() {
-    killed_at(12..22);
+    killed_at(12..21);
 }
 
 #[test]
