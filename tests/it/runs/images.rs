@@ -39,6 +39,7 @@ updatestyles*) echo "$VERSION" >>/data/styles ;;
 "migrate "*) migrates ;;
 esac
 "#;
+const FORTH: [&str; 4] = ["upgrade", "--site", "till", "version=2026.8.0"];
 const SERVICES: [&str; 2] = ["web", "worker"];
 
 /// A project of a web service and a worker, with its database beside it.
@@ -374,7 +375,6 @@ fn migrates_badly(till: &Till<'_>) {
     till.configure("");
     till.up(&format!("{PRETIX}:2026.7.0"));
     till.runs(PRETIX, "2026.7.0");
-    let forth = ["upgrade", "--site", "till", "version=2026.8.0"];
     let data = |name: &str| till.path(&["data/", name].concat());
 
     // Somebody's own program, in a container of the project.
@@ -395,7 +395,7 @@ fn migrates_badly(till: &Till<'_>) {
 
     // One that fails after something was migrated: neither revert nor undo-upgrade; both together bring it back.
     fs::write(data("broken"), "").unwrap();
-    let (run, _) = till.begin(&forth);
+    let (run, _) = till.begin(&FORTH);
     assert_eq!(till.ended(&run).0, Outcome::Failed);
     till.sql(&["insert into django_migrations (app, name, applied) values ('base', '0002_more', '2026-01-02')"]);
     let (_, said) = till.ground.resume(&run, &["--revert"]);
@@ -412,7 +412,7 @@ fn migrates_badly(till: &Till<'_>) {
     // A migration that fails leaves web as it was; the way back starts the worker again.
     fs::write(data("broken"), "").unwrap();
     let before = SERVICES.map(|service| till.containers(service));
-    let (run, _) = till.begin(&forth);
+    let (run, _) = till.begin(&FORTH);
     let (outcome, left) = till.ended(&run);
     assert!(outcome == Outcome::Failed && left.contains("`migrate` failed"), "{left}");
     till.serves("2026.7.0");
@@ -421,9 +421,15 @@ fn migrates_badly(till: &Till<'_>) {
     assert_eq!(till.ended(&run).0, Outcome::Reverted);
     assert_eq!(SERVICES.map(|service| till.containers(service)), before, "nothing was made anew for nothing");
 
-    // One that is cut off goes on in its container: the way back waits for it, and then knows better.
+    is_cut_off(till);
+    comes_back(till);
+}
+
+/// A migration that is cut off goes on in its container: the way back waits for it, and then knows better.
+fn is_cut_off(till: &Till<'_>) {
+    let data = |name: &str| till.path(&["data/", name].concat());
     fs::write(data("held"), "").unwrap();
-    let (run, _) = till.begin(&forth);
+    let (run, _) = till.begin(&FORTH);
     let steps = till.ground.view(&run).record.plan.steps;
     let migrate = steps.iter().position(|step| step.name == "migrate").unwrap();
     let once = || till.engine.docker(&["ps", "--filter", "name=till-midwatch-", "--format", "{{.Names}}"]);
@@ -465,9 +471,14 @@ fn migrates_badly(till: &Till<'_>) {
     till.ground.resume(&run, &["--revert"]);
     assert_eq!(till.ended(&run).0, Outcome::Reverted);
     till.runs(PRETIX, "2026.7.0");
+}
 
-    // The same after an upgrade that was done.
-    till.cut(&forth, (1..).step_by(2));
+/// The way back after an upgrade that was done; with the database from before; and where there is no image to go back to.
+fn comes_back(till: &Till<'_>) {
+    let data = |name: &str| till.path(&["data/", name].concat());
+    let backup = format!("backup={}", till.path("backups/till.sqlite3").display());
+    let both = ["undo-upgrade-and-restore", "--site", "till", &backup];
+    till.cut(&FORTH, (1..).step_by(2));
     till.runs(PRETIX, "2026.8.0");
     assert_eq!(fs::read_to_string(data("styles")).unwrap().lines().last(), Some("2026.8.0"));
     let (code, said) = till.ground.call(&[&["runbook", "plan"], both.as_slice()].concat());
@@ -479,7 +490,7 @@ fn migrates_badly(till: &Till<'_>) {
     till.runs(PRETIX, "2026.7.0");
 
     // Or with the database from before, where that was migrated.
-    let (run, _) = till.begin(&forth);
+    let (run, _) = till.begin(&FORTH);
     assert_eq!(till.ended(&run).0, Outcome::Done);
     till.sql(&["insert into django_migrations (app, name, applied) values ('base', '0002_more', '2026-01-02')"]);
     till.cut(&both, 1..);
@@ -490,7 +501,7 @@ fn migrates_badly(till: &Till<'_>) {
     assert_eq!(held.count(), 2);
 
     // Another image under the old name is none to go back to.
-    let (run, _) = till.begin(&forth);
+    let (run, _) = till.begin(&FORTH);
     assert_eq!(till.ended(&run).0, Outcome::Done);
     let (old, other) = (format!("{PRETIX}:2026.7.0"), format!("{PRETIX}:2026.9.0"));
     till.engine.docker(&["tag", &old, &format!("{PRETIX}:kept")]);
