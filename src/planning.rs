@@ -85,6 +85,8 @@ struct Draft<'c> {
     typed: Option<String>,
     /// Whether all services it touches are down anyway; `None`: it touches none.
     down: Option<bool>,
+    /// As whom a plain process is started that does not run, where its table doesn't say; `None`: that is not known.
+    starts_as: Option<String>,
 }
 
 /// Makes the plan.
@@ -113,6 +115,7 @@ pub async fn plan(runbook: &Runbook, given: &BTreeMap<String, String>, ground: G
         way_back: None,
         typed: None,
         down: None,
+        starts_as: None,
     };
     for parameter in &runbook.parameters {
         let value = given.get(&parameter.name).or(parameter.default.as_ref());

@@ -61,6 +61,14 @@ impl Draft<'_> {
 
     /// Stops whoever uses the site's data; who that was.
     pub(super) async fn stop_users(&mut self, step: &Step) -> Result<Vec<Service>, NoPlan> {
+        let mut all = self.users().await?;
+        all.retain(|service| !is_down(service));
+        self.stop_those(&all, step).await?;
+        Ok(all)
+    }
+
+    /// Who uses the site's data, running or not, in the order in which they are stopped.
+    pub(super) async fn users(&self) -> Result<Vec<Service>, NoPlan> {
         let mut all = self.looker.services().await.map_err(NoPlan::Impossible)?;
         all.retain(|service| USERS.contains(&service.role));
         if !all.iter().any(|service| service.role == Role::Web) {
@@ -70,13 +78,17 @@ impl Draft<'_> {
                 self.site()?.id
             )));
         }
-        all.retain(|service| !is_down(service));
         all.sort_by_key(|service| USERS.iter().position(|role| *role == service.role));
+        Ok(all)
+    }
+
+    /// Stops them.
+    pub(super) async fn stop_those(&mut self, users: &[Service], step: &Step) -> Result<(), NoPlan> {
         let stop = Step { name: "stop".to_owned(), timeout_ms: SERVICE_MS, ..step.clone() };
-        for service in &all {
+        for service in users {
             self.services(&service.name, Verb::Stop, &stop).await?;
         }
-        Ok(all)
+        Ok(())
     }
 
     /// What stops once more a service that a step of this plan has stopped, when it has been started again.

@@ -165,7 +165,10 @@ impl Draft<'_> {
         if verb == Verb::Stop {
             // Whatever runs of it by then: who finds it gone in between may have started it.
             let halt = Act::Halt(service.name.clone());
-            self.steps.extend(end.map(|end| PlannedStep { name, act: halt, verify: seen, revert: Some(act), ..end }));
+            let halt = planned(name, halt, seen.clone(), true, step);
+            // Nothing of it runs: then nothing is done, and nothing is to be undone.
+            let unless = seen.filter(|_| end.is_none());
+            self.steps.push(PlannedStep { unless, revert: Some(act), ..halt });
             return Ok(());
         }
         self.steps.extend(end);
@@ -193,11 +196,11 @@ impl Draft<'_> {
         Ok(Some(Act::Upgrade(UpgradeAct::Renew { service: service.name.clone(), start })))
     }
 
-    /// As whom a plain process is started: who is configured, or who runs it now.
+    /// As whom a plain process is started: who is configured, or who runs it now, or who ran it.
     pub(super) fn owner(&self, service: &Service, uid: Option<u32>) -> Result<String, NoPlan> {
         use std::os::unix::fs::MetadataExt;
         let seen = || std::fs::metadata(format!("/proc/{}", service.pid?)).ok().map(|meta| meta.uid());
-        uid.or_else(seen).map(who::name).ok_or_else(|| {
+        uid.or_else(seen).map(who::name).or_else(|| self.starts_as.clone()).ok_or_else(|| {
             let site = self.ground.site.map(|site| site.id.0.as_str()).unwrap_or_default();
             let name = &service.name;
             NoPlan::Impossible(format!(

@@ -2,6 +2,7 @@
 
 mod back;
 mod built;
+mod down;
 mod git;
 mod image;
 mod releases;
@@ -16,6 +17,7 @@ use self::versions::{Version, jump};
 use super::{Choice, Draft, NoPlan, StateDir, Step};
 use crate::backends::app_state::installation::{Installation, installation};
 use crate::backends::backups::BackupsProbe;
+use crate::backends::look::is_down;
 use crate::backends::pip;
 use crate::backends::store::who;
 use crate::config::{ServicePlace, SiteConfig};
@@ -50,9 +52,9 @@ struct Upgrade {
     backup: String,
     /// What the database has seen.
     schema: String,
-    /// Those that run now.
+    /// Those that run now; on the way back all there are.
     web: Vec<Service>,
-    /// Worker and beat, those that run now.
+    /// Worker and beat, the same.
     behind: Vec<Service>,
 }
 
@@ -188,15 +190,8 @@ impl<'c> Draft<'c> {
 
     /// Web, and what works behind it: those that run now.
     async fn parts(&self, name: &str) -> Result<(Vec<Service>, Vec<Service>), NoPlan> {
-        let mut all = self.looker.services().await.map_err(NoPlan::Impossible)?;
-        all.retain(|service| matches!(service.role, Role::Web | Role::Worker | Role::Beat));
-        if let Some(contained) = all.iter().find(|service| service.manager == Manager::Compose) {
-            return Err(no(format!(
-                "{} is a container, and its web service is none: its code is in an image, which pip does not replace",
-                contained.name
-            )));
-        }
-        all.retain(|service| !crate::backends::look::is_down(service));
+        let mut all = self.all_parts().await?;
+        all.retain(|service| !is_down(service));
         let (web, behind): (Vec<_>, Vec<_>) = all.into_iter().partition(|service| service.role == Role::Web);
         if web.is_empty() {
             return Err(no(format!(
@@ -205,6 +200,19 @@ impl<'c> Draft<'c> {
             )));
         }
         Ok((web, behind))
+    }
+
+    /// All of them, running or not.
+    async fn all_parts(&self) -> Result<Vec<Service>, NoPlan> {
+        let mut all = self.looker.services().await.map_err(NoPlan::Impossible)?;
+        all.retain(|service| matches!(service.role, Role::Web | Role::Worker | Role::Beat));
+        if let Some(contained) = all.iter().find(|service| service.manager == Manager::Compose) {
+            return Err(no(format!(
+                "{} is a container, and its web service is none: its code is in an image, which pip does not replace",
+                contained.name
+            )));
+        }
+        Ok(all)
     }
 
     /// A plain process is started as who runs it now: where that is a wrapper's user, it would not be the application's.

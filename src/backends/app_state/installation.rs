@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{AppProbe, environments, package};
+use super::{AppProbe, environments, find, package};
 use crate::backends::roll;
 use crate::backends::store::who;
 use crate::config::SiteConfig;
@@ -148,11 +148,30 @@ pub fn normal(name: &str) -> String {
     out
 }
 
+/// How an application was run while it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// Its virtual environment.
+    pub venv: PathBuf,
+    /// The directory it was run in.
+    pub cwd: PathBuf,
+    /// What of its environment configured it.
+    pub env: BTreeMap<String, String>,
+}
+
 /// The installation of a site's application.
 ///
 /// # Errors
 /// Why midwatch can't upgrade it, in a sentence.
 pub fn installation(site: &SiteConfig) -> Result<Installation, String> {
+    installation_as(site, None)
+}
+
+/// The same. Where nothing of the application runs that would show it, it is where, and as, it is remembered.
+///
+/// # Errors
+/// Why midwatch can't upgrade it, in a sentence.
+pub fn installation_as(site: &SiteConfig, remembered: Option<Remembered>) -> Result<Installation, String> {
     let plan = AppProbe::new(site).plan;
     let Some(name) = package(plan.app) else {
         return Err("midwatch upgrades pretix and pretalx: this site is neither (app = \"…\" in its table)".to_owned());
@@ -173,7 +192,12 @@ pub fn installation(site: &SiteConfig) -> Result<Installation, String> {
             venvs.join(", ")
         ));
     }
-    let Some(found) = plan.installed(&processes) else {
+    let remembered = remembered.filter(|_| processes.is_empty());
+    let found = match &remembered {
+        Some(was) => find(&plan.around.root, plan.app, std::slice::from_ref(&was.venv)),
+        None => plan.installed(&processes),
+    };
+    let Some(found) = found else {
         return Err(format!(
             "where {name} is installed was not found, neither by its processes nor at its usual places; of an application in \
              a container the image's tag is changed, where midwatch knows its services. {}",
@@ -215,7 +239,10 @@ pub fn installation(site: &SiteConfig) -> Result<Installation, String> {
         }
     }
     let cwd = processes.first().and_then(|process| std::fs::read_link(format!("/proc/{}/cwd", process.pid)).ok());
-    let mut env = env;
+    let (mut env, cwd) = match remembered {
+        Some(was) => (was.env, Some(was.cwd)),
+        None => (env, cwd),
+    };
     // Its commands look for files of their own there, as its processes do.
     env.extend(processes.first().and_then(|process| home(process.pid)).map(|home| ("HOME".to_owned(), home)));
     let recycles = |word: &String| word.starts_with("--max-requests") && !word.ends_with("=0");

@@ -35,24 +35,29 @@ pub(super) async fn holds(site: &SiteConfig, probe: &ReleasesProbe) -> Result<St
             }
             Err(format!("{current} points to {}", plain(&now.display().to_string(), 400)))
         }
-        ReleasesProbe::Run { services, current, release } => {
+        ReleasesProbe::Run { services, current, release, user } => {
             let mut all = Vec::new();
             for name in services {
                 let service = Looker::of(Some(site)).service(name).await?;
                 running(&service)?;
-                all.push(runs_from(&service, Path::new(release), Path::new(current))?);
+                all.push(runs_from(&service, &[Path::new(release)], Path::new(current))?);
+                let own = who::name(runs_as(&service)?);
+                if own != *user {
+                    return Err(format!("{name} runs as {own}, and the application is {user}'s"));
+                }
             }
             Ok(all.join("; "))
         }
     }
 }
 
-/// Whether every process of a service runs from a release: by its working directory, its program or an argument. What is
-/// named through the link counts where the process began after that was made.
+/// Whether every process of a service runs from a release, or from one of several that lie side by side: by its working
+/// directory, its program or an argument. What is named through the link counts where the process began after that was
+/// made; with several, also what it was before is one of them.
 ///
 /// # Errors
 /// A sentence that says which does not, or that it can't be told.
-pub fn runs_from(service: &Service, release: &Path, current: &Path) -> Result<String, String> {
+pub fn runs_from(service: &Service, releases: &[&Path], current: &Path) -> Result<String, String> {
     let name = &service.name;
     let Some(main) = service.pid else { return Err(format!("which process {name} is can't be seen")) };
     if service.alike > 0 {
@@ -63,7 +68,7 @@ pub fn runs_from(service: &Service, release: &Path, current: &Path) -> Result<St
     let anew = service.started.is_some_and(|began| began.plus_millis(MARGIN_MS) >= made);
     let (mut from, family) = (None, family(main));
     for pid in &family {
-        match shown(*pid, release, current, anew) {
+        match shown(*pid, releases, current, anew) {
             Sign::From(how) => from = from.or(Some(how)),
             Sign::Elsewhere(place) => return Err(format!("process {pid} of {name} still runs from {place}")),
             Sign::None => {}
@@ -73,12 +78,13 @@ pub fn runs_from(service: &Service, release: &Path, current: &Path) -> Result<St
         1 => String::new(),
         n => format!(", and so do those of its {} children that show it", n - 1),
     };
+    let names: Vec<String> = releases.iter().map(|release| release.display().to_string()).collect();
+    let release = names.join(" or ");
     match from {
-        Some(how) => Ok(format!("{name} {main} runs from {} ({how}){count}", release.display())),
+        Some(how) => Ok(format!("{name} {main} runs from {release} ({how}){count}")),
         None => Err(format!(
             "from which release {name} runs can't be told: neither its working directory nor its program nor an argument \
-             lies in {}; have it started in {}",
-            release.display(),
+             lies in {release}; have it started in {}",
             current.display()
         )),
     }
@@ -117,11 +123,12 @@ enum Sign {
 }
 
 /// By what a process shows from where it runs. `anew`: it began after the link was made.
-fn shown(pid: u32, release: &Path, current: &Path, anew: bool) -> Sign {
+fn shown(pid: u32, releases: &[&Path], current: &Path, anew: bool) -> Sign {
+    let anew = anew || releases.len() > 1;
     let place = |name: &str| std::fs::read_link(format!("/proc/{pid}/{name}")).ok();
     for (path, what) in [(place("cwd"), "working directory"), (place("exe"), "program")] {
-        match path.and_then(|path| beside(&path, release)) {
-            Some(found) if found == release => return Sign::From(what.to_owned()),
+        match path.and_then(|path| beside(&path, releases)) {
+            Some(found) if releases.contains(&found.as_path()) => return Sign::From(what.to_owned()),
             Some(other) => return Sign::Elsewhere(other.display().to_string()),
             None => {}
         }
@@ -131,8 +138,8 @@ fn shown(pid: u32, release: &Path, current: &Path, anew: bool) -> Sign {
         let word = String::from_utf8_lossy(word);
         // `--chdir=/srv/shop/current` names it, too.
         let path = Path::new(word.split_once('=').map_or(&*word, |(_, value)| value));
-        match beside(path, release) {
-            Some(found) if found == release => return Sign::From("an argument".to_owned()),
+        match beside(path, releases) {
+            Some(found) if releases.contains(&found.as_path()) => return Sign::From("an argument".to_owned()),
             Some(other) => return Sign::Elsewhere(other.display().to_string()),
             None if path.starts_with(current) && anew => return Sign::From("an argument".to_owned()),
             None if path.starts_with(current) => {
@@ -144,14 +151,15 @@ fn shown(pid: u32, release: &Path, current: &Path, anew: bool) -> Sign {
     Sign::None
 }
 
-/// The release that a path lies in, of those beside this one. What lies beside them and has no version for a name is none.
-fn beside(path: &Path, release: &Path) -> Option<PathBuf> {
-    let dir = release.parent()?;
+/// The release that a path lies in, of those beside these. What lies beside them and has no version for a name is none.
+fn beside(path: &Path, releases: &[&Path]) -> Option<PathBuf> {
+    let dir = releases.first()?.parent()?;
     let first = path.strip_prefix(dir).ok()?.components().next()?.as_os_str();
     let begins = |name: &OsStr| {
         name.to_str().is_some_and(|name| name.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()))
     };
-    (dir.join(first) == release || begins(first)).then(|| dir.join(first))
+    let found = dir.join(first);
+    (releases.contains(&found.as_path()) || begins(first)).then_some(found)
 }
 
 /// A process and all below it.
@@ -186,7 +194,7 @@ mod tests {
     #[test]
     fn only_what_has_a_version_for_a_name_is_another_release() {
         let release = Path::new("/srv/shop/2026.2");
-        let found = |path: &str| beside(Path::new(path), release);
+        let found = |path: &str| beside(Path::new(path), &[release]);
         assert_eq!(found("/srv/shop/2026.2/app.py"), Some(PathBuf::from("/srv/shop/2026.2")));
         assert_eq!(found("/srv/shop/2026.1 (deleted)"), Some(PathBuf::from("/srv/shop/2026.1 (deleted)")));
         assert_eq!(
@@ -222,23 +230,29 @@ mod tests {
         let now = jiff::Timestamp::now().as_millisecond();
         let mut inside = start(&current, &[]);
         let of = seen(inside.id(), now);
-        assert!(runs_from(&of, &old, &current).unwrap().contains("working directory"));
+        assert!(runs_from(&of, &[&old], &current).unwrap().contains("working directory"));
         assert_eq!(runs_as(&of), Ok(rustix::process::geteuid().as_raw()));
         point("releases/1.1");
-        assert!(runs_from(&of, &old, &current).is_ok());
-        assert!(runs_from(&of, &new, &current).unwrap_err().contains("still runs from"));
+        assert!(runs_from(&of, &[&old], &current).is_ok());
+        assert!(runs_from(&of, &[&new], &current).unwrap_err().contains("still runs from"));
+        // On the way back either is right, and no third.
+        assert!(runs_from(&of, &[&new, &old], &current).is_ok());
+        let third = root.join("releases/0.9");
+        assert!(runs_from(&of, &[&new, &third], &current).unwrap_err().contains("still runs from"));
         inside.kill().unwrap();
         inside.wait().unwrap();
 
         // One that shows nothing can't be told; one that names the link is as old as it is.
         let mut silent = start(&root.join("elsewhere"), &[]);
-        assert!(runs_from(&seen(silent.id(), now), &new, &current).unwrap_err().contains("can't be told"));
+        assert!(runs_from(&seen(silent.id(), now), &[&new, &old], &current).unwrap_err().contains("can't be told"));
         silent.kill().unwrap();
         silent.wait().unwrap();
         let script = format!("--chdir={}", current.display());
         let mut named = start(&root.join("elsewhere"), &[&script]);
-        assert!(runs_from(&seen(named.id(), now + 5000), &new, &current).unwrap().contains("an argument"));
-        let before = runs_from(&seen(named.id(), now - 60_000), &new, &current).unwrap_err();
+        assert!(runs_from(&seen(named.id(), now + 5000), &[&new], &current).unwrap().contains("an argument"));
+        let earlier = seen(named.id(), now - 60_000);
+        let before = runs_from(&earlier, &[&new], &current).unwrap_err();
+        assert!(runs_from(&earlier, &[&new, &old], &current).is_ok());
         assert!(before.contains("what ") && before.contains(" was before"), "{before}");
         named.kill().unwrap();
         named.wait().unwrap();

@@ -1,14 +1,17 @@
 //! The way back from an upgrade that was done: the installation it kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::built::built_from;
+use super::down::rests;
 use super::steps::Places;
-use super::{BY_HAND, Draft, Installation, NoPlan, Step, Subject, Upgrade, environment, image, installation, no};
-use crate::backends::app_state::installation::{commit, told};
+use super::{BY_HAND, Draft, Installation, NoPlan, SiteConfig, Step, Subject, Upgrade, environment, image, no};
+use crate::backends::app_state::installation::{Remembered, commit, installation_as, told};
 use crate::domain::database::Engine;
 use crate::domain::repository::mark;
+use crate::runbook::kept::RunView;
 use crate::runbook::plan::postgres::Fit;
+use crate::runbook::plan::{Act, Command, PlannedStep};
 
 /// What an upgrade has kept.
 struct Kept {
@@ -34,7 +37,7 @@ impl Draft<'_> {
         if let Some(releases) = &site.releases {
             return Box::pin(self.undo_release((site, releases), backup, step)).await;
         }
-        let of = installation(site).map_err(no)?;
+        let of = self.installed_back(site).await?;
         Self::may_change(&of)?;
         environment(&of)?;
         let kept = kept(&of).ok_or_else(|| {
@@ -74,7 +77,11 @@ impl Draft<'_> {
             None | Some(_) => {}
         }
         self.costs.push(format!("{} {} is exchanged for {was}, which its upgrade has kept.", of.name, of.told()));
-        let (web, behind) = self.running(&of).await?;
+        let (web, behind) = self.parts_back(of.name).await?;
+        self.starts_as = Some(of.user.clone());
+        for service in web.iter().chain(&behind) {
+            self.own_user(service, &of)?;
+        }
         let schema = self.count_on(Subject::Schema).await?;
         let back = Upgrade {
             of,
@@ -93,6 +100,18 @@ impl Draft<'_> {
         self.steps_back_with_database(&back, &places, (&server, &exchange), step).await
     }
 
+    /// What is installed. Where nothing of it runs that would show it, as it was when its last upgrade began.
+    async fn installed_back(&self, site: &SiteConfig) -> Result<Installation, NoPlan> {
+        let remembered = self.recorded_runs(site).await.iter().find_map(remembered);
+        if remembered.is_none() && self.all_parts().await?.iter().all(rests) {
+            return Err(no(
+                "none of the application's processes runs, and no upgrade by midwatch is on record that says how they did: \
+                 start one of them",
+            ));
+        }
+        installation_as(site, remembered).map_err(no)
+    }
+
     /// Whether a database from before comes back together with the release or image.
     pub(super) fn does_both(&self) -> bool {
         matches!(self.engine(), Ok(Engine::Postgresql | Engine::Sqlite))
@@ -106,6 +125,18 @@ impl Draft<'_> {
             Ok(Engine::Mysql) | Err(_) => BY_HAND,
         }
     }
+}
+
+/// How the application was run when this upgrade began: so its own commands were to be run; `None`: it is no upgrade.
+fn remembered(view: &RunView) -> Option<Remembered> {
+    let plan = &view.record.plan;
+    let one = |step: &PlannedStep| {
+        let Act::Command(Command { argv, env, dir: Some(dir), .. }) = &step.act else { return None };
+        let [python, .., migrate, _] = argv.as_slice() else { return None };
+        let venv = Path::new(python).parent()?.parent()?.to_owned();
+        (step.name == "migrate" && migrate == "migrate").then(|| Remembered { venv, cwd: dir.into(), env: env.clone() })
+    };
+    ["upgrade", "upgrade-from-git"].contains(&plan.runbook.as_str()).then(|| plan.steps.iter().find_map(one))?
 }
 
 /// Of what upgrades to what is installed have kept, the newest.

@@ -6,8 +6,10 @@ mod steps;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use self::back::Record;
 use super::super::Choice;
 use super::super::files::written;
+use super::down::rests;
 use super::steps::midwatch;
 use super::{Draft, NoPlan, SHOWN, Step, Subject, Version, jump, no};
 use crate::backends::database::migrations;
@@ -43,9 +45,9 @@ struct Change<'c> {
     /// The user whose application it is.
     user: String,
     site: &'c SiteConfig,
-    /// Those that run now.
+    /// Those that run now; on the way back all there are.
     web: Vec<Service>,
-    /// Worker and beat, those that run now.
+    /// Worker and beat, the same.
     behind: Vec<Service>,
 }
 
@@ -182,7 +184,7 @@ impl<'c> Draft<'c> {
     ) -> Result<(), NoPlan> {
         let of = Releases::of(config)?;
         of.may_become(to, site)?;
-        let change = self.change(of, to, site).await?;
+        let change = self.change(of, to, site, None).await?;
         if config.migrate.is_some() {
             environment(&change)?;
         }
@@ -194,12 +196,24 @@ impl<'c> Draft<'c> {
         self.release_steps(&change, config, (backup, schema), step).await
     }
 
-    /// What takes part, and whether it may be touched.
-    async fn change(&mut self, of: Releases, to: &str, site: &'c SiteConfig) -> Result<Change<'c>, NoPlan> {
-        let (web, behind) = self.parts(&site.id.0).await?;
+    /// What takes part, and whether it may be touched. `back`: to the release with which an upgrade has begun, as its run has
+    /// it on record; that may have failed half-way.
+    async fn change(
+        &mut self,
+        of: Releases,
+        to: &str,
+        site: &'c SiteConfig,
+        back: Option<&Record>,
+    ) -> Result<Change<'c>, NoPlan> {
+        let (web, behind) = match back {
+            None => self.parts(&site.id.0).await?,
+            Some(_) => self.parts_back(&site.id.0).await?,
+        };
+        let (now, other) = (of.path(&of.name), of.path(to));
+        let from: &[&Path] = if back.is_some() { &[&now, &other] } else { &[&now] };
         let mut uid = None;
-        for service in web.iter().chain(&behind) {
-            runs_from(service, &of.path(&of.name), Path::new(&of.current)).map_err(no)?;
+        for service in web.iter().chain(&behind).filter(|service| back.is_none() || !rests(service)) {
+            runs_from(service, from, Path::new(&of.current)).map_err(no)?;
             let own = runs_as(service).map_err(no)?;
             if *uid.get_or_insert(own) != own {
                 return Err(no(format!(
@@ -209,8 +223,12 @@ impl<'c> Draft<'c> {
                 )));
             }
         }
-        let uid = uid.ok_or_else(|| no("no process of the site runs"))?;
+        let uid = uid.or_else(|| back.and_then(|record| record.uid));
+        let uid = uid.ok_or_else(|| {
+            no("no process of the site runs, and as whom they did is not on record: start one of them")
+        })?;
         let (own, user) = (rustix::process::geteuid().as_raw(), who::name(uid));
+        self.starts_as = back.map(|_| user.clone());
         if own != 0 && own != uid {
             return Err(no(format!("the application runs as {user}: run midwatch as root or as {user}")));
         }

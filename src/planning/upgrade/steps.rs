@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::services::Verb;
+use super::down::rests;
 use super::releases::may_start;
 use super::{Change, Draft, Installation, NoPlan, Step, Upgrade, no};
 use crate::backends::app_state::installation::marked;
@@ -181,10 +182,8 @@ impl Draft<'_> {
         let check = back.app(&python, &["migrate", "--check"], self.surroundings());
         let name = format!("{} finds its schema", back.version);
         self.steps.push(step(name, Act::Command(check), 5, 5));
-        for service in &back.behind {
-            self.stop(service, written).await?;
-        }
-        self.serve_on(&back.web, &back.of.version, back.recycles())?;
+        let older = |service: &Service| back.older(service);
+        self.stop_for_back((&back.web, &back.behind), older, back.recycles(), written).await?;
         self.exchange(back, places)?;
         self.own_commands(back);
         self.start_anew((&back.web, &back.behind), back.runs(), written).await
@@ -255,18 +254,21 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Everything runs anew, and is seen to.
+    /// Everything runs anew, and is seen to. What rests, and came to run by this, rests again when that is undone.
     pub(super) async fn start_anew(
         &mut self,
         (web, behind): (&[Service], &[Service]),
         runs: PlannedStep,
         written: &Step,
     ) -> Result<(), NoPlan> {
-        for service in web {
-            Box::pin(self.anew(service, (Verb::Restart, "restart"), written)).await?;
-        }
-        for service in behind {
-            Box::pin(self.anew(service, (Verb::Start, "start"), written)).await?;
+        for service in web.iter().chain(behind) {
+            let stopped = self.steps.iter().any(|step| step.name == format!("stop {}", service.name));
+            let verb = if stopped { (Verb::Start, "start") } else { (Verb::Restart, "restart") };
+            let stop = (stopped && rests(service)).then(|| self.stops_again(service));
+            Box::pin(self.anew(service, verb, written)).await?;
+            if let (Some(stop), Some(started)) = (stop, self.steps.last_mut()) {
+                started.revert = Some(stop);
+            }
         }
         self.afterwards(runs);
         Ok(())

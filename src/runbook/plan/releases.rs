@@ -62,7 +62,7 @@ pub enum ReleasesProbe {
         /// What it says.
         to: String,
     },
-    /// Every process of these services runs from this release.
+    /// Every process of these services runs from this release, as this user.
     Run {
         /// The services.
         services: Vec<String>,
@@ -70,6 +70,8 @@ pub enum ReleasesProbe {
         current: String,
         /// The release's directory, links followed.
         release: String,
+        /// As whom they run.
+        user: String,
     },
 }
 
@@ -78,8 +80,8 @@ impl ReleasesProbe {
     pub fn told(&self) -> String {
         match self {
             Self::Points { current, to } => format!("{current} points to {to}"),
-            Self::Run { services, release, .. } => {
-                format!("every process of {} runs from {release}", services.join(", "))
+            Self::Run { services, release, user, .. } => {
+                format!("every process of {} runs from {release}, as {user}", services.join(", "))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The practice site's releases lie side by side: one takes over from the other, whatever is cut off, and goes again.
 
+mod failed;
 pub(super) mod postgres;
 mod user;
 

@@ -1,6 +1,7 @@
 //! A stand-in for pretix, installed with a real pip into a real virtual environment, is upgraded; at every step it is cut
 //! off, or something fails.
 
+mod failed;
 mod git;
 mod older;
 mod postgres;

@@ -2,23 +2,24 @@
 
 use std::path::Path;
 
-use super::super::super::StateDir;
 use super::super::BY_HAND;
 use super::super::steps::step;
 use super::{Change, Draft, NoPlan, Releases, ReleasesConfig, SiteConfig, Step, no};
 use crate::backends::backups::likeness::content;
-use crate::backends::journal;
-use crate::backends::look::schema_told;
+use crate::backends::look::releases::runs_from;
+use crate::backends::look::{is_down, schema_told};
+use crate::backends::store::who;
 use crate::domain::database::Engine;
+use crate::domain::service::Service;
 use crate::runbook::kept::RunView;
 use crate::runbook::plan::files::FilesProbe;
 use crate::runbook::plan::postgres::Fit;
-use crate::runbook::plan::releases::{Pointing, ReleasesAct};
-use crate::runbook::plan::{Act, Probe, Subject, UpgradeAct};
+use crate::runbook::plan::releases::{Pointing, ReleasesAct, ReleasesProbe};
+use crate::runbook::plan::{Act, Probe, Subject, UpgradeAct, UpgradeProbe};
 use crate::runbook::run::StepState;
 
 /// What the run of an upgrade has on record.
-struct Record {
+pub(super) struct Record {
     /// The run.
     run: String,
     /// The release it began with: its directory's name.
@@ -29,6 +30,8 @@ struct Record {
     schema: Option<String>,
     /// Whether it has migrated.
     migrated: bool,
+    /// As whom the application ran.
+    pub(super) uid: Option<u32>,
 }
 
 impl<'c> Draft<'c> {
@@ -50,7 +53,7 @@ impl<'c> Draft<'c> {
                 of.dir.display()
             )));
         }
-        let change = self.change(of, &record.from, site).await?;
+        let change = self.change(of, &record.from, site, Some(&record)).await?;
         self.costs
             .push(format!("{} points to {} again, with which {} began.", change.of.current, change.to, record.run));
         if let Some(backup) = backup {
@@ -76,10 +79,9 @@ impl<'c> Draft<'c> {
             }
             (_, _) => {}
         }
-        for service in &change.behind {
-            self.stop(service, given).await?;
-        }
-        self.serve_on_with(&change)?;
+        let (release, link) = (change.of.path(&to), Path::new(&change.of.current));
+        let older = |service: &Service| runs_from(service, &[&release], link).is_ok();
+        self.stop_for_back((&change.web, &change.behind), older, &change.reads(), given).await?;
         self.point(&change)?;
         self.start_anew((&change.web, &change.behind), change.runs()?, given).await
     }
@@ -156,7 +158,11 @@ impl<'c> Draft<'c> {
         }
         // The release that comes back knows it as it was.
         let exchange = self.ready_sqlite((backup, true), given).await?;
-        let users = self.stop_users(given).await?;
+        let mut users = self.users().await?;
+        users.retain(|user| {
+            !is_down(user) || change.web.iter().chain(&change.behind).any(|part| part.name == user.name)
+        });
+        self.stop_those(&users, given).await?;
         self.point(change)?;
         self.exchange_all(exchange, given).await;
         self.start_users(&users, given).await?;
@@ -166,16 +172,7 @@ impl<'c> Draft<'c> {
 
     /// What the newest upgrade of this site to the release in use has on record.
     async fn record(&self, of: &Releases, site: &SiteConfig) -> Result<Record, NoPlan> {
-        let mut runs = Vec::new();
-        if let StateDir::Directory(dir) = &self.ground.config.state {
-            runs = journal::runs(dir).await.runs;
-            let own = rustix::process::geteuid().as_raw();
-            // Nobody else's word is taken for where to go back to.
-            let taken = |owner: u32| [0, own].contains(&owner) && journal::trusted(&journal::path(dir, owner)).is_ok();
-            runs.retain(|view| taken(view.owner));
-        }
-        let mut ours = runs.iter().filter(|view| view.record.plan.site.as_deref() == Some(site.id.0.as_str()));
-        ours.find_map(|view| recorded(view, of)).ok_or_else(|| {
+        self.recorded_runs(site).await.iter().find_map(|view| recorded(view, of)).ok_or_else(|| {
             no(format!(
                 "no upgrade by midwatch that has led to {} is on record: nothing says where to go back to",
                 of.name
@@ -206,6 +203,12 @@ fn recorded(view: &RunView, of: &Releases) -> Option<Record> {
             Some(backup.clone())
         }),
         schema: plan.facts.iter().find(|fact| fact.of == Subject::Schema).map(|fact| fact.was.clone()),
+        uid: acts().find_map(|act| {
+            let Act::Wait(Probe::Upgrade(UpgradeProbe::Releases(ReleasesProbe::Run { user, .. }))) = act else {
+                return None;
+            };
+            who::number(user).or_else(|| user.parse().ok())
+        }),
         migrated: acts().any(|act| matches!(act, Act::Upgrade(UpgradeAct::Releases(ReleasesAct::Alike { .. })))),
     })
 }

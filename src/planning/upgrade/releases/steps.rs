@@ -61,9 +61,8 @@ impl Draft<'_> {
     }
 
     /// Says what it means that web serves on.
-    pub(super) fn serve_on_with(&mut self, change: &Change<'_>) -> Result<(), NoPlan> {
-        let more = format!("; what it reads through {} from here on is {}'s", change.of.current, change.to);
-        self.serve_on(&change.web, &change.of.name, &more)
+    fn serve_on_with(&mut self, change: &Change<'_>) -> Result<(), NoPlan> {
+        self.serve_on(&change.web, &change.of.name, &change.reads())
     }
 
     /// Has the link say the other release.
@@ -117,11 +116,16 @@ impl Draft<'_> {
 }
 
 impl Change<'_> {
+    /// What else it means that web serves on.
+    pub(super) fn reads(&self) -> String {
+        format!("; what it reads through {} from here on is {}'s", self.of.current, self.to)
+    }
+
     /// That the other release really runs.
     pub(super) fn runs(&self) -> Result<PlannedStep, NoPlan> {
         let services = self.web.iter().chain(&self.behind).map(|service| service.name.clone()).collect();
         let (current, release) = (self.of.current.clone(), written(&self.of.path(&self.to))?);
-        let run = ReleasesProbe::Run { services, current, release };
+        let run = ReleasesProbe::Run { services, current, release, user: self.user.clone() };
         Ok(step(format!("{} runs", self.to), Act::Wait(Probe::Upgrade(UpgradeProbe::Releases(run))), 2, 3))
     }
 }

@@ -115,6 +115,8 @@ with open(os.path.join(config["pretix"]["datadir"], "worker"), "w") as file:
 signal.pause()
 '''
 
+BEAT = CELERY.replace('"worker"', '"beat"')
+
 
 def wheel(directory, name, version, files, requires=()):
     info = f"{name}-{version}.dist-info"
@@ -200,7 +202,7 @@ def site(root, port):
     with open(config, "w") as file:
         file.write(f"[pretix]\ninstance_name=Standin\nurl=http://127.0.0.1:{port}\ndatadir={data}\n")
         file.write(f"[database]\nbackend=sqlite3\nname={data}/db.sqlite3\n")
-    for name, text in (("gunicorn", GUNICORN), ("celery", CELERY)):
+    for name, text in (("gunicorn", GUNICORN), ("celery", CELERY), ("beat", BEAT)):
         with open(os.path.join(venv, "bin", name), "w") as file:
             file.write(text)
     database = sqlite3.connect(os.path.join(data, "db.sqlite3"))
@@ -222,8 +224,11 @@ def site(root, port):
         file.write(
             f"#!/bin/bash\ncd {root}\nexport PRETIX_CONFIG_FILE={config}\n[ ! -e {data}/fail-start ] || exit 3\n"
             f"case $1 in\n"
-            f"web) {python} {venv}/bin/gunicorn pretix.wsgi >>{root}/log 2>&1 & ;;\n"
+            # As one that ends at once.
+            f"web) [ ! -e {data}/fail-new ] || [ ! -d {venv}/lib/*/site-packages/pretix-2026.8.0.dist-info ] || exit 0\n"
+            f"{python} {venv}/bin/gunicorn pretix.wsgi >>{root}/log 2>&1 & ;;\n"
             f"worker) {python} {venv}/bin/celery -A pretix.celery_app worker >>{root}/log 2>&1 & ;;\n"
+            f"beat) {python} {venv}/bin/beat >>{root}/log 2>&1 & ;;\n"
             f"esac\ndisown\n"
         )
     os.chmod(start, 0o755)
