@@ -393,7 +393,7 @@ impl Draft<'_> {
             of.name,
             of.version,
             if around.1 {
-                format!("End this run, then undo-upgrade-and-restore with {}", upgrade.backup)
+                format!("Run undo-upgrade-and-restore with {}", upgrade.backup)
             } else {
                 format!("Restore the database from {} first ({}), then revert", upgrade.backup, self.brings_back())
             }

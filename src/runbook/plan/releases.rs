@@ -70,7 +70,8 @@ pub enum ReleasesProbe {
         current: String,
         /// The release's directory, links followed.
         release: String,
-        /// As whom they run.
+        /// As whom they run; empty: whoever that is (plans from before that was looked at).
+        #[serde(default, skip_serializing_if = "String::is_empty")]
         user: String,
     },
 }

@@ -32,8 +32,8 @@ impl Guard {
     pub(super) fn forth(exchange: &Exchange, schema: Option<&str>, (backup, both): (&str, bool)) -> Self {
         let (reference, services) = (&exchange.app.reference, exchange.everything().join(" "));
         let comes_back = match (schema, both) {
-            (None, _) => "end this run, then undo-upgrade, which asks whether anything was migrated".to_owned(),
-            (Some(_), true) => format!("end this run, then undo-upgrade-and-restore with {backup}"),
+            (None, _) => "undo-upgrade, which asks whether anything was migrated".to_owned(),
+            (Some(_), true) => format!("undo-upgrade-and-restore with {backup}"),
             (Some(_), false) => format!(
                 "stop it (docker compose stop {services}), put the database from {backup} back by hand, then revert (or, when \
                  the run is over, undo-upgrade)"

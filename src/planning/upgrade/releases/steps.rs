@@ -98,15 +98,13 @@ impl Draft<'_> {
             format!(
                 "{from} does not know that schema, so it is not put back. {}; or mend what failed and retry",
                 if self.does_both() {
-                    format!("End this run, then undo-upgrade-and-restore with {backup}")
+                    format!("Run undo-upgrade-and-restore with {backup}")
                 } else {
                     format!("Restore the database from {backup} {BY_HAND}, then revert")
                 }
             )
         } else {
-            format!(
-                "mend what failed and retry; or end this run, restore the database from {backup}, then undo-upgrade"
-            )
+            format!("mend what failed and retry; or restore the database from {backup}, then undo-upgrade")
         };
         let was = schema.unwrap_or("not known").to_owned();
         planned.revert = Some(Act::Probe(Probe::Upgrade(UpgradeProbe::SchemaIs { was, otherwise })));
