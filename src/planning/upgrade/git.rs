@@ -60,7 +60,8 @@ impl Draft<'_> {
         git::there().map_err(no)?;
         let found = match wish {
             Wish::Id(id) => {
-                self.costs.push(format!(
+                // Beside what is approved, as the name of a branch is: a token for the one is good for the other.
+                self.at_risk.push(format!(
                     "Some servers (GitHub's is one) hand out commits of everybody's copies of a repository under its address: \
                      that {id} is one of {url} itself is for whoever approves this. A branch or a tag is looked up there."
                 ));
