@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use midwatch::backends::journal;
 use midwatch::backends::process_id;
 use midwatch::runbook::kept::RunView;
-use midwatch::runbook::run::{ProcessId, What};
+use midwatch::runbook::run::{Outcome, ProcessId, What};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -108,6 +109,20 @@ impl Ground {
 
     pub(super) fn view(&self, run: &str) -> RunView {
         self.runtime.block_on(journal::read(&self.state(), run)).unwrap()
+    }
+
+    /// Waits until nobody works on the run; how it has ended. Longer than other things are waited for: on a machine that has
+    /// much to do, what does not come up is looked at for long.
+    pub(super) fn ended(&self, run: &str) -> (Outcome, String) {
+        let begun = Instant::now();
+        loop {
+            let view = self.view(run);
+            if let Some(ended) = view.ended().and_then(|_| view.progress().ended) {
+                return ended;
+            }
+            assert!(begun.elapsed() < Duration::from_mins(4), "the run has not ended: {:#?}", view.entries.last());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
     }
 
     pub(super) fn runner(&self, run: &str) -> ProcessId {

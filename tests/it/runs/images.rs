@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use midwatch::backends::look::files::HELD;
 use midwatch::runbook::run::{Outcome, What};
@@ -202,15 +202,7 @@ impl<'e> Till<'e> {
     }
 
     fn ended(&self, run: &str) -> (Outcome, String) {
-        // Longer than other things are waited for: the Compose of Debian takes a second for each word.
-        let begun = Instant::now();
-        loop {
-            if let Some(ended) = self.ground.view(run).progress().ended {
-                return ended;
-            }
-            assert!(begun.elapsed() < Duration::from_mins(3), "the run has not ended");
-            std::thread::park_timeout(Duration::from_millis(50));
-        }
+        self.ground.ended(run)
     }
 
     /// The run, its runner killed with -9 at each of these steps, and taken up each time; its plan as it was shown.

@@ -179,7 +179,7 @@ fn a_way_back_that_was_cut_off_is_gone_again_only_on_the_operators_word_as_root(
     let fails = "[[steps]]\nname = \"fails\"\nrun = [\"false\"]\n";
     ground.write("steps", "reversible", &[&spared, &one, fails].concat());
     let run = ground.begin(&["steps", "--yes"]);
-    let (outcome, _) = eventually("it has failed", || ground.view(&run).ended());
+    let (outcome, _) = ground.ended(&run);
     assert_eq!(outcome, Outcome::Failed);
     assert!(matches!(ground.view(&run).entries[1].what, What::Spared { step: 0, .. }));
     let mut undoing = ground.midwatch(&["runbook", "resume", &run, "--yes", "--revert"]);

@@ -74,7 +74,7 @@ impl Point {
     }
 
     fn outcome(&self, run: &str) -> Outcome {
-        eventually("it has ended", || self.shop.ground.view(run).ended()).0
+        self.shop.ground.ended(run).0
     }
 
     fn restored(&self, when: &str) {

@@ -121,7 +121,7 @@ impl Shop {
             taken += 1;
         }
         follower.take().map(|mut child| child.wait());
-        let (outcome, _) = eventually("it has ended", || ground.view(&run).ended());
+        let (outcome, _) = ground.ended(&run);
         assert_eq!(outcome, Outcome::Done, "{:#?}", ground.view(&run).entries.last());
         hit
     }
@@ -200,7 +200,7 @@ fn a_release_that_fails_or_is_not_safe_leaves_the_one_in_use_as_root() {
     fs::write(&migration, right.replace("update orders", "update nothing")).unwrap();
     let token = shop.ground.token(&UP);
     let run = shop.ground.begin(&[&UP[..], &["--confirm", &token]].concat());
-    let (outcome, _) = eventually("it has failed", || shop.ground.view(&run).ended());
+    let (outcome, _) = shop.ground.ended(&run);
     assert_eq!(outcome, Outcome::Failed);
     let (_, said) = shop.ground.resume(&run, &["--revert"]);
     assert!(said.contains("REVERTED"), "{said}");

@@ -13,7 +13,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use midwatch::runbook::run::{Outcome, What};
 
@@ -196,15 +196,7 @@ impl Shop {
 
     /// How the run ended, once it has.
     fn ended(&self, run: &str) -> (Outcome, String) {
-        // Longer than other things are waited for: pip is run several times.
-        let begun = Instant::now();
-        loop {
-            if let Some(ended) = self.ground.view(run).progress().ended {
-                return ended;
-            }
-            assert!(begun.elapsed() < Duration::from_mins(4), "the run has not ended");
-            std::thread::park_timeout(Duration::from_millis(50));
-        }
+        self.ground.ended(run)
     }
 
     fn upgraded(&self) {

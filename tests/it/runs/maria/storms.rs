@@ -117,7 +117,7 @@ fn through_it_all(shop: &mut Shop, run: &str, first: Moment) -> usize {
     if let Some(mut child) = following {
         child.wait().unwrap();
     }
-    let (ended, why) = eventually("the run is over", || shop.ground.view(run).progress().ended);
+    let (ended, why) = shop.ground.ended(run);
     assert_eq!(ended, Outcome::Done, "{why}");
     for entry in shop.ground.view(run).entries {
         if let What::Started { child, .. } = entry.what {
@@ -203,7 +203,7 @@ fn midwatches_on_two_hosts_exclude_each_other_on_mariadb_as_root() {
     let holder_of = shop.sql("mysql", &format!("select is_used_lock('{}')", lock()));
     shop.sql("mysql", &format!("kill {holder_of}"));
     drop(holder);
-    let (ended, why) = eventually("the run is over", || shop.ground.view(&run).progress().ended);
+    let (ended, why) = shop.ground.ended(&run);
     assert_eq!(ended, Outcome::Done, "{why}");
     shop.ended_restored();
     eventually("the lock is free", || (shop.sql("mysql", &taken) == "0").then_some(()));

@@ -8,7 +8,6 @@ use midwatch::runbook::run::Outcome;
 use super::super::shop::from;
 use super::postgres::{Laid, NEW, OLD, UP};
 use super::{Shop, UP as PRACTICE};
-use crate::support::servers::eventually;
 
 /// Lets a program of the newer release end with this, and the upgrade fail at a step of it.
 fn fails(laid: &Laid, program: &str, end: &str, step: &str) {
@@ -97,7 +96,7 @@ fn the_practice_site_goes_back_from_a_release_that_does_not_start_as_root() {
     fs::remove_file(shop.path("releases/2026.2/page.html")).unwrap();
     let token = shop.ground.token(&PRACTICE);
     let run = shop.ground.begin(&[&PRACTICE[..], &["--confirm", &token]].concat());
-    let (outcome, _) = eventually("it has failed", || shop.ground.view(&run).ended());
+    let (outcome, _) = shop.ground.ended(&run);
     assert_eq!(outcome, Outcome::Failed);
     assert!(shop.processes("run-worker").is_empty());
     let back = ["undo-upgrade-and-restore".to_owned(), format!("backup={}", shop.backup().display())];
@@ -105,7 +104,7 @@ fn the_practice_site_goes_back_from_a_release_that_does_not_start_as_root() {
     shop.refused(&["undo-upgrade"], "undo-upgrade-and-restore does both");
     let token = shop.ground.token(&back);
     let run = shop.ground.begin(&[&back[..], &["--confirm", &token]].concat());
-    let (outcome, _) = eventually("it has ended", || shop.ground.view(&run).ended());
+    let (outcome, _) = shop.ground.ended(&run);
     assert_eq!(outcome, Outcome::Done, "{:#?}", shop.ground.view(&run).entries.last());
     shop.serves("2026.1");
 }

@@ -148,7 +148,7 @@ fn it_is_done_as_its_user_in_its_environment_which_nobody_is_shown_as_root() {
     shop.serves("1.1");
     let (code, said) = shop.ground.call(&["runbook", "answer", &run, "yes", "--step", "1"]);
     assert_eq!(code, 0, "{said}");
-    let (outcome, _) = eventually("it has ended", || shop.ground.view(&run).ended());
+    let (outcome, _) = shop.ground.ended(&run);
     assert_eq!(outcome, Outcome::Done, "{:#?}", shop.ground.view(&run).entries.last());
     shop.serves("1.0");
 }

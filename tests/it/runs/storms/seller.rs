@@ -115,7 +115,7 @@ impl Selling {
         if let Some(mut child) = following {
             child.wait().unwrap();
         }
-        let (ended, left) = eventually("the run is over", || self.shop.ground.view(run).progress().ended);
+        let (ended, left) = self.shop.ground.ended(run);
         assert_eq!(ended, outcome, "{left}");
         for entry in self.shop.ground.view(run).entries {
             if let What::Started { step, child, .. } = entry.what {
